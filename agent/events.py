@@ -1,0 +1,132 @@
+"""What can happen to workers (events) and what can be done about it (actions).
+
+Only values; `agent.worker_state` and `agent.supervisor` decide with them, `agent.daemon` makes and carries them out.
+Times are seconds of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from agent.plan import Plan
+from agent.worker.spec import WorkerSpec
+
+
+class Shutdown(IntEnum):
+    """How a worker is told to go, gentlest first (Celery's own terms)."""
+
+    WARM = 1  # take no new tasks, finish the running ones
+    COLD = 2  # cancel the running tasks, give their messages back to the broker
+    KILL = 3  # no say in the matter
+
+
+# What happens to one worker.
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """The plan wants this worker running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """The plan, or an operator, wants this worker gone, at least as fast as `how` says."""
+
+    how: Shutdown = Shutdown.WARM
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The worker's process exists."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForkFailed:
+    """There is no process: the template is gone, could not fork, or did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """The worker has loaded its tasks and is on its way to the broker, for the first time or again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consuming:
+    """The broker has accepted the worker's consumer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The worker's process is gone; `status` as in `os.waitstatus_to_exitcode`: negative for a signal."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; deadlines may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """Nothing ran for so many seconds (a stopped process, a paused machine): no deadline was fair meanwhile."""
+
+    seconds: float
+
+
+WorkerEvent = Up | Down | Forked | ForkFailed | Connecting | Consuming | Exited | Tick | Stalled
+
+
+# What happens to the node.
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """A valid plan is there: at the start, or by a reload."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The agent itself is told to go, at least as fast as `how` says."""
+
+    how: Shutdown
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something happened to the worker of this queue and generation."""
+
+    queue: str
+    generation: int
+    event: Forked | ForkFailed | Connecting | Consuming | Exited
+
+
+NodeEvent = Adopt | Drain | Happened | Tick | Stalled
+
+
+# What is to be done.
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Start a process for this worker; the answer is Forked or ForkFailed with the same generation."""
+
+    spec: WorkerSpec
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Tell a process that is ours to go."""
+
+    queue: str
+    pid: int
+    how: Shutdown
+
+
+Action = Fork | Stop

@@ -1,0 +1,220 @@
+"""What a node does about its queues: (node, event, now) -> (node, actions).
+
+Each queue has one current worker. Where a reload changes its spec, a successor is started beside it and takes over once
+the broker has accepted its consumer, so the queue is never without one; the old worker then drains among the retiring.
+
+    event      queue                                    done
+    ---------  ---------------------------------------  ------------------------------------------------------
+    Adopt      new in the plan                          a current worker goes Up
+    Adopt      not in the plan any more                 all of its workers go Down; it is forgotten when they are gone
+    Adopt      spec changed, current worker is serving  a successor goes Up; a former successor goes Down
+    Adopt      spec changed, it is not serving          the current one goes Down, its replacement goes Up
+    Happened   the successor consumes                   it becomes current; the old one goes Down (WARM)
+    Happened   current is gone while a successor is up  the successor becomes current
+    Happened   Forked for a generation nobody knows     the late process is killed
+    Drain      any                                      all of its workers go Down
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from agent.events import (
+    Action,
+    Adopt,
+    Down,
+    Drain,
+    Exited,
+    Forked,
+    ForkFailed,
+    Happened,
+    NodeEvent,
+    Shutdown,
+    Stalled,
+    Stop,
+    Tick,
+    Up,
+    WorkerEvent,
+)
+from agent.plan import Plan, WorkerSpec, difference
+from agent.worker_state import State, Worker, step
+
+SERVING = frozenset({State.CONNECTING, State.CONSUMING})
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One queue of the node and the workers that serve it.
+
+    restarts: processes of the current or a former worker that ended without having been told to.
+    last_exit: exit status of the newest of those, see `agent.events.Exited`.
+    """
+
+    current: Worker
+    successor: Worker | None = None
+    retiring: tuple[Worker, ...] = ()
+    restarts: int = 0
+    last_exit: int | None = None
+
+    def workers(self) -> tuple[Worker, ...]:
+        """Return all workers of the queue, the current one first."""
+        successor = () if self.successor is None else (self.successor,)
+        return (self.current, *successor, *self.retiring)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """All queues of an instance; `draining` once the agent was told to go."""
+
+    plan: Plan | None = None
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+    draining: bool = False
+
+    def workers(self) -> Iterator[Worker]:
+        """Iterate over every worker of every queue."""
+        for queue in self.queues.values():
+            yield from queue.workers()
+
+
+Step = tuple[Node, tuple[Action, ...]]
+
+
+def handle(node: Node, event: NodeEvent, now: float) -> Step:
+    """Return the node after the event and what is to be done."""
+    match event:
+        case Adopt(plan):
+            return _adopt(node, plan, now)
+        case Drain(how):
+            return _everywhere(replace(node, draining=True), Down(how), now)
+        case Tick() | Stalled():
+            return _everywhere(node, event, now)
+        case Happened():
+            return _happened(node, event, now)
+
+
+def next_deadline(node: Node) -> float | None:
+    """Return when a Tick is next needed, or None where nothing is being waited for."""
+    return min((worker.deadline for worker in node.workers() if worker.deadline is not None), default=None)
+
+
+def is_finished(node: Node) -> bool:
+    """Say whether the node was told to go and nothing of it is left."""
+    return node.draining and not node.queues
+
+
+def _adopt(node: Node, plan: Plan, now: float) -> Step:
+    if node.draining:
+        return node, ()
+    # Without a former plan everything is added; what a draining queue of the same name left behind is kept below.
+    change = difference(node.plan or replace(plan, workers=()), plan)
+    queues = dict(node.queues)
+    actions: list[Action] = []
+    for name in change.removed:
+        queues[name], done = _each(queues[name], Down(), now)
+        actions += done
+    for name in (*change.added, *change.changed):
+        spec = plan.worker(name)
+        assert spec is not None  # difference() named it because the plan has it
+        queues[name], done = _install(queues.get(name), spec, now)
+        actions += done
+    return _tidied(replace(node, plan=plan, queues=queues)), tuple(actions)
+
+
+def _install(queue: Queue | None, spec: WorkerSpec, now: float) -> tuple[Queue, list[Action]]:
+    """Start a worker for a spec that is new, beside the one that serves or in place of the one that does not."""
+    newest = 0 if queue is None else max(worker.generation for worker in queue.workers())
+    fresh, fork = step(Worker(spec, generation=newest), Up(), now)
+    if queue is None:
+        return Queue(fresh), list(fork)
+    actions: list[Action] = []
+    retiring = list(queue.retiring)
+    going = [queue.successor] if queue.successor is not None else []
+    keeps_serving = queue.current.state in SERVING and queue.current.wanted
+    if not keeps_serving:
+        going.append(queue.current)
+    for worker in going:
+        stopping, done = step(worker, Down(), now)
+        retiring.append(stopping)
+        actions += done
+    current, successor = (queue.current, fresh) if keeps_serving else (fresh, None)
+    return replace(queue, current=current, successor=successor, retiring=tuple(retiring)), [*actions, *fork]
+
+
+def _happened(node: Node, event: Happened, now: float) -> Step:
+    queue = node.queues.get(event.queue)
+    worker = queue and next((each for each in queue.workers() if each.generation == event.generation), None)
+    if queue is None or worker is None:
+        return node, _discard(event.event, event.queue)
+    changed, actions = step(worker, event.event, now)
+    if isinstance(event.event, Forked) and changed.pid != event.event.pid:
+        return node, _discard(event.event, event.queue)
+    queue = _put(queue, worker, changed)
+    if isinstance(event.event, Exited) and worker.state is not State.STOPPING:
+        queue = replace(queue, restarts=queue.restarts + 1, last_exit=event.event.status)
+    ended = isinstance(event.event, (Exited, ForkFailed))
+    if worker is node.queues[event.queue].current and queue.successor is not None and ended:
+        # The old worker is gone before the new one consumes: its restart would only be replaced again.
+        queue, actions = replace(queue, current=queue.successor, successor=None), ()
+    queue, more = _promoted(queue, now)
+    return _tidied(replace(node, queues={**node.queues, event.queue: queue})), (*actions, *more)
+
+
+def _promoted(queue: Queue, now: float) -> tuple[Queue, tuple[Action, ...]]:
+    """Let a successor take over as soon as it serves its queue at least as well as the current worker does."""
+    successor = queue.successor
+    if successor is None:
+        return queue, ()
+    as_good = successor.state is State.CONSUMING or (
+        successor.state is State.CONNECTING and queue.current.state is not State.CONSUMING
+    )
+    if not as_good:
+        return queue, ()
+    old, actions = step(queue.current, Down(), now)
+    return replace(queue, current=successor, successor=None, retiring=(*queue.retiring, old)), actions
+
+
+def _discard(event: WorkerEvent, queue: str) -> tuple[Action, ...]:
+    """Kill a process that came too late: its request had been given up."""
+    return (Stop(queue, event.pid, Shutdown.KILL),) if isinstance(event, Forked) else ()
+
+
+def _everywhere(node: Node, event: Down | Tick | Stalled, now: float) -> Step:
+    queues = {}
+    actions: list[Action] = []
+    for name, queue in node.queues.items():
+        queues[name], done = _each(queue, event, now)
+        actions += done
+    return _tidied(replace(node, queues=queues)), tuple(actions)
+
+
+def _each(queue: Queue, event: WorkerEvent, now: float) -> tuple[Queue, list[Action]]:
+    actions: list[Action] = []
+    for worker in queue.workers():
+        changed, done = step(worker, event, now)
+        queue = _put(queue, worker, changed)
+        actions += done
+    return queue, actions
+
+
+def _put(queue: Queue, old: Worker, new: Worker) -> Queue:
+    if queue.current is old:
+        return replace(queue, current=new)
+    if queue.successor is old:
+        return replace(queue, successor=new)
+    return replace(queue, retiring=tuple(new if worker is old else worker for worker in queue.retiring))
+
+
+def _tidied(node: Node) -> Node:
+    """Forget retired workers that are gone, and queues that nothing is left of."""
+    queues = {}
+    for name, queue in node.queues.items():
+        successor = queue.successor
+        kept = replace(
+            queue,
+            successor=None if successor is not None and successor.state is State.STOPPED else successor,
+            retiring=tuple(worker for worker in queue.retiring if worker.state is not State.STOPPED),
+        )
+        if kept.current.state is not State.STOPPED or len(kept.workers()) > 1:
+            queues[name] = kept
+    return replace(node, queues=queues)

@@ -1,0 +1,110 @@
+"""What the daemon, its template and its workers tell one another: JSON datagrams on socket pairs (SOCK_SEQPACKET).
+
+    daemon -> template   Prepare once, then Fork for each process, with its report socket and scoreboard as descriptors
+    template -> daemon   Prepared once, then Forked or ForkFailed for each Fork
+    worker -> daemon     Connecting and Consuming, whenever one of them has become true
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from .spec import TemplateSpec, WorkerSpec, decode_template, decode_worker, encode_spec
+
+LARGEST = 262_144  # bytes; a spec with its environment is far below
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Import what the spec says, then say Prepared."""
+
+    template: TemplateSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The template can fork; `seconds` is what the imports took."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Fork a worker; two descriptors come with it: the report socket and the scoreboard."""
+
+    spec: WorkerSpec
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The worker of this generation is a child of the daemon; it runs on once this has been sent."""
+
+    queue: str
+    generation: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForkFailed:
+    """There is no process for this generation."""
+
+    queue: str
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """The worker's tasks are loaded, and it is about to reach for the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consuming:
+    """The broker has accepted the worker's consumer."""
+
+
+Message = Prepare | Prepared | Fork | Forked | ForkFailed | Connecting | Consuming
+
+
+def encode(message: Message) -> bytes:
+    """Return a message as a datagram."""
+    match message:
+        case Prepare(template):
+            body: dict[str, Any] = {"template": encode_spec(template)}
+        case Prepared(seconds):
+            body = {"seconds": seconds}
+        case Fork(spec, generation):
+            body = {"spec": encode_spec(spec), "generation": generation}
+        case Forked(queue, generation, pid):
+            body = {"queue": queue, "generation": generation, "pid": pid}
+        case ForkFailed(queue, generation, reason):
+            body = {"queue": queue, "generation": generation, "reason": reason}
+        case Connecting() | Consuming():
+            body = {}
+    return json.dumps({"message": type(message).__name__, **body}).encode()
+
+
+def decode(datagram: bytes) -> Message:
+    """Return the message that `encode` made a datagram of; raises ValueError for anything else."""
+    try:
+        match json.loads(datagram):
+            case {"message": "Prepare", "template": template}:
+                return Prepare(decode_template(template))
+            case {"message": "Prepared", "seconds": seconds}:
+                return Prepared(seconds)
+            case {"message": "Fork", "spec": spec, "generation": generation}:
+                return Fork(decode_worker(spec), generation)
+            case {"message": "Forked", "queue": queue, "generation": generation, "pid": pid}:
+                return Forked(queue, generation, pid)
+            case {"message": "ForkFailed", "queue": queue, "generation": generation, "reason": reason}:
+                return ForkFailed(queue, generation, reason)
+            case {"message": "Connecting"}:
+                return Connecting()
+            case {"message": "Consuming"}:
+                return Consuming()
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a message: {error!r} in {datagram[:200]!r}") from error
+    raise ValueError(f"not a message: {datagram[:200]!r}")

@@ -1,0 +1,78 @@
+"""What a template and a worker are started with, as frozen values.
+
+Shared by the daemon, which decides, and by the processes that run user code, which obey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSpec:
+    """What the template process is started with.
+
+    python: the interpreter that imports user code (CELERY_AGENT_PYTHON).
+    path: folders put in front of `sys.path` (CELERY_AGENT_PATH).
+    preload: modules imported once, before any fork (CELERY_AGENT_PRELOAD).
+    environment: variables for user code, as sorted (name, value) pairs; they may hold secrets.
+    """
+
+    python: str
+    path: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """One Celery worker for one queue.
+
+    tasks: the task classes it serves, as "module:Class".
+    pool: "prefork", "threads" or "solo".
+    concurrency: tasks at a time.
+    prefetch: messages fetched ahead per slot of concurrency (Celery's worker_prefetch_multiplier).
+    time_limit, soft_time_limit: seconds for one task, prefork only; None: no limit.
+    max_tasks_per_child: tasks after which a pool child is replaced, prefork only.
+    max_memory_per_child: KiB of resident memory after which a pool child is replaced, prefork only.
+    log_level: of Celery's and the tasks' loggers.
+    start_timeout: seconds from the fork request to the first report.
+    warm_timeout, cold_timeout: seconds a warm, then a cold shutdown may take before the next, harder step.
+    """
+
+    queue: str
+    tasks: tuple[str, ...]
+    pool: str
+    concurrency: int
+    prefetch: int
+    time_limit: float | None
+    soft_time_limit: float | None
+    max_tasks_per_child: int | None
+    max_memory_per_child: int | None
+    log_level: str
+    start_timeout: float
+    warm_timeout: float
+    cold_timeout: float
+
+
+def encode_spec(spec: TemplateSpec | WorkerSpec) -> dict[str, Any]:
+    """Return a spec as JSON types."""
+    return asdict(spec)
+
+
+def decode_template(value: Mapping[str, Any]) -> TemplateSpec:
+    """Return the template spec that `encode_spec` made a mapping of; raises KeyError, TypeError or ValueError."""
+    return TemplateSpec(
+        python=value["python"],
+        path=tuple(value["path"]),
+        preload=tuple(value["preload"]),
+        environment=tuple((name, text) for name, text in value["environment"]),
+    )
+
+
+def decode_worker(value: Mapping[str, Any]) -> WorkerSpec:
+    """Return the worker spec that `encode_spec` made a mapping of; raises KeyError or TypeError."""
+    known = {field.name: value[field.name] for field in fields(WorkerSpec)}
+    return WorkerSpec(**{**known, "tasks": tuple(known["tasks"])})
