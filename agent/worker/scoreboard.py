@@ -17,6 +17,7 @@ import zlib
 from dataclasses import dataclass, replace
 
 SIZE = 16_384
+IDLE_BEAT = 5.0  # seconds between the pulses of a worker that does nothing
 MOST_ACTIVE = 64  # running tasks that are named one by one; more are counted
 TRIES = 10
 _HEADER = struct.Struct("<II")

@@ -1,0 +1,43 @@
+"""`agent reload [INSTANCE]`: have instances read their env files anew."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from agent.cli.status import named_or_running, wait_until_consuming
+from agent.control import client
+from agent.errors import OK
+from agent.instances import folders
+from agent.plan import Difference
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "reload",
+        help="have an instance read its env file anew",
+        description="Applies what changed in an instance's env file; queues that did not change are left alone. "
+        "An invalid file changes nothing.",
+    )
+    parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="default: all that run on this node")
+    parser.add_argument(
+        "--wait", metavar="SECONDS", type=float, nargs="?", const=60.0, help="until every queue is consuming; default 60"
+    )
+    parser.set_defaults(run=_reload)
+
+
+def _reload(options: argparse.Namespace) -> int:
+    places = folders(os.environ)
+    instances = named_or_running(places, options.instance)
+    for instance in instances:
+        change = client.reload(places.runtime_folder(instance) / "control.sock")
+        print(f"{instance}: {_words(change)}")
+    if options.wait is not None:
+        wait_until_consuming(places, instances, options.wait)
+    return OK
+
+
+def _words(change: Difference) -> str:
+    parts = [f"{name} {', '.join(getattr(change, name))}" for name in ("added", "changed", "removed") if getattr(change, name)]
+    return "; ".join([*parts, f"{len(change.unchanged)} unchanged"])

@@ -1,0 +1,88 @@
+"""A status as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.status import QueueStatus, Status
+
+HEADINGS = ("QUEUE", "STATE", "PID", "RUNNING", "DONE", "FAILED", "RESTARTS", "MEMORY", "CPU")
+RIGHT = {"PID", "DONE", "FAILED", "RESTARTS", "MEMORY", "CPU"}
+
+
+def render(status: Status) -> str:
+    """Return a status as lines: the instance, then one row per queue, then what needs a look."""
+    own = "" if status.memory is None else f", {_bytes(status.memory)}"
+    lines = [
+        f"{status.instance}: {status.state}, {status.summary}",
+        f"  agent {status.version}, pid {status.pid}, up {duration(status.uptime)}{own}",
+        f"  broker {status.broker}",
+    ]
+    if status.reload_error is not None:
+        lines.append(f"  last reload refused: {status.reload_error}")
+    if status.queues:
+        lines += ["", *("  " + line for line in _table([HEADINGS, *(_row(queue) for queue in status.queues)]))]
+    notes = [note for queue in status.queues for note in _notes(queue)]
+    return "\n".join([*lines, *([""] if notes else []), *("  " + note for note in notes)])
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the two largest units that say enough."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for size, unit, smaller, small_unit in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {small_unit}"
+    return f"{whole} s"
+
+
+def _row(queue: QueueStatus) -> tuple[str, ...]:
+    oldest = f" (oldest {duration(queue.active[0].age)})" if queue.active else ""
+    return (
+        queue.queue,
+        _state(queue),
+        "-" if queue.pid is None else str(queue.pid),
+        f"{queue.active_count}/{queue.concurrency}{oldest}",
+        str(queue.succeeded),
+        str(queue.failed),
+        str(queue.restarts),
+        "-" if queue.memory is None else _bytes(queue.memory),
+        "-" if queue.cpu is None else f"{queue.cpu:.1f} s",
+    )
+
+
+def _state(queue: QueueStatus) -> str:
+    if not queue.wanted:
+        return "leaving"
+    if queue.unresponsive is not None:
+        return "unresponsive"
+    return {"connecting": "waiting for broker"}.get(queue.state, queue.state)
+
+
+def _notes(queue: QueueStatus) -> list[str]:
+    notes = []
+    if queue.retry_in is not None:
+        notes.append(f"{queue.queue}: {queue.last_exit or 'could not be started'}, next try in {duration(max(0.0, queue.retry_in))}")
+    elif queue.last_exit is not None:
+        notes.append(f"{queue.queue}: last ended unasked: {queue.last_exit}")
+    if queue.unresponsive is not None:
+        notes.append(f"{queue.queue}: its worker has been silent for {duration(queue.unresponsive)}")
+    if queue.replacement is not None:
+        notes.append(f"{queue.queue}: replacement is {queue.replacement}")
+    if queue.draining:
+        notes.append(f"{queue.queue}: {queue.draining} former worker(s) finishing tasks")
+    return notes
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1_048_576:.1f} MiB"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(_cell(text, width, heading) for text, width, heading in zip(row, widths, rows[0], strict=True)).rstrip() for row in rows]
+
+
+def _cell(text: str, width: int, heading: str) -> str:
+    return text.rjust(width) if heading in RIGHT else text.ljust(width)

@@ -1,0 +1,86 @@
+"""What `agent …` commands and the daemon say to one another: one line of JSON each way, then the connection is closed.
+
+    request   {"request": "status"}      answer  {"status": {…}}                        see agent.status
+    request   {"request": "reload"}      answer  {"reloaded": {"added": […], …}}        see agent.plan.Difference
+                                         or      {"error": {"message": "…", "exit_status": 78}}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from agent.errors import FAILURE, AgentError, ProtocolError
+from agent.plan import Difference
+from agent.status import Status, decode_status, encode_status
+
+LONGEST_REQUEST = 65_536  # bytes
+
+
+class Request(Enum):
+    """What can be asked of a daemon."""
+
+    STATUS = "status"
+    RELOAD = "reload"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The daemon could not do what it was asked; in words for people, with the exit status that fits."""
+
+    message: str
+    exit_status: int
+
+
+Answer = Status | Difference | Refusal
+
+
+def encode_request(request: Request) -> bytes:
+    """Return a request as a line."""
+    return _line({"request": request.value})
+
+
+def decode_request(line: bytes) -> Request:
+    """Return the request that a line holds; raises ProtocolError."""
+    try:
+        return Request(json.loads(line)["request"])
+    except (KeyError, TypeError, ValueError) as error:
+        known = ", ".join(request.value for request in Request)
+        raise ProtocolError(f"unknown request {line[:100]!r}; known: {known}") from error
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """Return an answer as a line."""
+    match answer:
+        case Status():
+            return _line({"status": encode_status(answer)})
+        case Difference():
+            return _line({"reloaded": asdict(answer)})
+        case Refusal():
+            return _line({"error": asdict(answer)})
+
+
+def decode_answer(line: bytes) -> Answer:
+    """Return the answer that a line holds; raises ProtocolError."""
+    try:
+        match json.loads(line):
+            case {"status": status}:
+                return decode_status(status)
+            case {"reloaded": change}:
+                return Difference(**{name: tuple(queues) for name, queues in change.items()})
+            case {"error": {"message": message, "exit_status": exit_status}}:
+                return Refusal(message, exit_status)
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"an answer was expected, not {line[:100]!r}") from error
+    raise ProtocolError(f"an answer was expected, not {line[:100]!r}")
+
+
+def refusal(error: AgentError) -> Refusal:
+    """Return an error as an answer."""
+    return Refusal(str(error), error.exit_status or FAILURE)
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"

@@ -1,0 +1,308 @@
+"""The agent itself: one thread, one selector. Facts come in, `agent.supervisor` decides, this carries it out.
+
+    in    signals, planner, template, workers' reports, exits of children, control socket, clock
+    out   fork, signal, kill, answers, sd_notify, log lines
+
+It imports no Celery, no pydantic and no user code, so nothing of theirs can hang it or kill it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import selectors
+import signal
+import time
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from agent import metrics, status, supervisor
+from agent.children import Children, become_subreaper
+from agent.control.protocol import Request, refusal
+from agent.control.server import Connection, Server
+from agent.errors import OK, AgentError, ConfigurationError
+from agent.events import (
+    Action,
+    Adopt,
+    Connecting,
+    Consuming,
+    Drain,
+    Exited,
+    Fork,
+    Forked,
+    ForkFailed,
+    Happened,
+    NodeEvent,
+    Shutdown,
+    Stalled,
+    Stop,
+    Tick,
+)
+from agent.forkserver import ForkServer
+from agent.links import Links
+from agent.logs import Log
+from agent.plan import Plan, TemplateSpec, difference
+from agent.planning import DEADLINE, Planning
+from agent.signals import Meaning, Wakeup, harder
+from agent.systemd import Notifier, watchdog_interval
+from agent.timers import Timers
+from agent.worker import messages
+from agent.worker_state import State
+
+READY_GRACE = 10.0  # seconds after which a start counts as done although the broker is away
+EXTENSION = 1.0  # seconds between two requests for more time to stop
+STALL = 5.0  # seconds by which the loop may be late before its deadlines are moved
+SIGNALS = {Shutdown.WARM: signal.SIGTERM, Shutdown.COLD: signal.SIGQUIT}
+
+
+class Daemon:
+    """One running instance."""
+
+    def __init__(self, instance: str, env_file: Path, folder: Path) -> None:
+        """Prepare an instance; `folder` is its runtime folder, for the lock and the control socket."""
+        self._env_file = env_file
+        self._folder = folder
+        self._log = Log(instance)
+        self._agent = status.Agent(instance, version("celery-agent"), os.getpid(), time.monotonic())
+        self._node = supervisor.Node()
+        self._timers = Timers()
+        self._selector = selectors.DefaultSelector()
+        self._children = Children()
+        self._notifier = Notifier()
+        self._links = Links(self._selector, self._on_report)
+        self._forkserver = ForkServer(self._children, self._selector, self._timers, self._log, self._on_fork_answer)
+        self._planning: Planning | None = None
+        self._plan_again = False
+        self._reloaders: list[Connection] = []
+        self._stopping: Shutdown | None = None
+        self._result: int | AgentError | None = None
+
+    def run(self) -> int:
+        """Run until told to stop; return the exit status. Raises ConfigurationError where it can't be started."""
+        lock = _lock(self._folder)
+        become_subreaper()
+        wakeup = Wakeup()
+        self._selector.register(wakeup, selectors.EVENT_READ, lambda: self._on_signals(wakeup.read()))
+        server = Server(self._folder / "control.sock", self._selector, self._on_request)
+        try:
+            self._feed_watchdog()
+            self._plan_anew()
+            while self._result is None:
+                self._turn()
+        finally:
+            self._forkserver.close()
+            server.close()
+            os.close(lock)
+        if isinstance(self._result, AgentError):
+            raise self._result
+        return self._result
+
+    # The loop
+
+    def _turn(self) -> None:
+        """Wait for the next fact; deal with it and with every deadline that has passed."""
+        due = min((when for when in (self._timers.next(), supervisor.next_deadline(self._node)) if when is not None), default=None)
+        ready = self._selector.select(None if due is None else max(0.0, due - time.monotonic()))
+        late = 0.0 if due is None else time.monotonic() - due
+        if late > STALL:
+            self._handle(Stalled(late))
+        for key, _ in ready:
+            if self._selector.get_map().get(key.fileobj) is not None:  # one before it may have closed it
+                key.data()
+        self._timers.fire()
+        deadline = supervisor.next_deadline(self._node)
+        if deadline is not None and time.monotonic() >= deadline:
+            self._handle(Tick())
+
+    def _handle(self, event: NodeEvent) -> None:
+        self._node, actions = supervisor.handle(self._node, event, time.monotonic())
+        for action in actions:
+            self._carry_out(action)
+        self._tell_systemd()
+        if supervisor.is_finished(self._node):
+            self._result = OK
+
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case Fork(spec, generation):
+                ends = self._links.open(spec.queue, generation)
+                self._forkserver.request(messages.Fork(spec, generation), ends)
+            case Stop(queue, pid, how):
+                self._log.fact("worker-stop", queue=queue, pid=pid, how=how.name.lower())
+                if how is Shutdown.KILL:
+                    self._children.kill(pid)
+                else:
+                    self._children.signal(pid, SIGNALS[how])
+
+    # Workers
+
+    def _on_fork_answer(self, answer: messages.Forked | messages.ForkFailed) -> None:
+        match answer:
+            case messages.Forked(queue, generation, pid):
+                self._log.fact("worker-forked", queue=queue, generation=generation, pid=pid)
+                is_child = self._children.adopt(pid, lambda status: self._on_worker_exit(queue, generation, status))
+                self._handle(Happened(queue, generation, Forked(pid) if is_child else ForkFailed()))
+            case messages.ForkFailed(queue, generation, reason):
+                self._log.fact("fork-failed", queue=queue, generation=generation, reason=reason)
+                self._links.close(queue, generation)
+                self._handle(Happened(queue, generation, ForkFailed()))
+
+    def _on_report(self, queue: str, generation: int, report: messages.Connecting | messages.Consuming) -> None:
+        self._forkserver.read()  # the template told of the worker before it let it run
+        match report:
+            case messages.Connecting():
+                self._handle(Happened(queue, generation, Connecting()))
+            case messages.Consuming():
+                self._log.fact("worker-consuming", queue=queue, generation=generation)
+                self._handle(Happened(queue, generation, Consuming()))
+
+    def _on_worker_exit(self, queue: str, generation: int, exit_status: int) -> None:
+        pulse = self._links.pulse(queue, generation)
+        running = "" if pulse is None else ",".join(f"{task.name}[{task.id}]" for task in pulse.active)
+        words = status.exit_text(exit_status)
+        self._log.fact("worker-exited", queue=queue, generation=generation, status=words, running=running or None)
+        self._links.close(queue, generation)
+        self._handle(Happened(queue, generation, Exited(exit_status)))
+
+    # Signals and requests
+
+    def _on_signals(self, meanings: list[Meaning]) -> None:
+        for meaning in meanings:
+            match meaning:
+                case Meaning.STOP | Meaning.STOP_COLD:
+                    self._stop(harder(meaning, self._stopping))
+                case Meaning.RELOAD:
+                    self._plan_anew()
+                case Meaning.REAP:
+                    self._forkserver.read()  # a worker that ended at once must be known before it is waited for
+                    self._children.reap()
+
+    def _stop(self, how: Shutdown) -> None:
+        self._log.fact("stop", how=how.name.lower())
+        if self._stopping is None:
+            self._notifier.stopping()
+            self._extend_timeout()
+        self._stopping = how
+        self._handle(Drain(how))
+
+    def _extend_timeout(self) -> None:
+        # Draining takes as long as the workers' own deadlines say; systemd's need not be longer than that.
+        self._notifier.extend_timeout(10 * EXTENSION)
+        self._timers.after(EXTENSION, "extend timeout", self._extend_timeout)
+
+    def _on_request(self, request: Request, connection: Connection) -> None:
+        match request:
+            case Request.STATUS:
+                connection.answer(self._status())
+            case Request.RELOAD:
+                self._reloaders.append(connection)
+                self._plan_anew()
+
+    def _status(self) -> status.Status:
+        pulses, samples = {}, {self._agent.pid: metrics.sample_one(self._agent.pid)}
+        for worker in self._node.workers():
+            if worker.pid is not None:
+                pulses[worker.pid] = self._links.pulse(worker.spec.queue, worker.generation)
+                samples[worker.pid] = metrics.sample(worker.pid)
+        return status.snapshot(
+            self._agent,
+            self._node,
+            {pid: pulse for pid, pulse in pulses.items() if pulse is not None},
+            {pid: sample for pid, sample in samples.items() if sample is not None},
+            time.monotonic(),
+        )
+
+    # Plans
+
+    def _plan_anew(self) -> None:
+        if self._stopping is not None:
+            self._answer_reloaders(AgentError("the agent is stopping"))
+        elif self._planning is not None:
+            self._plan_again = True  # the file may have changed after the planner read it
+        else:
+            self._plan_again = False
+            name = self._agent.instance
+            self._planning = Planning(
+                name, self._env_file, self._children, self._selector, self._on_template_known, self._on_planned
+            )
+            self._timers.after(DEADLINE, "planning", self._planning.give_up)
+
+    def _on_template_known(self, spec: TemplateSpec) -> None:
+        """Warm the template while the planner still imports user code; at the start only, when nothing runs yet."""
+        if self._node.plan is None and self._stopping is None:
+            self._forkserver.use(spec)
+
+    def _on_planned(self, result: Plan | AgentError) -> None:
+        self._planning = None
+        self._timers.cancel("planning")
+        if self._stopping is not None:
+            self._answer_reloaders(AgentError("the agent is stopping"))
+        elif self._plan_again:
+            self._plan_anew()
+        elif isinstance(result, Plan):
+            self._adopt(result)
+        elif self._node.plan is None:
+            self._result = result
+        else:
+            self._log.fact("reload-refused", reason=result)
+            self._agent = replace(self._agent, reload_error=str(result))
+            self._answer_reloaders(result)
+
+    def _adopt(self, plan: Plan) -> None:
+        before = self._node.plan
+        change = difference(before or replace(plan, workers=()), plan)
+        self._log.fact("plan", **{name: ",".join(getattr(change, name)) or None for name in change.__slots__})
+        if before is None:
+            self._timers.after(READY_GRACE, "ready", self._ready)
+        self._agent = replace(self._agent, reload_error=None)
+        self._forkserver.use(plan.template)
+        self._handle(Adopt(plan))
+        for connection in self._reloaders:
+            connection.answer(change)
+        self._reloaders.clear()
+
+    def _answer_reloaders(self, error: AgentError) -> None:
+        for connection in self._reloaders:
+            connection.answer(refusal(error))
+        self._reloaders.clear()
+
+    # systemd
+
+    def _feed_watchdog(self) -> None:
+        interval = watchdog_interval(os.environ, os.getpid())
+        if interval is not None:
+            self._notifier.alive()
+            self._timers.after(interval, "watchdog", self._feed_watchdog)
+
+    def _tell_systemd(self) -> None:
+        self._notifier.status(status.summary(self._node))
+        workers = [queue.current for queue in self._node.queues.values()]
+        if "ready" in self._timers and all(worker.state is State.CONSUMING for worker in workers):
+            self._ready()
+
+    def _ready(self) -> None:
+        self._timers.cancel("ready")
+        self._log.fact("ready", status=status.summary(self._node))
+        self._notifier.ready()
+
+
+def _lock(folder: Path) -> int:
+    """Return the descriptor of the instance's lock, held until it is closed; make the folder where it is missing."""
+    path = folder / "lock"
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the runtime folder {folder} can't be written ({error.strerror}): "
+            "make it the agent's, or name another in CELERY_AGENT_RUNTIME_DIR"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise ConfigurationError(
+            f"instance {folder.name} is running already ({path} is locked): see `agent status {folder.name}`"
+        ) from error
+    return lock

@@ -1,0 +1,78 @@
+"""What ties each worker's process to the daemon: a socket that it reports on, and its scoreboard."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from selectors import EVENT_READ, BaseSelector
+
+from agent.worker.messages import LARGEST, Connecting, Consuming, decode
+from agent.worker.scoreboard import Pulse, Scoreboard, create
+
+Key = tuple[str, int]  # queue and generation: one process
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The worker's ends, as descriptors; they are the receiver's to close."""
+
+    report: int
+    board: int
+
+    def close(self) -> None:
+        """Close both."""
+        os.close(self.report)
+        os.close(self.board)
+
+
+class Links:
+    """The daemon's ends, one pair for each process that is being forked or runs."""
+
+    def __init__(self, selector: BaseSelector, on_report: Callable[[str, int, Connecting | Consuming], None]) -> None:
+        """Start without links; `on_report` is called with queue, generation and what the worker said."""
+        self._selector = selector
+        self._on_report = on_report
+        self._links: dict[Key, tuple[socket.socket, Scoreboard]] = {}
+
+    def open(self, queue: str, generation: int) -> Ends:
+        """Make a link for a process to come; return its ends."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        board = create()
+        ours.setblocking(False)
+        self._links[queue, generation] = (ours, Scoreboard(board))
+        self._selector.register(ours, EVENT_READ, lambda: self._readable(queue, generation))
+        return Ends(theirs.detach(), board)
+
+    def pulse(self, queue: str, generation: int) -> Pulse | None:
+        """Return what a process last wrote on its scoreboard, be it alive or not yet forgotten."""
+        link = self._links.get((queue, generation))
+        return None if link is None else link[1].read()
+
+    def close(self, queue: str, generation: int) -> None:
+        """Forget a process, where there is one."""
+        link = self._links.pop((queue, generation), None)
+        if link is not None:
+            self._unregister(link[0])
+            link[1].close()
+
+    def _readable(self, queue: str, generation: int) -> None:
+        link = self._links.get((queue, generation))
+        if link is None:
+            return
+        try:
+            datagram = link[0].recv(LARGEST)
+        except (BlockingIOError, ConnectionError):
+            return
+        if not datagram:  # its end comes as an exit; the scoreboard is still wanted then
+            self._unregister(link[0])
+            return
+        message = decode(datagram)
+        if isinstance(message, (Connecting, Consuming)):
+            self._on_report(queue, generation, message)
+
+    def _unregister(self, report: socket.socket) -> None:
+        if report.fileno() >= 0:
+            self._selector.unregister(report)
+            report.close()

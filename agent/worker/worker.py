@@ -1,0 +1,77 @@
+"""One Celery worker for one queue, in a process that was forked from the template.
+
+The app and its settings are those of the user's `celery_tasks`; this adds what the worker's spec says and the account to
+the daemon.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import socket
+from typing import Any
+
+from celery import Celery
+from celery.utils.imports import symbol_by_name
+from celery_tasks.utils import create_app_from
+
+from .pulse import Account, accounted_request, pulse_step, reporting_consumer
+from .scoreboard import Scoreboard
+from .spec import WorkerSpec
+
+
+def main(spec: WorkerSpec, generation: int, report: socket.socket, board: int) -> int:
+    """Run the worker until it is told to go; return its exit status."""
+    account = Account(report, Scoreboard(board))
+    app = create_app_from([_task_class(task) for task in spec.tasks])
+    app.set_default()
+    app.set_current()
+    _configure(app, spec)
+    _attach(app, account)
+    worker = _worker_class(app)(
+        hostname=f"{spec.queue}.{generation}@{socket.gethostname()}",
+        queues=[spec.queue],
+        pool_cls=spec.pool,
+        concurrency=spec.concurrency,
+        loglevel=spec.log_level,
+        task_events=False,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    return worker.exitcode or 0
+
+
+def _task_class(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _configure(app: Celery, spec: WorkerSpec) -> None:
+    app.conf.update(
+        worker_prefetch_multiplier=spec.prefetch,
+        task_time_limit=spec.time_limit,
+        task_soft_time_limit=spec.soft_time_limit,
+        worker_max_tasks_per_child=spec.max_tasks_per_child,
+        worker_max_memory_per_child=spec.max_memory_per_child,
+    )
+
+
+def _attach(app: Celery, account: Account) -> None:
+    app.steps["consumer"].add(pulse_step(account))
+    app.conf.worker_consumer = reporting_consumer(symbol_by_name(app.conf.worker_consumer), account)
+    app.finalize()
+    for task in app.tasks.values():
+        task.Request = accounted_request(symbol_by_name(task.Request), account)
+
+
+def _worker_class(app: Celery) -> Any:
+    class NodeWorker(app.Worker):  # type: ignore[misc,name-defined]
+        def install_platform_tweaks(self, worker: Any) -> None:
+            super().install_platform_tweaks(worker)
+            # Celery restarts a worker on SIGHUP by an exec of sys.argv, which is the template's.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    return NodeWorker
