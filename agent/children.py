@@ -44,7 +44,7 @@ class Children:
         actions = [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in descriptors.items()]
         pid = os.posix_spawn(
             arguments[0],
-            arguments,
+            list(arguments),
             environment,
             file_actions=actions,
             setsid=True,

@@ -42,12 +42,13 @@ from agent.events import (
 from agent.forkserver import ForkServer
 from agent.links import Links
 from agent.logs import Log
-from agent.plan import Plan, TemplateSpec, difference
+from agent.plan import Plan, difference
 from agent.planning import DEADLINE, Planning
 from agent.signals import Meaning, Wakeup, harder
 from agent.systemd import Notifier, watchdog_interval
 from agent.timers import Timers
 from agent.worker import messages
+from agent.worker.spec import TemplateSpec
 from agent.worker_state import State
 
 READY_GRACE = 10.0  # seconds after which a start counts as done although the broker is away

@@ -37,7 +37,8 @@ from agent.events import (
     Up,
     WorkerEvent,
 )
-from agent.plan import Plan, WorkerSpec, difference
+from agent.plan import Plan, difference
+from agent.worker.spec import WorkerSpec
 from agent.worker_state import State, Worker, step
 
 SERVING = frozenset({State.CONNECTING, State.CONSUMING})
@@ -61,6 +62,10 @@ class Queue:
         """Return all workers of the queue, the current one first."""
         successor = () if self.successor is None else (self.successor,)
         return (self.current, *successor, *self.retiring)
+
+    def worker(self, generation: int) -> Worker | None:
+        """Return the worker whose newest process is of this generation."""
+        return next((worker for worker in self.workers() if worker.generation == generation), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ def _install(queue: Queue | None, spec: WorkerSpec, now: float) -> tuple[Queue, 
 
 def _happened(node: Node, event: Happened, now: float) -> Step:
     queue = node.queues.get(event.queue)
-    worker = queue and next((each for each in queue.workers() if each.generation == event.generation), None)
+    worker = None if queue is None else queue.worker(event.generation)
     if queue is None or worker is None:
         return node, _discard(event.event, event.queue)
     changed, actions = step(worker, event.event, now)

@@ -192,6 +192,7 @@ def _start(worker: Worker, now: float) -> Step:
 def _stop(worker: Worker, how: Shutdown, now: float) -> Step:
     if worker.pid is None:
         raise ValueError(f"a worker without a process can't be stopped: {worker}")
+    deadline: float | None
     match how:
         case Shutdown.WARM:
             deadline = now + worker.spec.warm_timeout

@@ -138,7 +138,7 @@ def pulse_step(account: Account) -> type[PulseStep]:
 def reporting_consumer(base: type, account: Account) -> type:
     """Return a Consumer class that reports before each attempt to reach the broker."""
 
-    class ReportingConsumer(base):  # type: ignore[misc,valid-type]
+    class ReportingConsumer(base):  # type: ignore[misc]
         def ensure_connected(self, connection: Any) -> Any:
             account.connecting()
             return super().ensure_connected(connection)
@@ -152,7 +152,7 @@ def accounted_request(base: type[Request], account: Account) -> type[Request]:
     `Task.Request` is Celery's public place for it; a class that the user has put there is built upon.
     """
 
-    class AccountedRequest(base):  # type: ignore[misc,valid-type]
+    class AccountedRequest(base):  # type: ignore[misc]
         def on_accepted(self, pid: int, time_accepted: float) -> None:
             super().on_accepted(pid, time_accepted)
             account.started()

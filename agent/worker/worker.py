@@ -68,7 +68,7 @@ def _attach(app: Celery, account: Account) -> None:
 
 
 def _worker_class(app: Celery) -> Any:
-    class NodeWorker(app.Worker):  # type: ignore[misc,name-defined]
+    class NodeWorker(app.Worker):  # type: ignore[misc]
         def install_platform_tweaks(self, worker: Any) -> None:
             super().install_platform_tweaks(worker)
             # Celery restarts a worker on SIGHUP by an exec of sys.argv, which is the template's.

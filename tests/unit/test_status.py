@@ -1,0 +1,114 @@
+"""What an instance says about itself, from its state, its workers' pulses and their samples."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from agent import status
+from agent.control.protocol import Refusal, Request, decode_answer, decode_request, encode_answer, encode_request
+from agent.errors import ProtocolError
+from agent.plan import Difference
+from agent.status import Agent, Sample, Status, TaskStatus, exit_text, snapshot, summary
+from agent.supervisor import Node, Queue
+from agent.worker.scoreboard import ActiveTask, Pulse
+from agent.worker_state import State, Worker
+from tests.unit.specs import SPEC, plan
+
+AGENT = Agent("magic", "1.0", 1, started=0.0)
+
+
+def worker(state: State, pool: str = "prefork", pid: int | None = 7) -> Worker:
+    return Worker(replace(SPEC, pool=pool), state=state, wanted=True, generation=2, pid=pid, since=90.0)
+
+
+def node(*workers: Worker) -> Node:
+    return Node(plan(), {f"q{number}": Queue(each) for number, each in enumerate(workers)})
+
+
+def taken(node: Node, pulse: Pulse | None = None, now: float = 100.0) -> Status:
+    pulses = {} if pulse is None else {7: pulse}
+    return snapshot(AGENT, node, pulses, {7: Sample(1024, 0.5, 2), 1: Sample(2048, 0.1, 1)}, now)
+
+
+def test_a_queue_says_what_its_worker_runs_and_has_run() -> None:
+    active = (ActiveTask("id", "send", 98.0),)
+    queue = taken(node(worker(State.CONSUMING)), Pulse(99.0, ("q0",), active, 1, 5, 4, 3)).queues[0]
+    assert (queue.consuming, queue.active, queue.active_count) == (True, (TaskStatus("id", "send", 2.0),), 1)
+    assert (queue.succeeded, queue.failed, queue.retried, queue.age) == (5, 4, 3, 10.0)
+    assert (queue.memory, queue.cpu, queue.processes) == (1024, 0.5, 2)
+
+
+def test_a_worker_whose_loop_is_silent_does_not_count_as_consuming() -> None:
+    queue = taken(node(worker(State.CONSUMING)), Pulse(at=50.0)).queues[0]
+    assert (queue.consuming, queue.unresponsive) == (False, 50.0)
+
+
+def test_a_solo_worker_is_silent_while_it_runs_a_task() -> None:
+    pulse = Pulse(at=50.0, active=(ActiveTask("id", "send", 50.0),), active_count=1)
+    assert taken(node(worker(State.CONSUMING, pool="solo")), pulse).queues[0].consuming
+
+
+def test_a_worker_that_waits_for_the_broker_is_never_called_unresponsive() -> None:
+    assert taken(node(worker(State.CONNECTING)), Pulse(at=0.0)).queues[0].unresponsive is None
+
+
+@pytest.mark.parametrize(
+    ("workers", "line"),
+    [
+        ([State.CONSUMING], "consuming from 1 queue"),
+        ([State.CONSUMING, State.CONSUMING], "consuming from 2 queues"),
+        ([State.CONSUMING, State.CONNECTING], "consuming from 1 of 2 queues, 1 waiting for broker"),
+        ([State.STARTING, State.BACKOFF], "consuming from 0 of 2 queues, 1 starting, 1 failing"),
+    ],
+)
+def test_the_summary_counts_what_is_not_well(workers: list[State], line: str) -> None:
+    assert summary(node(*map(worker, workers))) == line
+
+
+def test_the_summary_says_what_the_embedded_broker_is_for() -> None:
+    here = node(worker(State.CONSUMING))
+    assert here.plan is not None
+    assert "tasks can be lost" in summary(replace(here, plan=replace(here.plan, embedded=True)))
+
+
+def test_a_removed_queue_is_shown_and_keeps_nobody_waiting() -> None:
+    leaving = replace(worker(State.STOPPING), wanted=False)
+    seen = taken(node(worker(State.CONSUMING), leaving), Pulse(at=99.0))
+    assert [queue.wanted for queue in seen.queues] == [True, False]
+    assert seen.is_consuming()
+    assert not seen.is_degraded()
+
+
+def test_a_queue_being_replaced_is_not_yet_what_was_asked_for() -> None:
+    replaced = Node(plan(), {"q0": Queue(worker(State.CONSUMING), successor=worker(State.STARTING, pid=None))})
+    assert not taken(replaced, Pulse(at=99.0)).is_consuming()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(0, "exit status 0"), (3, "exit status 3"), (-9, "killed by SIGKILL"), (-42, "killed by signal 42")]
+)
+def test_an_exit_status_in_words(code: int, words: str) -> None:
+    assert exit_text(code) == words
+
+
+def test_answers_survive_the_way_to_the_command() -> None:
+    seen = taken(node(worker(State.CONSUMING)), Pulse(at=99.0, active=(ActiveTask("id", "send", 1.0),)))
+    for answer in (seen, Difference(("a",), (), ("b",), ()), Refusal("no", 78)):
+        assert decode_answer(encode_answer(answer)) == answer
+
+
+def test_requests_survive_the_way_to_the_daemon() -> None:
+    assert [decode_request(encode_request(request)) for request in Request] == list(Request)
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b"[]", b'{"request": "explode"}', b"\xff"])
+def test_what_is_no_request_is_refused_with_what_is_known(line: bytes) -> None:
+    with pytest.raises(ProtocolError, match="known: status, reload"):
+        decode_request(line)
+
+
+def test_a_status_of_another_schema_is_refused() -> None:
+    value = json.loads(encode_answer(taken(node(worker(State.CONSUMING)))))["status"]
+    with pytest.raises(ProtocolError, match="schema 2"):
+        status.decode_status({**value, "schema": 2})
