@@ -75,7 +75,9 @@ def read_env_file(path: Path) -> EnvFile:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise invalid(f"{path} is missing. `agent config --example` prints one to start from.{_siblings(path)}") from None
+        raise invalid(
+            f"{path} is missing. `agent config --example` prints one to start from.{_siblings(path)}"
+        ) from None
     except PermissionError:
         raise invalid(
             f"{path} can't be read by this user. The agent's user must be allowed to: "
@@ -92,7 +94,9 @@ def parse_env_file(content: bytes, path: Path) -> EnvFile:
         text = content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise invalid(f"{path}:{line}: byte {content[error.start]:#04x} is not UTF-8. Save the file as UTF-8.") from None
+        raise invalid(
+            f"{path}:{line}: byte {content[error.start]:#04x} is not UTF-8. Save the file as UTF-8."
+        ) from None
     bindings = [binding for binding in parse_stream(io.StringIO(text)) if binding.error or binding.key is not None]
     problems = [problem for binding in bindings if (problem := _problem(binding, path)) is not None]
     if problems:
@@ -116,11 +120,13 @@ def _problem(binding: Binding, path: Path) -> Problem | None:
         return Problem(f"{place}: this is no NAME=value line. Begin a comment with '#'.")
     if not _NAME.fullmatch(binding.key or ""):
         return Problem(
-            f"{place}: {binding.key!r} is no variable name: use letters, digits and '_'. Settings of a queue whose name "
-            f"has other characters go into {PREFIX}QUEUES, as JSON."
+            f"{place}: {binding.key!r} is no variable name: use letters, digits and '_'. Settings of a queue whose "
+            f"name has other characters go into {PREFIX}QUEUES, as JSON."
         )
     if binding.value is None:
-        return Problem(f"{place}: {binding.key} has no '='. Write {binding.key}=value, or '{binding.key}=' for an empty one.")
+        return Problem(
+            f"{place}: {binding.key} has no '='. Write {binding.key}=value, or '{binding.key}=' for an empty one."
+        )
     if "\0" in binding.value:
         return Problem(f"{place}: the value of {binding.key} has a NUL character, which no environment can hold.")
     return None

@@ -21,8 +21,8 @@ DEFAULT_CONFIG = "/etc/celery-agent"
 DEFAULT_RUNTIME = "/run/celery-agent"
 SUFFIX = ".env"
 
-# What systemd takes as an instance name without escapes, a file name, and a word in a log line. 64 characters leave room
-# for the rest of a socket's path, of which Linux allows 107 bytes.
+# What systemd takes as an instance name without escapes, a file name, and a word in a log line. 64 characters leave
+# room for the rest of a socket's path, of which Linux allows 107 bytes.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -60,7 +60,7 @@ class Folders:
     def unknown(self, instance: str) -> NoSuchInstance:
         """Return the error for an instance that has neither an env file nor an agent."""
         return NoSuchInstance(
-            f"There is no instance {instance!r}: no env file {self.env_file(instance)}, and no agent runs by that name. "
+            f"There is no instance {instance!r}: no env file {self.env_file(instance)}, and no agent of that name runs. "
             + _others(instance, self.known())
         )
 

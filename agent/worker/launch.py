@@ -2,8 +2,8 @@
 
     python -P …/agent/worker/launch.py <module>
 
-The folder becomes the package `celery_agent_worker`: a user's own package `agent` keeps its name, and nothing else that is
-installed for the agent is seen by user code. Then `main()` of the package's module is called.
+The folder becomes the package `celery_agent_worker`: a user's own package `agent` keeps its name, and nothing else that
+is installed for the agent is seen by user code. Then `main()` of the package's module is called.
 """
 
 import importlib

@@ -1,0 +1,158 @@
+"""A look at an instance's configuration without starting anything: what is right, what is wrong, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from agent.discovery import Discovery, Probe, discover_and_probe
+from agent.envfile import EnvFile, read_env_file
+from agent.errors import CONFIGURATION, FAILURE, OK
+from agent.plan import Plan
+from agent.planner import plan_of, template_of
+from agent.problems import InvalidConfiguration
+from agent.secrets import is_secret, redacted
+from agent.validation import Configuration, read_settings
+from agent.worker.spec import WorkerSpec
+
+MEASURED_CELERY = "5.7."  # the releases whose faults were measured and mended
+
+_OTHERS_READ = 0o004
+_OTHERS_WRITE = 0o002
+
+# What to do about a broker that can't be reached, by the kind of fault that `agent.worker.probe` names.
+_ADVICE = {
+    "refused": "Nothing listens there: start the broker, or correct RABBITMQ_HOST and RABBITMQ_PORT.",
+    "name": "The host has no address: correct RABBITMQ_HOST, or the name service.",
+    "login": "Correct RABBITMQ_USER and RABBITMQ_PWD; the user 'guest' may log in from the broker's own host only.",
+    "vhost": "Create the virtual host and give the user rights in it: rabbitmqctl add_vhost and set_permissions.",
+    "tls": "Compare the certificate's name and issuer with RABBITMQ_HOST and the CA; is it the port for TLS?",
+    "silent": "No answer: is the host up, and does a firewall let this node through to the broker's port?",
+    "closed": "It hung up: that port may want TLS or speak another protocol, or the broker is still starting.",
+    "folder": "Make the folder, or let the agent's user write to it.",
+    "other": "Look into the broker's log.",
+}
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    GOOD = "ok"
+    WARNING = "warn"
+    BAD = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    subject: a word or two: "settings", "tasks", "broker" …
+    text: one line, with what to do where there is something to do.
+    detail: more for whoever asks, such as a traceback.
+    exit_status: what it makes of the whole check.
+    """
+
+    level: Level
+    subject: str
+    text: str
+    detail: str = ""
+    exit_status: int = OK
+
+
+def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield findings about an instance in the order of looking; the first failure of a step is the last step.
+
+    environment: the agent's own, as tasks inherit it.
+    """
+    try:
+        file = read_env_file(path)
+        yield _good(
+            "env file", f"{path}: {len(file.for_agent)} settings, {len(file.for_tasks)} variables for the tasks"
+        )
+        yield from _warnings(file)
+        configuration = read_settings(file)
+    except InvalidConfiguration as error:
+        yield from _bad("settings", error)
+        return
+    template = template_of(configuration, environment)
+    settings = configuration.settings
+    discovery = discover_and_probe(template, settings.tasks, settings.import_timeout)
+    yield from _interpreter(configuration, discovery)
+    try:
+        plan = plan_of(instance, configuration, template, discovery)
+    except InvalidConfiguration as error:
+        yield from _bad("tasks", error)
+    else:
+        yield from _queues(plan)
+    for probe in discovery.probes:
+        text = redacted(probe.text, template.environment)
+        yield _broker(discovery, Probe(probe.broker, probe.fault, " ".join(text.split())))
+
+
+def exit_status(findings: tuple[Finding, ...]) -> int:
+    """Return the exit status of a check: 0, 1 where a broker can't be reached, 78 where the configuration is wrong."""
+    return max((finding.exit_status for finding in findings), default=OK)
+
+
+def _warnings(file: EnvFile) -> Iterator[Finding]:
+    mode = file.path.stat().st_mode
+    secrets = [variable.name for variable in file.variables if is_secret(variable.name, variable.value)]
+    if mode & _OTHERS_WRITE:
+        yield _warning("env file", f"{file.path} can be changed by every user. chmod o-w {file.path}")
+    if mode & _OTHERS_READ and secrets:
+        text = f"{file.path} can be read by every user, and holds {', '.join(secrets)}. chmod o-rwx {file.path}"
+        yield _warning("env file", text)
+    for variable in file.repeated:
+        counting = _line(file, variable.name)
+        text = f"{file.path}:{variable.line}: {variable.name} comes again in line {counting}, which counts."
+        yield _warning("env file", text)
+
+
+def _line(file: EnvFile, name: str) -> int:
+    return next(variable.line for variable in file.variables if variable.name == name)
+
+
+def _interpreter(configuration: Configuration, discovery: Discovery) -> Iterator[Finding]:
+    if discovery.celery:
+        python = configuration.settings.python
+        yield _good("python", f"{python}: Python {discovery.python}, Celery {discovery.celery}")
+        if not discovery.celery.startswith(MEASURED_CELERY):
+            text = f"Celery {discovery.celery} is newer than {MEASURED_CELERY}x, with which the agent is tested."
+            yield _warning("python", text)
+
+
+def _queues(plan: Plan) -> Iterator[Finding]:
+    for worker in plan.workers:
+        yield _good("queue", f"{worker.queue}: {', '.join(worker.tasks)} ({_how(worker)})")
+
+
+def _how(worker: WorkerSpec) -> str:
+    limit = "no time limit" if worker.time_limit is None else f"time limit {worker.time_limit:g} s"
+    return f"{worker.pool}, concurrency {worker.concurrency}, {limit}"
+
+
+def _broker(discovery: Discovery, probe: Probe) -> Finding:
+    broker = probe.broker or discovery.broker
+    if probe.fault:
+        text = f"{broker} can't be reached: {probe.text}. {_ADVICE[probe.fault]}"
+        return Finding(Level.BAD, "broker", text, exit_status=FAILURE)
+    if discovery.embedded:
+        return _warning(
+            "broker", f"{broker} is the embedded broker: for trying out; it can lose tasks. Unset CELERY_TASKS_BROKER."
+        )
+    return _good("broker", f"{broker} accepts connections")
+
+
+def _bad(subject: str, error: InvalidConfiguration) -> Iterator[Finding]:
+    for problem in error.problems:
+        yield Finding(Level.BAD, subject, problem.line, problem.detail, CONFIGURATION)
+
+
+def _good(subject: str, text: str) -> Finding:
+    return Finding(Level.GOOD, subject, text)
+
+
+def _warning(subject: str, text: str) -> Finding:
+    return Finding(Level.WARNING, subject, text)

@@ -1,0 +1,72 @@
+"""`agent check [INSTANCE]`: what is wrong with a configuration, without starting anything."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from textwrap import indent
+
+from agent.checks import Finding, check, exit_status
+from agent.errors import OK, NoSuchInstance
+from agent.instances import checked_name, folders
+
+SCHEMA = 1
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "check",
+        help="check an instance's configuration without starting anything",
+        description="Reads the env file, imports the task classes, reaches for the broker, and says what is wrong and "
+        "what to do. Exit status: 0 all is well, 1 a broker can't be reached, 78 the configuration can't be run.",
+    )
+    parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="default: all that have an env file")
+    parser.add_argument("--env-file", type=Path, help="default: INSTANCE.env in the config folder (/etc/celery-agent)")
+    parser.add_argument("--json", action="store_true", help="one JSON value, documented in docs/settings.md")
+    parser.set_defaults(run=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    instances = _named(options)
+    found: dict[str, tuple[Finding, ...]] = {}
+    for instance, path in instances.items():
+        findings = check(instance, path, os.environ)
+        found[instance] = tuple(findings) if options.json else tuple(_printed(instance, findings))
+    if options.json:
+        print(json.dumps({"schema": SCHEMA, "instances": [_value(*item) for item in found.items()]}, indent=2))
+    return max((exit_status(findings) for findings in found.values()), default=OK)
+
+
+def _named(options: argparse.Namespace) -> dict[str, Path]:
+    places = folders(os.environ)
+    if options.env_file is not None:
+        name = options.instance or options.env_file.name.removesuffix(".env")
+        return {checked_name(name): options.env_file.absolute()}
+    names = places.configured() if options.instance is None else (options.instance,)
+    if not names:
+        raise NoSuchInstance(f"No instance is configured on this node: {places.config} has no env file.")
+    return {name: places.env_file(name) for name in names}
+
+
+def _printed(instance: str, findings: Iterable[Finding]) -> Iterable[Finding]:
+    for finding in findings:
+        print(f"{instance}: {finding.level:<4}  {finding.subject:<8}  {finding.text}", flush=True)
+        if finding.detail:
+            print(indent(finding.detail.rstrip(), "    "), file=sys.stderr, flush=True)
+        yield finding
+
+
+def _value(instance: str, findings: tuple[Finding, ...]) -> dict[str, object]:
+    return {
+        "instance": instance,
+        "exit_status": exit_status(findings),
+        "findings": [
+            {"level": each.level, "subject": each.subject, "text": each.text, "detail": each.detail}
+            for each in findings
+        ],
+    }

@@ -1,0 +1,113 @@
+"""`agent config INSTANCE`: what an instance's settings come to, without secrets; or what settings there are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.assignments import variable_of
+from agent.envfile import PREFIX, read_env_file
+from agent.errors import OK, AgentError
+from agent.instances import folders
+from agent.reference import DEFAULTS, SEPARATOR, agent_entries, example, markdown, queue_entries
+from agent.settings import QueueSettings
+from agent.validation import Configuration, read_settings
+
+SCHEMA = 1
+_JOINED_BY = {"path": ":"}
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "config",
+        help="show an instance's settings, or an example env file",
+        description="Prints the settings that an env file makes, with the defaults for what it leaves out. Of variables "
+        "that are handed on to the tasks only the names are shown.",
+    )
+    parser.add_argument("instance", metavar="INSTANCE", nargs="?")
+    parser.add_argument("--env-file", type=Path, help="default: INSTANCE.env in the config folder (/etc/celery-agent)")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="the same as one JSON value")
+    output.add_argument("--example", action="store_true", help="an env file to start from, instead of an instance's")
+    output.add_argument(
+        "--markdown", action="store_true", help="the reference of all settings, instead of an instance's"
+    )
+    parser.set_defaults(run=_config)
+
+
+def _config(options: argparse.Namespace) -> int:
+    if options.example:
+        print(example(), end="")
+    elif options.markdown:
+        print(markdown(), end="")
+    else:
+        configuration = read_settings(read_env_file(_path(options)))
+        print(_json(configuration) if options.json else "\n".join(_lines(configuration)))
+    return OK
+
+
+def _path(options: argparse.Namespace) -> Path:
+    if options.env_file is not None:
+        return Path(options.env_file).absolute()
+    if options.instance is None:
+        raise AgentError("Name an instance, or ask for --example or --markdown.")
+    return folders(os.environ).env_file(options.instance)
+
+
+def _lines(configuration: Configuration) -> Iterator[str]:
+    settings = configuration.settings
+    yield f"# {configuration.file.path}"
+    for entry in agent_entries():
+        value = getattr(settings, entry.field)
+        yield _assignment(
+            f"{PREFIX}{entry.name}", entry.field, value, _origin(entry.field in settings.model_fields_set)
+        )
+    for entry in queue_entries():
+        value = getattr(settings.defaults, entry.field)
+        origin = _origin(entry.field in settings.defaults.model_fields_set)
+        yield _assignment(f"{DEFAULTS}{SEPARATOR}{entry.name}", entry.field, value, origin)
+    for queue, own in settings.queues.items():
+        for field in sorted(own.model_fields_set):
+            yield _assignment(variable_of(queue, field), field, getattr(own, field), "")
+    handed_on = [variable.name for variable in configuration.file.for_tasks]
+    if handed_on:
+        yield f"# handed on to the tasks: {', '.join(handed_on)}"
+
+
+def _origin(given: object) -> str:
+    return "" if given else "  # default"
+
+
+def _assignment(variable: str, field: str, value: object, origin: str) -> str:
+    return f"{variable}={_written(field, value)}{origin}"
+
+
+def _written(field: str, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return _JOINED_BY.get(field, ",").join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _json(configuration: Configuration) -> str:
+    settings = configuration.settings
+    return json.dumps(
+        {
+            "schema": SCHEMA,
+            "env_file": str(configuration.file.path),
+            **settings.model_dump(mode="json", exclude={"defaults", "queues"}),
+            "defaults": settings.defaults.model_dump(mode="json"),
+            "queues": {name: _queue(queue) for name, queue in settings.queues.items()},
+            "handed_on": [variable.name for variable in configuration.file.for_tasks],
+        },
+        indent=2,
+    )
+
+
+def _queue(queue: QueueSettings) -> dict[str, object]:
+    return queue.model_dump(mode="json", exclude_unset=True)

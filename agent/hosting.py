@@ -1,0 +1,157 @@
+"""Which queues an instance hosts, with which settings: what the env file says of them, applied to what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from agent.assignments import variable_of
+from agent.discovery import HostedTask
+from agent.problems import InvalidConfiguration, Problem
+from agent.settings import MOST_PREFETCHED, Pool, QueueSettings
+from agent.validation import Configuration
+from agent.worker.spec import WorkerSpec
+
+KIB_PER_MIB = 1024
+
+_PREFORK_ONLY = ("time_limit", "soft_time_limit", "max_tasks_per_child", "max_memory_per_child")
+
+
+def workers(configuration: Configuration, tasks: Sequence[HostedTask]) -> tuple[WorkerSpec, ...]:
+    """Return one worker per queue, sorted; raises InvalidConfiguration where settings and queues don't fit."""
+    queues: dict[str, list[str]] = {}
+    for task in tasks:
+        queues.setdefault(task.queue, []).append(task.path)
+    hosted = [_Queue(configuration, queue, tuple(queues)) for queue in sorted(queues)]
+    problems = [
+        *_same_names(configuration, tasks),
+        *_not_hosted(configuration, tuple(queues)),
+        *(problem for queue in hosted for problem in queue.problems()),
+    ]
+    if problems:
+        raise InvalidConfiguration(tuple(problems))
+    return tuple(_spec(queue.name, tuple(queues[queue.name]), queue.settings()) for queue in hosted)
+
+
+def matches(written: str, queues: Sequence[str]) -> tuple[str, ...]:
+    """Return the queues that a name in the env file may mean: the one spelt so, else those that differ in case only."""
+    if written in queues:
+        return (written,)
+    return tuple(queue for queue in queues if queue.casefold() == written.casefold())
+
+
+class _Queue:
+    """One hosted queue and what the env file says about it."""
+
+    def __init__(self, configuration: Configuration, name: str, hosted: Sequence[str]) -> None:
+        self.name = name
+        self._configuration = configuration
+        self._written = [each for each in configuration.settings.queues if matches(each, hosted) == (name,)]
+
+    def settings(self) -> QueueSettings:
+        """Return the queue's settings: its own before those of every queue, before the built-in ones."""
+        settings = self._configuration.settings
+        values = settings.defaults.model_dump(exclude_unset=True)
+        for written in self._written:
+            values |= settings.queues[written].model_dump(exclude_unset=True)
+        return QueueSettings(**values)
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what does not go together in the queue's settings."""
+        yield from self._given_twice()
+        settings = self.settings()
+        if settings.pool is not Pool.PREFORK:
+            yield from self._prefork_only(settings)
+        if settings.pool is Pool.SOLO and settings.concurrency > 1:
+            yield Problem(
+                f"{self._where('concurrency')} is {settings.concurrency}, but queue {self.name!r} has POOL=solo, which "
+                f"runs one task at a time. Use threads or prefork, or CONCURRENCY=1."
+            )
+        hard, soft = settings.time_limit, settings.soft_time_limit
+        if hard is not None and soft is not None and soft >= hard:
+            yield Problem(
+                f"{self._where('soft_time_limit')} is {soft:g}, but TIME_LIMIT of queue {self.name!r} is {hard:g}, so the "
+                "task would be killed first. Set it below."
+            )
+        if settings.concurrency * settings.prefetch > MOST_PREFETCHED:
+            yield Problem(
+                f"{self._where('prefetch')} is {settings.prefetch}, and {settings.concurrency} times that is more than "
+                f"{MOST_PREFETCHED}, the most that AMQP can say. Set a lower one for queue {self.name!r}."
+            )
+
+    def _prefork_only(self, settings: QueueSettings) -> Iterator[Problem]:
+        for field in _PREFORK_ONLY:
+            value = getattr(settings, field)
+            if value is not None:
+                yield Problem(
+                    f"{self._where(field)} is {value:g}, but queue {self.name!r} has POOL={settings.pool}, in which nothing "
+                    f"can enforce it. Use POOL=prefork, or set {variable_of(self.name, field)} to nothing."
+                )
+
+    def _given_twice(self) -> Iterator[Problem]:
+        first: dict[str, str] = {}
+        for assignment in self._configuration.assignments:
+            if assignment.path[0] == "queues" and assignment.path[1] in self._written:
+                field = assignment.path[2]
+                if field in first:
+                    yield Problem(
+                        f"{assignment} is given for queue {self.name!r} already, by {first[field]}. Keep one of them."
+                    )
+                first.setdefault(field, str(assignment))
+
+    def _where(self, field: str) -> str:
+        own = [
+            written
+            for written in self._written
+            if field in self._configuration.settings.queues[written].model_fields_set
+        ]
+        return (
+            self._configuration.where("queues", own[-1], field) if own else self._configuration.where("defaults", field)
+        )
+
+
+def _same_names(configuration: Configuration, tasks: Sequence[HostedTask]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for task in tasks:
+        if task.name in first:
+            yield Problem(
+                f"{configuration.where('tasks')} names {first[task.name]!r} and {task.path!r}, which are both the task "
+                f"{task.name!r}. Keep one of them, or give the other's contract another name."
+            )
+        first.setdefault(task.name, task.path)
+
+
+def _not_hosted(configuration: Configuration, queues: Sequence[str]) -> Iterator[Problem]:
+    for written in configuration.settings.queues:
+        found = matches(written, queues)
+        if len(found) == 1:
+            continue
+        where = next(str(each) for each in configuration.assignments if each.path[:2] == ("queues", written))
+        if found:
+            yield Problem(f"{where} may mean {' or '.join(map(repr, found))}. Write the queue as it is spelt.")
+        else:
+            similar = get_close_matches(written.casefold(), {queue.casefold(): queue for queue in queues}, n=1)
+            close = [queue for queue in queues if queue.casefold() in similar]
+            advice = (
+                f"Did you mean {close[0]!r}?" if close else f"Its queues are {', '.join(map(repr, sorted(queues)))}."
+            )
+            yield Problem(f"{where} is for queue {written!r}, which this instance does not host. {advice}")
+
+
+def _spec(queue: str, tasks: tuple[str, ...], settings: QueueSettings) -> WorkerSpec:
+    memory = settings.max_memory_per_child
+    return WorkerSpec(
+        queue=queue,
+        tasks=tasks,
+        pool=settings.pool.value,
+        concurrency=settings.concurrency,
+        prefetch=settings.prefetch,
+        time_limit=settings.time_limit,
+        soft_time_limit=settings.soft_time_limit,
+        max_tasks_per_child=settings.max_tasks_per_child,
+        max_memory_per_child=None if memory is None else memory * KIB_PER_MIB,
+        log_level=settings.log_level.value,
+        start_timeout=settings.start_timeout,
+        warm_timeout=settings.warm_timeout,
+        cold_timeout=settings.cold_timeout,
+    )

@@ -1,0 +1,82 @@
+"""Imports of user code that report instead of raising."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from types import ModuleType
+
+OLDEST_CELERY = "5.7"  # the control queues, quorum queues and mended faults are those of this version
+
+Emit = Callable[[Mapping[str, object]], None]
+
+
+def report(emit: Emit, subject: str, item: str, text: str, detail: str = "") -> None:
+    """Emit a problem; see `discovery` for what its parts mean."""
+    emit({"problem": {"subject": subject, "item": item, "text": text, "detail": detail}})
+
+
+def import_or_report(name: str, subject: str, item: str, emit: Emit) -> ModuleType | None:
+    """Return the module, or report why it can't be imported and return None."""
+    emit({"importing": name})
+    try:
+        return importlib.import_module(name)
+    except BaseException as error:  # SystemExit, too, is only a reason why it can't be imported
+        report(emit, subject, item, _failure(name, error), whole_traceback(error))
+        return None
+
+
+def how_to_get_celery() -> str:
+    """Return the command that puts a Celery that works into this interpreter."""
+    return f"Install it: {sys.executable} -m pip install 'celery>={OLDEST_CELERY}'"
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of an error's traceback, and the place in user code that it comes from."""
+    line = traceback.format_exception_only(error)[-1].strip()
+    if isinstance(error, SyntaxError):
+        return f"{line} ({error.filename}, line {error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
+    return f"{line} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else line
+
+
+def whole_traceback(error: BaseException) -> str:
+    """Return an error's traceback as Python prints it, from the first line of user code on."""
+    start = error.__traceback__
+    while start is not None and start.tb_next is not None and _is_machinery(start.tb_frame.f_code.co_filename):
+        start = start.tb_next
+    return "".join(traceback.format_exception(type(error), error, start))
+
+
+def _failure(name: str, error: BaseException) -> str:
+    absent = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
+    if absent == name == "celery":
+        return f"it has no Celery. {how_to_get_celery()}"
+    if absent and name.partition(".")[0] == absent:
+        return f"there is no module {absent}. {_where_to_put(absent)}"
+    if absent and f"{name}.".startswith(f"{absent}."):
+        parent, _, child = absent.rpartition(".")
+        return f"{parent} has no module {child} ({_place(parent)}). Correct the name, or add the module."
+    advice = f"Install {absent.partition('.')[0]} for {sys.executable}." if absent else "Mend the module."
+    return f"importing {name} fails: {last_line(error)}. {advice}"
+
+
+def _where_to_put(name: str) -> str:
+    if name == "celery_tasks":
+        return (
+            "Put the folder that holds celery_tasks/, the checkout of the shared repository, into CELERY_AGENT_PATH, "
+            f"or install its wheel for {sys.executable}."
+        )
+    return f"Put the folder that holds {name} into CELERY_AGENT_PATH, or install it for {sys.executable}."
+
+
+def _place(package: str) -> str:
+    module = sys.modules.get(package)
+    paths = list(getattr(module, "__path__", ()))
+    return str(paths[0] if paths else getattr(module, "__file__", "built in"))
+
+
+def _is_machinery(filename: str) -> bool:
+    return filename.startswith("<frozen ") or filename in (__file__, importlib.__file__)

@@ -1,0 +1,70 @@
+"""One attempt to reach each broker of an app, and what its failure means."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+from amqp.exceptions import AccessRefused, NotAllowed
+from celery import Celery
+from kombu.utils.url import maybe_sanitize_url
+
+TIMEOUT = 3.0  # seconds for each step of a connection; a broker in the same network answers within milliseconds
+
+REACHED = ""  # the fault of a broker that can be reached
+
+_FAULTS: tuple[tuple[type[BaseException], str], ...] = (
+    (AccessRefused, "login"),
+    (NotAllowed, "vhost"),
+    (ConnectionRefusedError, "refused"),
+    (socket.gaierror, "name"),
+    (ssl.SSLError, "tls"),
+    (TimeoutError, "silent"),
+    (ConnectionError, "closed"),
+    (PermissionError, "folder"),
+)
+
+
+def brokers(app: Celery) -> tuple[str, ...]:
+    """Return the URLs of an app's brokers, with their passwords: the first, then those to fail over to."""
+    urls = app.conf.broker_read_url or app.conf.broker_url or "amqp://"
+    listed = urls.split(";") if isinstance(urls, str) else urls
+    return tuple(url for url in listed if url)
+
+
+def shown(url: str) -> str:
+    """Return a broker's URL with its password masked."""
+    return str(maybe_sanitize_url(url))
+
+
+def is_embedded(url: str) -> bool:
+    """Tell whether a broker is the embedded one: a folder, by kombu's filesystem transport."""
+    return urlsplit(url).scheme == "filesystem"
+
+
+def probe(app: Any, url: str) -> tuple[str, str]:
+    """Connect to one broker and close again; return the kind of fault, "" where there is none, and its text."""
+    with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
+        try:
+            if is_embedded(url):
+                _try_folders(connection.transport_options)
+            else:
+                transport = connection.transport
+                transport.close_connection(transport.establish_connection())
+        except Exception as error:  # whatever a transport raises is the finding
+            return _fault(error), str(error) or repr(error)
+    return REACHED, ""
+
+
+def _try_folders(options: dict[str, Any]) -> None:
+    for option in ("data_folder_in", "data_folder_out"):
+        folder = str(options.get(option, ""))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(f"{folder} is no folder that this user may write to")
+
+
+def _fault(error: BaseException) -> str:
+    return next((fault for kind, fault in _FAULTS if isinstance(error, kind)), "other")
