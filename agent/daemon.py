@@ -109,7 +109,8 @@ class Daemon:
         if late > STALL:
             self._handle(Stalled(late))
         for key, _ in ready:
-            if self._selector.get_map().get(key.fileobj) is not None:  # one before it may have closed it
+            registered = self._selector.get_map().get(key.fd)
+            if registered is not None and registered.data is key.data:  # one before it may have closed it
                 key.data()
         self._timers.fire()
         deadline = supervisor.next_deadline(self._node)

@@ -19,7 +19,6 @@ import threading
 import time
 import traceback
 
-from . import worker
 from .messages import LARGEST, Fork, Forked, ForkFailed, Prepare, Prepared, decode, encode
 from .process import become_worker, die_with_parent, give_back_freed_memory, run, set_name
 
@@ -83,7 +82,7 @@ def main() -> None:
     set_name("agent-template")
     sys.path[:0] = prepare.template.path
     started = time.monotonic()
-    _import((*MODULES, "celery_tasks.celery_config", "celery_tasks.utils", *prepare.template.preload))
+    _import((*MODULES, f"{__package__}.worker", "celery_tasks.celery_config", *prepare.template.preload))
     # A fork copies only the calling thread: what another one held locked stays locked in every worker.
     if threading.active_count() != 1:
         names = ", ".join(sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread()))
@@ -166,4 +165,6 @@ def _be_intermediate(
 
 def _be_worker(request: Fork, report: int, board: int, daemon: int) -> int:
     become_worker(daemon, request.spec.queue, keep=(report, board))
-    return worker.main(request.spec, request.generation, socket.socket(fileno=report), board)
+    from .worker import main as work  # needs celery_tasks, which is on the path only since Prepare
+
+    return work(request.spec, request.generation, socket.socket(fileno=report), board)
