@@ -70,8 +70,8 @@ class _Queue:
         hard, soft = settings.time_limit, settings.soft_time_limit
         if hard is not None and soft is not None and soft >= hard:
             yield Problem(
-                f"{self._where('soft_time_limit')} is {soft:g}, but TIME_LIMIT of queue {self.name!r} is {hard:g}, so the "
-                "task would be killed first. Set it below."
+                f"{self._where('soft_time_limit')} is {soft:g}, but TIME_LIMIT of queue {self.name!r} is {hard:g}, so "
+                "the task would be killed first. Set it below."
             )
         if settings.concurrency * settings.prefetch > MOST_PREFETCHED:
             yield Problem(
@@ -83,10 +83,9 @@ class _Queue:
         for field in _PREFORK_ONLY:
             value = getattr(settings, field)
             if value is not None:
-                yield Problem(
-                    f"{self._where(field)} is {value:g}, but queue {self.name!r} has POOL={settings.pool}, in which nothing "
-                    f"can enforce it. Use POOL=prefork, or set {variable_of(self.name, field)} to nothing."
-                )
+                unenforced = f"queue {self.name!r} has POOL={settings.pool}, in which nothing can enforce it"
+                nothing = f"set {variable_of(self.name, field)} to nothing"
+                yield Problem(f"{self._where(field)} is {value:g}, but {unenforced}. Use POOL=prefork, or {nothing}.")
 
     def _given_twice(self) -> Iterator[Problem]:
         first: dict[str, str] = {}
@@ -94,20 +93,16 @@ class _Queue:
             if assignment.path[0] == "queues" and assignment.path[1] in self._written:
                 field = assignment.path[2]
                 if field in first:
-                    yield Problem(
-                        f"{assignment} is given for queue {self.name!r} already, by {first[field]}. Keep one of them."
-                    )
+                    already = f"is given for queue {self.name!r} already, by {first[field]}"
+                    yield Problem(f"{assignment} {already}. Keep one of them.")
                 first.setdefault(field, str(assignment))
 
     def _where(self, field: str) -> str:
-        own = [
-            written
-            for written in self._written
-            if field in self._configuration.settings.queues[written].model_fields_set
-        ]
-        return (
-            self._configuration.where("queues", own[-1], field) if own else self._configuration.where("defaults", field)
-        )
+        queues = self._configuration.settings.queues
+        for written in self._written:
+            if field in queues[written].model_fields_set:
+                return self._configuration.where("queues", written, field)
+        return self._configuration.where("defaults", field)
 
 
 def _same_names(configuration: Configuration, tasks: Sequence[HostedTask]) -> Iterator[Problem]:

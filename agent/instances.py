@@ -60,7 +60,7 @@ class Folders:
     def unknown(self, instance: str) -> NoSuchInstance:
         """Return the error for an instance that has neither an env file nor an agent."""
         return NoSuchInstance(
-            f"There is no instance {instance!r}: no env file {self.env_file(instance)}, and no agent of that name runs. "
+            f"There is no instance {instance!r}: no env file {self.env_file(instance)}, no agent of that name. "
             + _others(instance, self.known())
         )
 

@@ -60,7 +60,7 @@ def template_of(configuration: Configuration, environment: Mapping[str, str]) ->
 
 
 def task_environment(file: EnvFile, environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the environment of user code: the agent's own without what is private to it, overlaid by the env file's."""
+    """Return the environment of user code: the agent's, without what is private to it, overlaid by the env file's."""
     inherited = {
         name: value
         for name, value in environment.items()

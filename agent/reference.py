@@ -26,6 +26,37 @@ _SAMPLES = {
 }
 _OWN_PYTHON = "the agent's own"
 
+_PREFACE = """
+# Settings
+
+<!-- Made by `agent config --markdown` from agent/settings.py: change it there. -->
+
+An instance is configured by its env file, `/etc/celery-agent/INSTANCE.env`. `agent check INSTANCE` tells what is wrong
+with it, `agent config INSTANCE` what it comes to, and `agent reload INSTANCE` has a running agent read it again.
+
+The file has lines of `NAME=value`, with quotes and `# comments` as a shell has them, and no `$` expansion. Of two lines
+for one name the last counts, and `agent check` warns. Names that begin with `CELERY_AGENT_` are the agent's settings,
+described below; everything else is handed on to the tasks, together with the environment of the agent itself.
+
+Two variables are read from the agent's own environment instead, because they say where everything else is:
+`CELERY_AGENT_CONFIG_DIR` (default `/etc/celery-agent`) and `CELERY_AGENT_RUNTIME_DIR` (default `/run/celery-agent`).
+"""
+
+_JSON = """
+## As JSON
+
+`agent check --json` prints `{"schema": 1, "instances": […]}`. Each instance has its name as `instance`, the
+`exit_status` that it alone would give, and `findings` in the order of looking, each with
+
+- `level`: `ok`, `warn` or `FAIL`;
+- `subject`: `env file`, `settings`, `python`, `tasks`, `queue` or `broker`;
+- `text`: one line: what, where, and what to do;
+- `detail`: a traceback or what user code printed, often empty.
+
+`agent config INSTANCE --json` prints `schema` (1), `env_file`, the settings above by their names in lower case,
+`defaults`, `queues` (what the file sets for single queues), and `handed_on`: the names of the other variables.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -71,24 +102,16 @@ def queues_text() -> str:
 
 def markdown() -> str:
     """Return the reference as `docs/settings.md`."""
-    parts = [
-        "# Settings",
-        "<!-- Made by `agent config --markdown` from agent/settings.py: change it there. -->",
-        "An instance is configured by its env file, `/etc/celery-agent/INSTANCE.env`: lines of `NAME=value`, quotes "
-        "and `# comments` as a shell has them, no `$` expansion; of two lines for one name the last counts. Variables that "
-        f"begin with `{PREFIX}` are the agent's and stand below; all others are handed on to the tasks, together with "
-        "the environment of the agent itself. `agent check INSTANCE` tells what is wrong with a file, `agent config "
-        "INSTANCE` what it comes to, `agent reload INSTANCE` has a running agent read it again.",
-        "Two variables are read from the agent's own environment instead, because they say where everything else is: "
-        "`CELERY_AGENT_CONFIG_DIR` (default `/etc/celery-agent`) and `CELERY_AGENT_RUNTIME_DIR` (default "
-        "`/run/celery-agent`).",
+    sections = [
+        _PREFACE,
         "## The instance",
         *(_section(f"{PREFIX}{each.name}", each) for each in agent_entries()),
         "## The queues",
         queues_text().replace("<", "\\<"),
         *(_section(each.name, each) for each in queue_entries()),
+        _JSON,
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
 def example() -> str:

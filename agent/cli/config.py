@@ -25,8 +25,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "config",
         help="show an instance's settings, or an example env file",
-        description="Prints the settings that an env file makes, with the defaults for what it leaves out. Of variables "
-        "that are handed on to the tasks only the names are shown.",
+        description="Prints the settings that an env file makes, with the defaults for what it leaves out. Of "
+        "variables that are handed on to the tasks only the names are shown.",
     )
     parser.add_argument("instance", metavar="INSTANCE", nargs="?")
     parser.add_argument("--env-file", type=Path, help="default: INSTANCE.env in the config folder (/etc/celery-agent)")
