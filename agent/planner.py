@@ -104,8 +104,10 @@ def _line(configuration: Configuration, obstacle: Obstacle) -> str:
             return f"{where(obstacle.subject)} names {item!r}, but {text}"
         case "import":
             return _line(configuration, _blamed(configuration, obstacle))
+        case "variable":
+            return f"{_place_of_a_named_variable(configuration.file, text)}: {text}"
         case "queue":
-            return f"{_place_of_a_named_variable(configuration.file, text)}: queue {item!r} can't be served: {text}"
+            return f"{configuration.file.path}: queue {item!r} can't be served: {text}"
         case _:
             return f"{configuration.file.path}: {obstacle.subject} can't be used: {text}"
 
@@ -122,7 +124,7 @@ def _blamed(configuration: Configuration, obstacle: Obstacle) -> Obstacle:
 
 
 def _place_of_a_named_variable(file: EnvFile, text: str) -> str:
-    """Return the place of the variable that an error of the user's configuration speaks of, else the file's."""
+    """Return the place of the variable that an error of celery_tasks speaks of, else the file's."""
     named = [variable.name for variable in file.for_tasks if variable.name in text]
     return file.place(max(named, key=len)) if named else str(file.path)
 

@@ -33,7 +33,7 @@ def examine(tasks: Sequence[str], emit: Emit) -> Celery | None:
             return None
     if app is not None:
         urls = brokers(app)
-        emit({"broker": ";".join(shown(url) for url in urls), "embedded": any(is_embedded(url) for url in urls)})
+        emit({"broker": ";".join(shown(app, url) for url in urls), "embedded": any(is_embedded(url) for url in urls)})
     return app
 
 
@@ -41,7 +41,7 @@ def probe_brokers(app: Celery, emit: Emit) -> None:
     """Try to reach each broker, and emit what came of it."""
     for url in brokers(app):
         fault, text = probe(app, url)
-        emit({"probe": {"broker": shown(url), "fault": fault, "text": text}})
+        emit({"probe": {"broker": shown(app, url), "fault": fault, "text": text}})
 
 
 def _find(item: str, emit: Emit) -> type[Task] | None:
@@ -96,11 +96,9 @@ def _is_task_class(value: object) -> bool:
 
 
 def _app(queue: str, classes: Sequence[type[Task]], emit: Emit) -> Celery | None:
-    emit({"importing": "celery_tasks.celery_config"})
     try:
         app = create_app_from(classes)
-        app.conf.broker_url  # noqa: B018  # reads the settings now
-    except BaseException as error:  # user code: celery_config is theirs
+    except BaseException as error:  # user code: a class may do anything when it is bound to an app
         report(emit, "queue", queue, f"making its Celery app fails: {last_line(error)}", whole_traceback(error))
         return None
     return app

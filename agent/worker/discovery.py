@@ -12,8 +12,8 @@ stderr. The lines, in this order:
     {"done": true}
     {"probe": {"broker": …, "fault": …, "text": …}}  for each broker, where the request wants it
 
-A problem's subject is what the operator has to look at: "python", "celery_tasks", "preload", "tasks" or "queue"; its
-item is the module, class or queue. The text goes on after "but".
+A problem's subject is what the operator has to look at: "python", "celery_tasks", "preload", "tasks", "queue", or
+"variable" of celery_tasks, whose text stands alone. The item is the module, class or queue.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from .process import die_with_parent
 _NEEDED = {
     "celery_tasks.utils": ("create_app_from", "queue_of"),
     "celery_tasks.contract": ("ContractError", "check_implementation"),
+    "celery_tasks.celery_config": ("broker_url",),
 }
 
 

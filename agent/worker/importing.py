@@ -24,7 +24,10 @@ def import_or_report(name: str, subject: str, item: str, emit: Emit) -> ModuleTy
     try:
         return importlib.import_module(name)
     except BaseException as error:  # SystemExit, too, is only a reason why it can't be imported
-        report(emit, subject, item, _failure(name, error), whole_traceback(error))
+        if _says_it_all(error):
+            report(emit, "variable", item, str(error))
+        else:
+            report(emit, subject, item, _failure(name, error), whole_traceback(error))
         return None
 
 
@@ -48,6 +51,11 @@ def whole_traceback(error: BaseException) -> str:
     while start is not None and start.tb_next is not None and _is_machinery(start.tb_frame.f_code.co_filename):
         start = start.tb_next
     return "".join(traceback.format_exception(type(error), error, start))
+
+
+def _says_it_all(error: BaseException) -> bool:
+    """Tell whether an error is one that celery_tasks raises for a variable of its own: with its name and what to do."""
+    return isinstance(error, ValueError) and type(error).__module__.partition(".")[0] == "celery_tasks"
 
 
 def _failure(name: str, error: BaseException) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from amqp.exceptions import AccessRefused, NotAllowed
+from amqp.exceptions import AccessRefused, NotAllowed, UnexpectedFrame
 from celery import Celery
 from kombu.utils.url import maybe_sanitize_url
 
@@ -16,9 +18,11 @@ TIMEOUT = 3.0  # seconds for each step of a connection; a broker in the same net
 
 REACHED = ""  # the fault of a broker that can be reached
 
+# In this order: some are subclasses of others.
 _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
     (AccessRefused, "login"),
     (NotAllowed, "vhost"),
+    (UnexpectedFrame, "closed"),
     (ConnectionRefusedError, "refused"),
     (socket.gaierror, "name"),
     (ssl.SSLError, "tls"),
@@ -35,8 +39,10 @@ def brokers(app: Celery) -> tuple[str, ...]:
     return tuple(url for url in listed if url)
 
 
-def shown(url: str) -> str:
-    """Return a broker's URL with its password masked."""
+def shown(app: Celery, url: str) -> str:
+    """Return a broker's URL with its password masked; for the embedded broker what CELERY_TASKS_BROKER would be."""
+    if is_embedded(url):
+        return f"embedded://{Path(app.conf.broker_transport_options['data_folder_in']).parent}"
     return str(maybe_sanitize_url(url))
 
 
@@ -67,4 +73,8 @@ def _try_folders(options: dict[str, Any]) -> None:
 
 
 def _fault(error: BaseException) -> str:
-    return next((fault for kind, fault in _FAULTS if isinstance(error, kind)), "other")
+    kind = next((fault for kind, fault in _FAULTS if isinstance(error, kind)), "other")
+    if kind == "other" and isinstance(error, OSError):
+        # py-amqp raises a bare OSError when the other end hangs up
+        return "silent" if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH) else "closed"
+    return kind

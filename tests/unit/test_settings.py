@@ -67,7 +67,9 @@ def test_the_settings_of_a_queue_come_from_variables_and_from_json() -> None:
 
 
 def test_without_tasks_there_is_nothing_to_run() -> None:
-    with pytest.raises(InvalidConfiguration, match=r"^/etc/celery-agent/magic.env: CELERY_AGENT_TASKS is missing. Name "):
+    with pytest.raises(
+        InvalidConfiguration, match=r"^/etc/celery-agent/magic.env: CELERY_AGENT_TASKS is missing. Name "
+    ):
         read_settings(parse_env_file(b"A=1", PATH))
 
 
@@ -84,7 +86,10 @@ def test_without_tasks_there_is_nothing_to_run() -> None:
         ("CELERY_AGENT_PATH=/nowhere", "names '/nowhere', which is not there. Name the folder"),
         (f"CELERY_AGENT_PATH={sys.executable}", "which is a file. Name the folder"),
         ("CELERY_AGENT_PYTHON=python3", "is 'python3', which is not absolute. Write the path"),
-        ("CELERY_AGENT_PYTHON=/nowhere/python", "is '/nowhere/python', which is not there. Make the virtual environment"),
+        (
+            "CELERY_AGENT_PYTHON=/nowhere/python",
+            "is '/nowhere/python', which is not there. Make the virtual environment",
+        ),
         ("CELERY_AGENT_PYTHON=/", "is '/', which is a folder."),
         ("CELERY_AGENT_PYTHON=/etc/passwd", "is '/etc/passwd', which this user can't execute."),
         ("CELERY_AGENT_IMPORT_TIMEOUT=soon", "is 'soon', but must be a number of seconds above 0, at most 240."),
@@ -110,12 +115,15 @@ def test_without_tasks_there_is_nothing_to_run() -> None:
         ("CELERY_AGENT_CONFIG_DIR=/x", "says where env files are, so one can't set it."),
         ("CELERY_AGENT_QUEUES=threads", "CELERY_AGENT_QUEUES is not JSON: "),
         ("CELERY_AGENT_QUEUES=[]", "CELERY_AGENT_QUEUES is no JSON object."),
-        ("CELERY_AGENT_QUEUES={\"a.b\": 1}", "CELERY_AGENT_QUEUES has no JSON object for 'a.b'."),
-        ("CELERY_AGENT_QUEUES={\"a.b\": {\"POOL\": true}}", "has true as POOL of 'a.b'. Give a number or a text."),
-        ("CELERY_AGENT_QUEUES={\"a.b\": {\"POL\": 1}}", "has 'POL' for 'a.b', which is no setting of a queue. Did you mean POOL?"),
-        ("CELERY_AGENT_QUEUES={\"a.b\": {\"PREFETCH\": 0}}", "CELERY_AGENT_QUEUES[\"a.b\"].PREFETCH is '0', but must be"),
+        ('CELERY_AGENT_QUEUES={"a.b": 1}', "CELERY_AGENT_QUEUES has no JSON object for 'a.b'."),
+        ('CELERY_AGENT_QUEUES={"a.b": {"POOL": true}}', "has true as POOL of 'a.b'. Give a number or a text."),
+        (
+            'CELERY_AGENT_QUEUES={"a.b": {"POL": 1}}',
+            "has 'POL' for 'a.b', which is no setting of a queue. Did you mean POOL?",
+        ),
+        ('CELERY_AGENT_QUEUES={"a.b": {"PREFETCH": 0}}', "CELERY_AGENT_QUEUES[\"a.b\"].PREFETCH is '0', but must be"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_setting_is_one_line_with_its_place_and_what_to_do(line: str, words: str) -> None:
     found = problem("A=1", line)
     assert found.startswith(f"{PATH}:3: ")

@@ -1,0 +1,246 @@
+"""Bad input: one clear line, exit status 78, nothing started, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agent.cli.main import main
+from agent.errors import CONFIGURATION
+from tests.integration.bad_input import CASES, GOOD, TASKS, Case, write
+
+by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+# As root every file can be read; without these capabilities root is a user like any other.
+WITHOUT_PRIVILEGE = (
+    ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-dac_override,-dac_read_search"]
+    if os.geteuid() == 0
+    else []
+)
+
+
+def python(*command: str, folder: Path, prefix: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of the agent with its folders below a temporary one."""
+    environment = {
+        **os.environ,
+        "CELERY_AGENT_CONFIG_DIR": str(folder),
+        "CELERY_AGENT_RUNTIME_DIR": str(folder / "run"),
+    }
+    return subprocess.run(
+        [*(prefix or []), sys.executable, *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def agent(*command: str, folder: Path, prefix: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+    return python("-m", "agent.cli.main", *command, folder=folder, prefix=prefix)
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Return the processes whose environment or command line names a test's folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(folder) in " ".join([*process.cmdline(), *process.environ().values()]):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return [process for process in found if process.pid != os.getpid()]
+
+
+@by_name
+def test_check_finds_it(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, line = write(case, tmp_path)
+    monkeypatch.setenv("CELERY_AGENT_CONFIG_DIR", str(tmp_path))
+    assert main(["check", "magic", "--json"]) == CONFIGURATION
+    (instance,) = json.loads(capsys.readouterr().out)["instances"]
+    bad = [each for each in instance["findings"] if each["level"] == "FAIL" and each["subject"] != "broker"]
+    assert [each["text"] for each in bad] == [line]
+    assert instance["exit_status"] == CONFIGURATION
+
+
+@by_name
+def test_run_refuses_it_and_leaves_nothing_behind(case: Case, tmp_path: Path) -> None:
+    _, line = write(case, tmp_path)
+    result = agent("run", "magic", folder=tmp_path)
+    assert result.stderr.splitlines()[-1] == f"agent: {line}"
+    assert result.returncode == CONFIGURATION
+    assert processes_of(tmp_path) == []
+    assert not (tmp_path / "run" / "magic" / "control.sock").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "check", "config"])
+def test_a_missing_env_file_is_named(command: str, tmp_path: Path) -> None:
+    (tmp_path / "magic.env").touch()
+    result = agent(command, "magik", folder=tmp_path)
+    said = result.stdout + result.stderr
+    assert f"{tmp_path}/magik.env is missing. `agent config --example` prints one to start from." in said
+    assert f"Did you mean {tmp_path}/magic.env?" in said
+    assert result.returncode == CONFIGURATION
+
+
+@pytest.mark.parametrize("command", ["run", "check", "config"])
+def test_an_unreadable_env_file_is_named(command: str, tmp_path: Path) -> None:
+    (tmp_path / "magic.env").touch(mode=0o000)
+    result = agent(command, "magic", folder=tmp_path, prefix=WITHOUT_PRIVILEGE)
+    said = result.stdout + result.stderr
+    assert f"{tmp_path}/magic.env can't be read by this user. The agent's user must be allowed to: " in said
+    assert result.returncode == CONFIGURATION
+
+
+@pytest.mark.parametrize("command", ["run", "check", "config"])
+def test_what_is_no_instance_name_is_refused(command: str, tmp_path: Path) -> None:
+    result = agent(command, "../magic", folder=tmp_path)
+    assert "'../magic' is no instance name: use 1 to 64 letters" in result.stderr
+    assert result.returncode == CONFIGURATION
+
+
+class TestInterpreter:
+    """CELERY_AGENT_PYTHON names another interpreter than the agent's own."""
+
+    @pytest.fixture
+    def bare(self, tmp_path: Path) -> Path:
+        """A virtual environment with nothing in it."""
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+        return tmp_path / "venv"
+
+    @staticmethod
+    def site_packages(venv: Path) -> Path:
+        return next(venv.glob("lib/python3*/site-packages"))
+
+    @staticmethod
+    def said(folder: Path, interpreter: Path) -> str:
+        """Return what is said of a consumer that is right except for its interpreter."""
+        env_file, _ = write(Case("", (TASKS, f"CELERY_AGENT_PYTHON={interpreter}"), ""), folder)
+        result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=folder)
+        assert result.returncode == CONFIGURATION
+        prefix = f"{env_file}:3: CELERY_AGENT_PYTHON is '{interpreter}', but "
+        message: str = json.loads(result.stdout.splitlines()[-1])["error"]["message"]
+        return message.removeprefix(prefix).replace(str(env_file), "{env}")
+
+    def test_without_celery_is_told_how_to_install_it(self, tmp_path: Path, bare: Path) -> None:
+        interpreter = bare / "bin" / "python"
+        assert (
+            self.said(tmp_path, interpreter)
+            == f"it has no Celery. Install it: {interpreter} -m pip install 'celery>=5.7'"
+        )
+
+    def test_with_an_old_celery_is_told_how_to_install_another(self, tmp_path: Path, bare: Path) -> None:
+        old = self.site_packages(bare) / "celery"
+        old.mkdir()
+        (old / "__init__.py").write_text("__version__ = '5.6.2'\n")
+        interpreter = bare / "bin" / "python"
+        assert self.said(tmp_path, interpreter) == (
+            f"its Celery is 5.6.2, older than 5.7. Install it: {interpreter} -m pip install 'celery>=5.7'"
+        )
+
+    def test_with_a_module_that_is_only_called_celery_is_told_so(self, tmp_path: Path) -> None:
+        (tmp_path / "code").mkdir()
+        (tmp_path / "code" / "celery.py").touch()
+        env_file = tmp_path / "magic.env"
+        env_file.write_text(f"{TASKS}\nCELERY_AGENT_PATH={tmp_path}/code\n")
+        result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
+        assert (
+            f"it imports celery from {tmp_path}/code/celery.py, which is not Celery. Rename that module."
+            in result.stdout
+        )
+
+    def test_without_celery_tasks_is_told_where_to_put_it(self, tmp_path: Path, bare: Path) -> None:
+        # Celery and what it needs, each by a link: without what else is installed beside them.
+        here = Path(pytest.importorskip("celery").__file__).parents[1]
+        for entry in here.iterdir():
+            if "celery_tasks" not in entry.name and not entry.name.endswith(".pth"):
+                (self.site_packages(bare) / entry.name).symlink_to(entry)
+        interpreter = bare / "bin" / "python"
+        assert self.said(tmp_path, interpreter) == (
+            "{env}: celery_tasks can't be used: there is no module celery_tasks. Put the folder that holds "
+            f"celery_tasks/, the checkout of the shared repository, into CELERY_AGENT_PATH, or install its wheel for {interpreter}."
+        )
+
+    def test_with_an_outdated_celery_tasks_is_told_so(self, tmp_path: Path) -> None:
+        outdated = tmp_path / "shared" / "celery_tasks"
+        outdated.mkdir(parents=True)
+        (outdated / "__init__.py").touch()
+        (outdated / "utils.py").write_text("def create_worker_from(WorkerClass): ...\n")
+        env_file = tmp_path / "magic.env"
+        env_file.write_text(f"{TASKS}\nCELERY_AGENT_PATH={tmp_path}/shared\n")
+        result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
+        assert (
+            f"{env_file}: celery_tasks can't be used: {outdated}/utils.py has no create_app_from. "
+            "Bring celery_tasks up to the version that the agent comes with."
+        ) in result.stdout
+
+    def test_that_is_too_old_is_told_its_version(self, tmp_path: Path) -> None:
+        # What Python 3.9 says and does, where no such interpreter is at hand.
+        old = tmp_path / "python3.9"
+        old.write_text('#!/bin/sh\nif [ "$1" = -P ]; then echo "Unknown option: -P" >&2; exit 2; fi\necho 3 9\n')
+        old.chmod(0o755)
+        assert (
+            self.said(tmp_path, old)
+            == "it is Python 3.9, and 3.11 is the oldest that works. Make its environment anew."
+        )
+
+    def test_that_the_kernel_refuses_is_told_so(self, tmp_path: Path) -> None:
+        broken = tmp_path / "python"
+        broken.write_bytes(b"\x7fELF, not really")
+        broken.chmod(0o755)
+        assert (
+            self.said(tmp_path, broken)
+            == "it can't be run: Exec format error. Name the bin/python of a virtual environment."
+        )
+
+    def test_that_says_nothing_is_given_up(self, tmp_path: Path) -> None:
+        sleeper = tmp_path / "python"
+        sleeper.write_text(f"#!/bin/sh\nexec {shutil.which('sleep')} 1000\n")
+        sleeper.chmod(0o755)
+        env_file, _ = write(
+            Case("", (TASKS, f"CELERY_AGENT_PYTHON={sleeper}", "CELERY_AGENT_IMPORT_TIMEOUT=1"), ""), tmp_path
+        )
+        result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
+        assert "but it does not run the agent's code: no sign of life in 1 s." in result.stdout
+
+
+def test_a_secret_in_an_error_of_user_code_is_masked(tmp_path: Path) -> None:
+    source = "import os\nraise ValueError(f\"can't log in with {os.environ['RABBITMQ_PWD']}\")\n"
+    write(Case("", ("CELERY_AGENT_TASKS=broken:Task", "RABBITMQ_PWD=hunter2"), "", {"broken.py": source}), tmp_path)
+    result = agent("check", "magic", folder=tmp_path)
+    assert "can't log in with **" in result.stdout
+    assert "hunter2" not in result.stdout + result.stderr
+
+
+def test_what_user_code_prints_does_not_reach_the_plan(tmp_path: Path) -> None:
+    chatty = GOOD + "import os\nprint('hello')\nos.write(1, b'world')\n"
+    env_file, _ = write(
+        Case("", ("CELERY_AGENT_TASKS=chatty:ActualMagicCeleryTask",), "", {"chatty.py": chatty}), tmp_path
+    )
+    result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
+    assert [list(json.loads(line)) for line in result.stdout.splitlines()] == [["template"], ["plan"]]
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_threads_and_processes_that_user_code_starts_do_not_outlive_discovery(tmp_path: Path) -> None:
+    stubborn = GOOD + (
+        "import subprocess, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(1000,)).start()\n"
+        "subprocess.Popen(['sleep', '1000'])\n"
+    )
+    env_file, _ = write(
+        Case("", ("CELERY_AGENT_TASKS=stubborn:ActualMagicCeleryTask",), "", {"stubborn.py": stubborn}), tmp_path
+    )
+    result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
+    assert result.returncode == 0
+    assert processes_of(tmp_path) == []
