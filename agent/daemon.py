@@ -14,7 +14,6 @@ import selectors
 import signal
 import time
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 from agent import metrics, status, supervisor
@@ -47,6 +46,7 @@ from agent.planning import DEADLINE, Planning
 from agent.signals import Meaning, Wakeup, harder
 from agent.systemd import Notifier, watchdog_interval
 from agent.timers import Timers
+from agent.version import VERSION
 from agent.worker import messages
 from agent.worker.spec import TemplateSpec
 from agent.worker_state import State
@@ -65,7 +65,7 @@ class Daemon:
         self._env_file = env_file
         self._folder = folder
         self._log = Log(instance)
-        self._agent = status.Agent(instance, version("celery-agent"), os.getpid(), time.monotonic())
+        self._agent = status.Agent(instance, VERSION, os.getpid(), time.monotonic())
         self._node = supervisor.Node()
         self._timers = Timers()
         self._selector = selectors.DefaultSelector()
@@ -103,7 +103,10 @@ class Daemon:
 
     def _turn(self) -> None:
         """Wait for the next fact; deal with it and with every deadline that has passed."""
-        due = min((when for when in (self._timers.next(), supervisor.next_deadline(self._node)) if when is not None), default=None)
+        due = min(
+            (when for when in (self._timers.next(), supervisor.next_deadline(self._node)) if when is not None),
+            default=None,
+        )
         ready = self._selector.select(None if due is None else max(0.0, due - time.monotonic()))
         late = 0.0 if due is None else time.monotonic() - due
         if late > STALL:

@@ -33,7 +33,11 @@ class Template:
     """One template process and the socket to it."""
 
     def __init__(
-        self, spec: TemplateSpec, children: Children, on_message: Callable[[Message], None], on_exit: Callable[[int], None]
+        self,
+        spec: TemplateSpec,
+        children: Children,
+        on_message: Callable[[Message], None],
+        on_exit: Callable[[int], None],
     ) -> None:
         """Start the process; raises OSError where the interpreter can't be run."""
         self.spec = spec

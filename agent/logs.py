@@ -1,6 +1,6 @@
 """Log lines of the agent: one line per fact, the event's name first, then its values.
 
-    celery-agent[magic]: worker-exited queue=unique_magic_task generation=3 status="killed by SIGKILL"
+celery-agent[magic]: worker-exited queue=unique_magic_task generation=3 status="killed by SIGKILL"
 """
 
 from __future__ import annotations

@@ -27,10 +27,6 @@ class Plan:
     template: TemplateSpec
     workers: tuple[WorkerSpec, ...]
 
-    def worker(self, queue: str) -> WorkerSpec | None:
-        """Return the spec of a queue's worker, or None where the plan has no such queue."""
-        return next((worker for worker in self.workers if worker.queue == queue), None)
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:

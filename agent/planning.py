@@ -92,7 +92,7 @@ class Planning:
                     self._result = AgentError(message)
                     self._result.exit_status = exit_status
                 case _:
-                    raise ProtocolError(f"the planner printed {line[:200]!r}")
+                    self._result = AgentError(f"the planner printed {line[:200]!r}")
         except (KeyError, TypeError, ValueError, ProtocolError) as error:
             self._result = AgentError(f"the planner can't be understood: {error}")
 

@@ -1,11 +1,11 @@
 """Signals to the agent. A handler only wakes the loop; what each signal means stands in one table.
 
-    signal            meaning
-    ----------------  --------------------------------------------------------------------------------
-    SIGTERM, SIGINT   drain and stop: warm at first, cold when it comes again, kill at the third time
-    SIGQUIT           drain and stop: cold at first, kill when it comes again
-    SIGHUP            reload
-    SIGCHLD           a child has ended
+signal            meaning
+----------------  --------------------------------------------------------------------------------
+SIGTERM, SIGINT   drain and stop: warm at first, cold when it comes again, kill at the third time
+SIGQUIT           drain and stop: cold at first, kill when it comes again
+SIGHUP            reload
+SIGCHLD           a child has ended
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""What an instance is doing, as one value: made from the supervisor's state, the workers' pulses and the samples of their
-processes; shown by `agent status`, `--json`, and systemd's status line.
+"""What an instance is doing, as one value.
+
+It is made from the supervisor's state, the workers' pulses and samples of their processes, and shown by `agent status`,
+`--json` and systemd's status line.
 
 The JSON form is documented in docs/status.md; SCHEMA grows when a reader of the old form could be misled.
 """
@@ -126,10 +128,7 @@ def snapshot(
     now: float,
 ) -> Status:
     """Return the status of an instance; pulses and samples by pid."""
-    queues = tuple(
-        _queue_status(name, node.queues[name], pulses, samples, now)
-        for name in sorted(node.queues)
-    )
+    queues = tuple(_queue_status(name, node.queues[name], pulses, samples, now) for name in sorted(node.queues))
     own = samples.get(agent.pid)
     return Status(
         instance=agent.instance,
@@ -183,7 +182,16 @@ def exit_text(status: int) -> str:
     return f"exit status {status}" if status >= 0 else f"killed by {_SIGNALS.get(-status, f'signal {-status}')}"
 
 
-_SIGNALS = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+_SIGNALS = {
+    1: "SIGHUP",
+    2: "SIGINT",
+    3: "SIGQUIT",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    9: "SIGKILL",
+    11: "SIGSEGV",
+    15: "SIGTERM",
+}
 
 
 def encode_status(status: Status) -> dict[str, Any]:
@@ -195,7 +203,9 @@ def decode_status(value: Mapping[str, Any]) -> Status:
     """Return the status that `encode_status` made a mapping of; raises ProtocolError."""
     try:
         if value["schema"] != SCHEMA:
-            raise ProtocolError(f"the agent speaks status schema {value['schema']}, this command {SCHEMA}: upgrade the older one")
+            raise ProtocolError(
+                f"the agent speaks status schema {value['schema']}, this command {SCHEMA}: upgrade the older one"
+            )
         rest = {name: value[name] for name in Status.__slots__ if name != "queues"}
         return Status(**rest, queues=tuple(_decode_queue(queue) for queue in value["queues"]))
     except (KeyError, TypeError) as error:
@@ -233,7 +243,9 @@ def _queue_status(
         retried=pulse.retried,
         restarts=queue.restarts,
         last_exit=None if queue.last_exit is None else exit_text(queue.last_exit),
-        retry_in=None if worker.state is not State.BACKOFF or worker.deadline is None else round(worker.deadline - now, 3),
+        retry_in=None
+        if worker.state is not State.BACKOFF or worker.deadline is None
+        else round(worker.deadline - now, 3),
         replacement=None if queue.successor is None else queue.successor.state.value,
         draining=len(queue.retiring),
         memory=None if sample is None else sample.memory,

@@ -118,11 +118,11 @@ def _adopt(node: Node, plan: Plan, now: float) -> Step:
     for name in change.removed:
         queues[name], done = _each(queues[name], Down(), now)
         actions += done
-    for name in (*change.added, *change.changed):
-        spec = plan.worker(name)
-        assert spec is not None  # difference() named it because the plan has it
-        queues[name], done = _install(queues.get(name), spec, now)
-        actions += done
+    started = {*change.added, *change.changed}
+    for spec in plan.workers:
+        if spec.queue in started:
+            queues[spec.queue], done = _install(queues.get(spec.queue), spec, now)
+            actions += done
     return _tidied(replace(node, plan=plan, queues=queues)), tuple(actions)
 
 

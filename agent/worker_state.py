@@ -199,7 +199,9 @@ def _stop(worker: Worker, how: Shutdown, now: float) -> Step:
         case Shutdown.COLD:
             deadline = now + worker.spec.cold_timeout
         case Shutdown.KILL:
-            deadline = None  # there is no further step: a process that is still there is reported, not signalled for ever
+            deadline = (
+                None  # there is no further step: a process that is still there is reported, not signalled for ever
+            )
     since = worker.since if worker.state is State.STOPPING else now
     stopping = replace(worker, state=State.STOPPING, since=since, stopping_with=how, deadline=deadline)
     return stopping, (Stop(worker.spec.queue, worker.pid, how),)

@@ -33,7 +33,7 @@ class WakeOnSignal(bootsteps.StartStopStep):
     requires = ("celery.worker.consumer.tasks:Tasks",)
     _ends: tuple[socket.socket, socket.socket] | None = None
 
-    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+    def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
         """Have the hub watch the end that the interpreter writes to when a signal comes."""
         if WakeOnSignal._ends is None:
             receiver, sender = socket.socketpair()
@@ -57,7 +57,7 @@ class Consumer(StockConsumer):
     class Blueprint(StockConsumer.Blueprint):
         """The stock steps and the one that wakes on signals."""
 
-        default_steps = [*StockConsumer.Blueprint.default_steps, WakeOnSignal]
+        default_steps = (*StockConsumer.Blueprint.default_steps, WakeOnSignal)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes, with pauses that stay short."""

@@ -43,7 +43,9 @@ def settings(place: Path) -> dict[str, Any]:
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if place.stat().st_uid != os.getuid() and os.getuid() != 0:
-            raise EmbeddedBrokerError(f"the embedded broker's folder {place} belongs to another user: name one of yours")
+            raise EmbeddedBrokerError(
+                f"the embedded broker's folder {place} belongs to another user: name one of yours"
+            )
         for each in (queues, control, results):
             each.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:

@@ -1,15 +1,15 @@
 """Where RabbitMQ is and who we are there, from the environment.
 
-    RABBITMQ_HOST           host name or address; default localhost
-    RABBITMQ_PORT           default 5672, with TLS 5671
-    RABBITMQ_USER           default guest, which RabbitMQ lets in from its own host only
-    RABBITMQ_PWD            password; default guest
-    RABBITMQ_PWD_FILE       file that holds the password; wins over RABBITMQ_PWD, and keeps it out of the environment
-    RABBITMQ_VHOST          virtual host; default /
-    RABBITMQ_TLS            1 to speak TLS; the certificate must be for RABBITMQ_HOST
-    RABBITMQ_CA_FILE        certificates of the authorities to trust; default those of the system
-    RABBITMQ_CERT_FILE      own certificate, where the broker asks for one
-    RABBITMQ_KEY_FILE       its key
+RABBITMQ_HOST           host name or address; default localhost
+RABBITMQ_PORT           default 5672, with TLS 5671
+RABBITMQ_USER           default guest, which RabbitMQ lets in from its own host only
+RABBITMQ_PWD            password; default guest
+RABBITMQ_PWD_FILE       file that holds the password; wins over RABBITMQ_PWD, and keeps it out of the environment
+RABBITMQ_VHOST          virtual host; default /
+RABBITMQ_TLS            1 to speak TLS; the certificate must be for RABBITMQ_HOST
+RABBITMQ_CA_FILE        certificates of the authorities to trust; default those of the system
+RABBITMQ_CERT_FILE      own certificate, where the broker asks for one
+RABBITMQ_KEY_FILE       its key
 """
 
 import os

@@ -23,14 +23,18 @@ def create_worker_from(WorkerClass, celery_config="celery_tasks.celery_config"):
     return app, app.tasks[WorkerClass.name]
 
 
-def create_app_from(WorkerClasses: Sequence[type[celery.Task]], celery_config: str = "celery_tasks.celery_config") -> celery.Celery:
+def create_app_from(
+    WorkerClasses: Sequence[type[celery.Task]], celery_config: str = "celery_tasks.celery_config"
+) -> celery.Celery:
     """Return an app that has these task classes, of one queue, and sends to that queue.
 
     Raises TypeError for what is no task class with a name, and for classes of different queues.
     """
     queues = {queue_of(each) for each in WorkerClasses}
     if len(queues) != 1:
-        raise TypeError(f"an app has one queue, not {len(queues)}: {', '.join(sorted(queues)) or 'no task class was given'}")
+        raise TypeError(
+            f"an app has one queue, not {len(queues)}: {', '.join(sorted(queues)) or 'no task class was given'}"
+        )
     app = celery.Celery()
     app.config_from_object(celery_config)
     app.conf.update(task_default_queue=queues.pop())

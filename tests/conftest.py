@@ -2,10 +2,29 @@
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.rabbitmq import RabbitMQ
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="count a skipped test as a failure: nothing goes unseen")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
+    if session.config.getoption("--no-skips") and skipped:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tiers in the order of their folders' cost, so that what fails fast fails first."""
+    tiers = ("architecture", "unit", "integration", "system", "vm")
+    here = Path(__file__).parent
+    items.sort(key=lambda item: tiers.index(item.path.relative_to(here).parts[0]))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="default: all that run on this node")
     parser.add_argument(
-        "--wait", metavar="SECONDS", type=float, nargs="?", const=60.0, help="until every queue is consuming; default 60"
+        "--wait",
+        metavar="SECONDS",
+        type=float,
+        nargs="?",
+        const=60.0,
+        help="until every queue is consuming; default 60",
     )
     parser.set_defaults(run=_reload)
 
@@ -39,5 +44,9 @@ def _reload(options: argparse.Namespace) -> int:
 
 
 def _words(change: Difference) -> str:
-    parts = [f"{name} {', '.join(getattr(change, name))}" for name in ("added", "changed", "removed") if getattr(change, name)]
+    parts = [
+        f"{name} {', '.join(getattr(change, name))}"
+        for name in ("added", "changed", "removed")
+        if getattr(change, name)
+    ]
     return "; ".join([*parts, f"{len(change.unchanged)} unchanged"])

@@ -63,7 +63,9 @@ def _state(queue: QueueStatus) -> str:
 def _notes(queue: QueueStatus) -> list[str]:
     notes = []
     if queue.retry_in is not None:
-        notes.append(f"{queue.queue}: {queue.last_exit or 'could not be started'}, next try in {duration(max(0.0, queue.retry_in))}")
+        notes.append(
+            f"{queue.queue}: {queue.last_exit or 'could not be started'}, next try in {duration(max(0.0, queue.retry_in))}"
+        )
     elif queue.last_exit is not None:
         notes.append(f"{queue.queue}: last ended unasked: {queue.last_exit}")
     if queue.unresponsive is not None:
@@ -81,7 +83,12 @@ def _bytes(count: int) -> str:
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(_cell(text, width, heading) for text, width, heading in zip(row, widths, rows[0], strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(
+            _cell(text, width, heading) for text, width, heading in zip(row, widths, rows[0], strict=True)
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _cell(text: str, width: int, heading: str) -> str:

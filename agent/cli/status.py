@@ -39,7 +39,9 @@ def named_or_running(places: Folders, instance: str | None) -> tuple[str, ...]:
         return (instance,)
     running = tuple(each for each in places.known() if _ask(places, each) is not None)
     if not running:
-        raise NotRunning("No instance runs on this node: see `agent status`, start one with `systemctl start celery-agent@NAME`.")
+        raise NotRunning(
+            "No instance runs on this node: see `agent status`, start one with `systemctl start celery-agent@NAME`."
+        )
     return running
 
 

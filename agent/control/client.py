@@ -46,9 +46,13 @@ def _ask(path: Path, request: Request, timeout: float) -> Answer:
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
             raise NotRunning(f"no agent listens at {path}") from error
         except PermissionError as error:
-            raise AgentError(f"not allowed to ask the agent at {path}: be root, or in the group of the folder") from error
+            raise AgentError(
+                f"not allowed to ask the agent at {path}: be root, or in the group of the folder"
+            ) from error
         except TimeoutError as error:
-            raise AgentError(f"the agent at {path} has not answered for {timeout:g} s: it is stopped or hung") from error
+            raise AgentError(
+                f"the agent at {path} has not answered for {timeout:g} s: it is stopped or hung"
+            ) from error
         except ConnectionError as error:
             raise NotRunning(f"the agent at {path} went away: {error}") from error
     return decode_answer(line)

@@ -1,8 +1,8 @@
 """What `agent …` commands and the daemon say to one another: one line of JSON each way, then the connection is closed.
 
-    request   {"request": "status"}      answer  {"status": {…}}                        see agent.status
-    request   {"request": "reload"}      answer  {"reloaded": {"added": […], …}}        see agent.plan.Difference
-                                         or      {"error": {"message": "…", "exit_status": 78}}
+request   {"request": "status"}      answer  {"status": {…}}                        see agent.status
+request   {"request": "reload"}      answer  {"reloaded": {"added": […], …}}        see agent.plan.Difference
+                                     or      {"error": {"message": "…", "exit_status": 78}}
 """
 
 from __future__ import annotations

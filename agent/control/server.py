@@ -81,9 +81,7 @@ class Connection:
 class Server:
     """Listens on a socket in the instance's runtime folder."""
 
-    def __init__(
-        self, path: Path, selector: BaseSelector, on_request: Callable[[Request, Connection], None]
-    ) -> None:
+    def __init__(self, path: Path, selector: BaseSelector, on_request: Callable[[Request, Connection], None]) -> None:
         """Listen at a path; a socket that a dead agent left there is replaced, the instance's lock being held."""
         self.selector = selector
         self.on_request = on_request

@@ -1,8 +1,8 @@
 """What the daemon, its template and its workers tell one another: JSON datagrams on socket pairs (SOCK_SEQPACKET).
 
-    daemon -> template   Prepare once, then Fork for each process, with its report socket and scoreboard as descriptors
-    template -> daemon   Prepared once, then Forked or ForkFailed for each Fork
-    worker -> daemon     Connecting and Consuming, whenever one of them has become true
+daemon -> template   Prepare once, then Fork for each process, with its report socket and scoreboard as descriptors
+template -> daemon   Prepared once, then Forked or ForkFailed for each Fork
+worker -> daemon     Connecting and Consuming, whenever one of them has become true
 """
 
 from __future__ import annotations

@@ -16,7 +16,15 @@ from collections.abc import Callable
 ORPHANED = 99  # exit status of a child whose daemon went away before the child was its own
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
-_UNBLOCKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2)
+_UNBLOCKED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGCHLD,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

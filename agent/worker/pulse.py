@@ -106,7 +106,7 @@ class Account:
             pass
 
 
-class PulseStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+class PulseStep(bootsteps.StartStopStep):
     """Bootstep that follows the consumer: starts after the broker accepted it, stops before it is closed."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -121,7 +121,7 @@ class PulseStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no
         self.account.consuming(tuple(queue.name for queue in consumer.task_consumer.queues), consumer.timer)
         self._timer = consumer.timer.call_repeatedly(IDLE_BEAT, self.account.write)
 
-    def stop(self, consumer: Any) -> None:
+    def stop(self, _consumer: Any) -> None:
         """Stop beating; the connection is lost, or the worker is going."""
         if self._timer is not None:
             self._timer.cancel()
@@ -138,7 +138,7 @@ def pulse_step(account: Account) -> type[PulseStep]:
 def reporting_consumer(base: type, account: Account) -> type:
     """Return a Consumer class that reports before each attempt to reach the broker."""
 
-    class ReportingConsumer(base):  # type: ignore[misc]
+    class ReportingConsumer(base):
         def ensure_connected(self, connection: Any) -> Any:
             account.connecting()
             return super().ensure_connected(connection)
@@ -152,7 +152,7 @@ def accounted_request(base: type[Request], account: Account) -> type[Request]:
     `Task.Request` is Celery's public place for it; a class that the user has put there is built upon.
     """
 
-    class AccountedRequest(base):  # type: ignore[misc]
+    class AccountedRequest(base):
         def on_accepted(self, pid: int, time_accepted: float) -> None:
             super().on_accepted(pid, time_accepted)
             account.started()

@@ -85,8 +85,12 @@ def main() -> None:
     _import((*MODULES, f"{__package__}.worker", "celery_tasks.celery_config", *prepare.template.preload))
     # A fork copies only the calling thread: what another one held locked stays locked in every worker.
     if threading.active_count() != 1:
-        names = ", ".join(sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread()))
-        raise SystemExit(f"template: CELERY_AGENT_PRELOAD started threads ({names}); a module that does can't be preloaded")
+        names = ", ".join(
+            sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
+        )
+        raise SystemExit(
+            f"template: CELERY_AGENT_PRELOAD started threads ({names}); a module that does can't be preloaded"
+        )
     gc.collect()
     gc.freeze()  # measured: 1.4 MB instead of 13.2 MB of private memory after a child's first full collection
     give_back_freed_memory()

@@ -13,6 +13,7 @@ from typing import Any
 
 from celery import Celery
 from celery.utils.imports import symbol_by_name
+
 from celery_tasks.utils import create_app_from
 
 from .pulse import Account, accounted_request, pulse_step, reporting_consumer
@@ -68,7 +69,7 @@ def _attach(app: Celery, account: Account) -> None:
 
 
 def _worker_class(app: Celery) -> Any:
-    class NodeWorker(app.Worker):  # type: ignore[misc]
+    class NodeWorker(app.Worker):
         def install_platform_tweaks(self, worker: Any) -> None:
             super().install_platform_tweaks(worker)
             # Celery restarts a worker on SIGHUP by an exec of sys.argv, which is the template's.

@@ -2,7 +2,18 @@
 
 import pytest
 
-from agent.worker.messages import Connecting, Consuming, Fork, Forked, ForkFailed, Message, Prepare, Prepared, decode, encode
+from agent.worker.messages import (
+    Connecting,
+    Consuming,
+    Fork,
+    Forked,
+    ForkFailed,
+    Message,
+    Prepare,
+    Prepared,
+    decode,
+    encode,
+)
 from tests.unit.specs import SPEC, TEMPLATE
 
 
@@ -22,7 +33,9 @@ def test_a_message_survives_the_way(message: Message) -> None:
     assert decode(encode(message)) == message
 
 
-@pytest.mark.parametrize("datagram", [b"", b"{}", b"[]", b"\xff", b'{"message": "Explode"}', b'{"message": "Fork", "spec": {}}'])
+@pytest.mark.parametrize(
+    "datagram", [b"", b"{}", b"[]", b"\xff", b'{"message": "Explode"}', b'{"message": "Fork", "spec": {}}']
+)
 def test_anything_else_is_refused(datagram: bytes) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="."):
         decode(datagram)

@@ -7,13 +7,24 @@ from agent.secrets import is_secret, redacted
 
 @pytest.mark.parametrize(
     "name",
-    ["RABBITMQ_PWD", "DB_PASSWORD", "PGPASSWORD", "API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "SENTRY_DSN", "db_pass"],
+    [
+        "RABBITMQ_PWD",
+        "DB_PASSWORD",
+        "PGPASSWORD",
+        "API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "GITHUB_TOKEN",
+        "SENTRY_DSN",
+        "db_pass",
+    ],
 )
 def test_a_variable_is_secret_by_its_name(name: str) -> None:
     assert is_secret(name, "value")
 
 
-@pytest.mark.parametrize("name", ["PWD", "OLDPWD", "RABBITMQ_PWD_FILE", "TOKENIZERS_PARALLELISM", "KEYBOARD", "COMPASS"])
+@pytest.mark.parametrize(
+    "name", ["PWD", "OLDPWD", "RABBITMQ_PWD_FILE", "TOKENIZERS_PARALLELISM", "KEYBOARD", "COMPASS"]
+)
 def test_a_name_that_only_resembles_one_is_not_secret(name: str) -> None:
     assert not is_secret(name, "value")
 

@@ -86,7 +86,8 @@ def test_a_queue_being_replaced_is_not_yet_what_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(0, "exit status 0"), (3, "exit status 3"), (-9, "killed by SIGKILL"), (-42, "killed by signal 42")]
+    ("code", "words"),
+    [(0, "exit status 0"), (3, "exit status 3"), (-9, "killed by SIGKILL"), (-42, "killed by signal 42")],
 )
 def test_an_exit_status_in_words(code: int, words: str) -> None:
     assert exit_text(code) == words

@@ -117,7 +117,7 @@ def test_a_reload_that_changes_nothing_does_nothing() -> None:
 def test_a_reload_touches_only_what_changed() -> None:
     world, pids = serving(a=1, b=1, c=1)
     world.handle(Adopt(plan(a=1, b=2, d=1)))
-    assert world.pending == [("d", 1), ("b", 2)]
+    assert world.pending == [("b", 2), ("d", 1)]
     assert world.stopped == [("c", Shutdown.WARM)]
     assert world.node.queues["a"].current.pid == pids["a"]
 
@@ -287,7 +287,7 @@ def test_from_anywhere_the_last_plan_comes_true(chances: list[tuple[str, int]]) 
     for _ in range(60):
         while world.pending:
             world.fork()
-        for pid, (queue, generation) in list(world.alive.items()):
+        for pid in list(world.alive):
             leaving = [w for w in world.node.workers() if w.pid == pid and w.state is not State.STOPPING]
             if leaving:
                 world.report(pid, Consuming())

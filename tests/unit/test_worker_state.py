@@ -22,7 +22,6 @@ from agent.events import (
     Up,
     WorkerEvent,
 )
-
 from agent.worker_state import State, Worker, step
 from tests.unit.specs import SPEC
 

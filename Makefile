@@ -1,0 +1,45 @@
+# make demo    watch a node do real Celery work, no broker needed
+# make test    install what the tests need and run them all
+# make check   format, lint, types, arrows between modules
+# make lock    compile the locked requirements anew
+
+.PHONY: help demo test check bench lock clean
+.DEFAULT_GOAL := help
+
+LOCKED := requirements/build.txt pyproject.toml celery_tasks/pyproject.toml
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+.venv/run: requirements/run.txt $(LOCKED)
+	@scripts/make-venv run
+	@touch .venv/run
+
+.venv/dev: requirements/dev.txt requirements/run.txt $(LOCKED)
+	@scripts/make-venv dev
+	@touch .venv/dev .venv/run
+
+demo: .venv/run
+	@.venv/bin/agent demo
+
+test: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest --no-skips $(PYTEST)
+
+check: .venv/dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m bench
+
+lock: .venv/dev
+	.venv/bin/python -m pip --quiet install uv
+	for each in build run dev; do .venv/bin/uv --quiet pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header requirements/$$each.in --output-file requirements/$$each.txt; done
+
+clean:
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info celery_tasks/*.egg-info
