@@ -137,8 +137,13 @@ def example() -> str:
         *_comment("Everything else is handed on to the tasks. What celery_tasks reads:"),
         "#RABBITMQ_HOST=localhost",
         "#RABBITMQ_PORT=5672",
+        "#RABBITMQ_VHOST=/",
         "#RABBITMQ_USER=guest",
-        "#RABBITMQ_PWD=guest",
+        "#RABBITMQ_PWD_FILE=/etc/celery-agent/magic.password",
+        "#RABBITMQ_TLS=1",
+        "#RABBITMQ_CA_FILE=/etc/ssl/certs/ca-certificates.crt",
+        *_comment("Or no RabbitMQ at all, to try things out:"),
+        "#CELERY_TASKS_BROKER=embedded",
     ]
     return "\n".join(lines) + "\n"
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -26,8 +27,17 @@ WITHOUT_PRIVILEGE = (
 )
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Return an environment in which all folders of the agent are below a temporary one."""
+    return {
+        **os.environ,
+        "CELERY_AGENT_CONFIG_DIR": str(folder),
+        "CELERY_AGENT_RUNTIME_DIR": str(folder / "run"),
+    }
+
+
 def python(*command: str, folder: Path, prefix: list[str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command of the agent with its folders below a temporary one."""
+    """Run Python with the agent's folders below a temporary one."""
     environment = {
         **os.environ,
         "CELERY_AGENT_CONFIG_DIR": str(folder),
@@ -109,6 +119,61 @@ def test_what_is_no_instance_name_is_refused(command: str, tmp_path: Path) -> No
     assert result.returncode == CONFIGURATION
 
 
+def test_a_runtime_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    write(Case("", (TASKS,), ""), tmp_path)
+    (tmp_path / "run").mkdir(mode=0o500)
+    result = agent("run", "magic", folder=tmp_path, prefix=WITHOUT_PRIVILEGE)
+    assert result.stderr == (
+        f"agent: the runtime folder {tmp_path}/run/magic can't be written (Permission denied): "
+        "make it the agent's, or name another in CELERY_AGENT_RUNTIME_DIR\n"
+    )
+    assert result.returncode == CONFIGURATION
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Path]:
+    """The env file of instance `magic`, which runs on the embedded broker and has a good task class."""
+    env_file, _ = write(Case("", (TASKS, f"CELERY_TASKS_BROKER=embedded://{tmp_path}/broker"), ""), tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agent.cli.main", "run", "magic"], env=environment(tmp_path), stderr=subprocess.DEVNULL
+    )
+    try:
+        assert agent("status", "magic", "--wait", "30", folder=tmp_path).returncode == 0
+        yield env_file
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def worker_pid(folder: Path) -> int:
+    """Return the pid of the only queue's worker."""
+    (queue,) = json.loads(agent("status", "magic", "--json", folder=folder).stdout)["queues"]
+    pid: int = queue["pid"]
+    return pid
+
+
+def test_a_second_agent_for_an_instance_is_refused_and_the_first_is_left_alone(running: Path) -> None:
+    folder = running.parent
+    before = worker_pid(folder)
+    result = agent("run", "magic", folder=folder)
+    assert result.stderr.startswith("agent: instance magic is running already ")
+    assert result.returncode == CONFIGURATION
+    assert worker_pid(folder) == before
+
+
+def test_a_reload_of_bad_input_changes_nothing_and_says_why(running: Path) -> None:
+    folder = running.parent
+    before = worker_pid(folder)
+    running.write_text(running.read_text() + "CELERY_AGENT_QUEUES__unique_magic_task__CONCURRENCY=many\n")
+    result = agent("reload", "magic", folder=folder)
+    assert result.stderr == (
+        f"agent: {running}:4: CELERY_AGENT_QUEUES__unique_magic_task__CONCURRENCY is 'many', but must be "
+        "a whole number from 1 to 1024.\n"
+    )
+    assert result.returncode == CONFIGURATION
+    assert worker_pid(folder) == before
+
+
 class TestInterpreter:
     """CELERY_AGENT_PYTHON names another interpreter than the agent's own."""
 
@@ -168,7 +233,8 @@ class TestInterpreter:
         interpreter = bare / "bin" / "python"
         assert self.said(tmp_path, interpreter) == (
             "{env}: celery_tasks can't be used: there is no module celery_tasks. Put the folder that holds "
-            f"celery_tasks/, the checkout of the shared repository, into CELERY_AGENT_PATH, or install its wheel for {interpreter}."
+            "celery_tasks/, the checkout of the shared repository, into CELERY_AGENT_PATH, or install its wheel for "
+            f"{interpreter}."
         )
 
     def test_with_an_outdated_celery_tasks_is_told_so(self, tmp_path: Path) -> None:

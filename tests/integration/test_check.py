@@ -1,0 +1,271 @@
+"""`agent check` and `agent config`: findings with advice, exit statuses, and no secrets."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.cli.main import main
+from agent.errors import CONFIGURATION, FAILURE, NO_SUCH_INSTANCE, OK
+from tests.integration.bad_input import GOOD, TASKS
+from tests.rabbitmq import RabbitMQ
+
+Finding = dict[str, str]
+Configure = Callable[..., Path]
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """Return a function that writes the env file of instance `magic`, which hosts one good task class."""
+    monkeypatch.setenv("CELERY_AGENT_CONFIG_DIR", str(tmp_path / "etc"))
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "consumer.py").write_text(GOOD)
+    (tmp_path / "etc").mkdir()
+
+    def write(*lines: str, **variables: str) -> Path:
+        path = tmp_path / "etc" / "magic.env"
+        tasks = [] if any(line.startswith("CELERY_AGENT_TASKS=") for line in lines) else [TASKS]
+        given = [f"CELERY_AGENT_PATH={code}", *tasks, *lines, *(f"{name}={text}" for name, text in variables.items())]
+        path.write_text("\n".join(given) + "\n")
+        path.chmod(0o640)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[int, list[Finding]]]:
+    """Return a function that checks instance `magic` and returns exit status and findings."""
+
+    def run() -> tuple[int, list[Finding]]:
+        status = main(["check", "magic", "--json"])
+        value = json.loads(capsys.readouterr().out)
+        (instance,) = value["instances"]
+        assert (value["schema"], instance["instance"], instance["exit_status"]) == (1, "magic", status)
+        return status, instance["findings"]
+
+    return run
+
+
+Check = Callable[[], tuple[int, list[Finding]]]
+
+
+def of(findings: list[Finding], subject: str) -> Finding:
+    (found,) = [each for each in findings if each["subject"] == subject]
+    return found
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A socket that is no broker: connections are made, and nothing ever comes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def test_all_is_well_with_a_broker_that_answers(
+    configure: Configure, check: Check, broker: RabbitMQ, vhost: str
+) -> None:
+    configure(**broker.variables(vhost))
+    status, findings = check()
+    assert {each["level"] for each in findings} == {"ok"}
+    assert [each["subject"] for each in findings] == ["env file", "python", "queue", "broker"]
+    assert of(findings, "broker")["text"].endswith(f":**@127.0.0.1:{broker.port}/{vhost} accepts connections")
+    assert status == OK
+
+
+def test_a_queue_is_shown_with_its_tasks_and_settings(configure: Configure, check: Check, tmp_path: Path) -> None:
+    configure(CELERY_AGENT_DEFAULTS__TIME_LIMIT="60", CELERY_TASKS_BROKER=f"embedded://{tmp_path}/broker")
+    _, findings = check()
+    assert of(findings, "queue")["text"] == (
+        "unique_magic_task: consumer:ActualMagicCeleryTask (prefork, concurrency 1, time limit 60 s)"
+    )
+
+
+def test_the_embedded_broker_is_warned_about(configure: Configure, check: Check, tmp_path: Path) -> None:
+    configure(CELERY_TASKS_BROKER=f"embedded://{tmp_path}/broker")
+    status, findings = check()
+    assert of(findings, "broker")["level"] == "warn"
+    assert of(findings, "broker")["text"].startswith(f"embedded://{tmp_path}/broker is the embedded broker: ")
+    assert status == OK
+
+
+def test_a_port_where_nothing_listens_is_told_from_other_faults(
+    configure: Configure, check: Check, listener: socket.socket
+) -> None:
+    port = listener.getsockname()[1]
+    listener.close()
+    configure(RABBITMQ_HOST="127.0.0.1", RABBITMQ_PORT=str(port))
+    status, findings = check()
+    assert "Nothing listens there: start the broker, or correct" in of(findings, "broker")["text"]
+    assert status == FAILURE
+
+
+def test_a_host_without_an_address_is_told_from_other_faults(configure: Configure, check: Check) -> None:
+    configure(RABBITMQ_HOST="broker.invalid")
+    status, findings = check()
+    assert "The host has no address: correct RABBITMQ_HOST, or the name service." in of(findings, "broker")["text"]
+    assert status == FAILURE
+
+
+def test_a_wrong_password_is_told_from_other_faults(configure: Configure, check: Check, broker: RabbitMQ) -> None:
+    configure(**broker.variables(), RABBITMQ_PWD="hunter2")
+    status, findings = check()
+    assert "Correct RABBITMQ_USER and RABBITMQ_PWD" in of(findings, "broker")["text"]
+    assert "hunter2" not in json.dumps(findings)
+    assert status == FAILURE
+
+
+def test_an_unknown_vhost_is_told_from_other_faults(configure: Configure, check: Check, broker: RabbitMQ) -> None:
+    configure(**broker.variables("nowhere"))
+    status, findings = check()
+    assert "Create the virtual host and give the user rights in it" in of(findings, "broker")["text"]
+    assert status == FAILURE
+
+
+def test_a_port_without_tls_is_told_from_other_faults(configure: Configure, check: Check, broker: RabbitMQ) -> None:
+    configure(**broker.variables(), RABBITMQ_TLS="1")
+    status, findings = check()
+    assert "is it the port for TLS?" in of(findings, "broker")["text"]
+    assert status == FAILURE
+
+
+def test_a_port_that_never_answers_is_told_from_other_faults(
+    configure: Configure, check: Check, listener: socket.socket
+) -> None:
+    configure(RABBITMQ_HOST="127.0.0.1", RABBITMQ_PORT=str(listener.getsockname()[1]))
+    status, findings = check()
+    assert "does a firewall let this node through" in of(findings, "broker")["text"]
+    assert status == FAILURE
+
+
+def test_a_wrong_configuration_weighs_more_than_a_broker_that_is_away(configure: Configure, check: Check) -> None:
+    configure("CELERY_AGENT_QUEUES__other__POOL=solo", RABBITMQ_HOST="broker.invalid")
+    status, findings = check()
+    assert {each["subject"] for each in findings if each["level"] == "FAIL"} == {"tasks", "broker"}
+    assert status == CONFIGURATION
+
+
+def test_every_wrong_task_class_is_found_at_once(configure: Configure, check: Check) -> None:
+    configure("CELERY_AGENT_TASKS=consumer:A,nowhere:B,consumer:ActualMagicCeleryTask,json:C")
+    status, findings = check()
+    assert len([each for each in findings if each["level"] == "FAIL" and each["subject"] == "tasks"]) == 3
+    assert status == CONFIGURATION
+
+
+def test_an_env_file_with_a_secret_that_everyone_can_read_is_warned_about(configure: Configure, check: Check) -> None:
+    path = configure(RABBITMQ_PWD="hunter2", RABBITMQ_HOST="broker.invalid")
+    path.chmod(0o644)
+    _, findings = check()
+    assert findings[1]["level"] == "warn"
+    assert findings[1]["text"] == (f"{path} can be read by every user, and holds RABBITMQ_PWD. chmod o-rwx {path}")
+
+
+def test_an_env_file_that_everyone_can_change_is_warned_about(configure: Configure, check: Check) -> None:
+    path = configure(RABBITMQ_HOST="broker.invalid")
+    path.chmod(0o646)
+    _, findings = check()
+    assert findings[1]["text"] == f"{path} can be changed by every user. chmod o-w {path}"
+
+
+def test_a_line_that_does_not_count_is_warned_about(configure: Configure, check: Check) -> None:
+    path = configure("A=1", "B=2", "A=3", RABBITMQ_HOST="broker.invalid")
+    _, findings = check()
+    assert findings[1]["text"] == f"{path}:3: A comes again in line 5, which counts."
+
+
+def test_findings_are_lines_on_stdout_and_tracebacks_go_to_stderr(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "code" / "broken.py").write_text("import os\nprint('hello')\nraise KeyError('x')\n")
+    path = configure("CELERY_AGENT_TASKS=broken:Task")
+    assert main(["check", "magic"]) == CONFIGURATION
+    printed = capsys.readouterr()
+    assert [line.split(maxsplit=3)[:3] for line in printed.out.splitlines()] == [
+        ["magic:", "ok", "env"],
+        ["magic:", "ok", "python"],
+        ["magic:", "FAIL", "tasks"],
+    ]
+    assert f"{path}:2: CELERY_AGENT_TASKS names 'broken:Task'" in printed.out
+    assert printed.err.startswith("    Traceback (most recent call last):\n      File ")
+    assert "KeyError: 'x'" in printed.err
+
+
+def test_where_an_import_hangs_is_shown(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "code" / "slow.py").write_text("import time\n\n\ntime.sleep(1000)\n")
+    configure("CELERY_AGENT_TASKS=slow:Task", "CELERY_AGENT_IMPORT_TIMEOUT=2")
+    assert main(["check", "magic"]) == CONFIGURATION
+    assert f'File "{tmp_path}/code/slow.py", line 4 in <module>' in capsys.readouterr().err
+
+
+def test_without_a_name_every_instance_is_checked(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(CELERY_TASKS_BROKER=f"embedded://{tmp_path}/broker")
+    (tmp_path / "etc" / "wrong.env").write_text("CELERY_AGENT_TASKS=\n")
+    assert main(["check"]) == CONFIGURATION
+    printed = capsys.readouterr().out
+    assert {line.partition(":")[0] for line in printed.splitlines()} == {"magic", "wrong"}
+
+
+def test_where_no_instance_is_configured_there_is_none_to_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CELERY_AGENT_CONFIG_DIR", str(tmp_path))
+    assert main(["check"]) == NO_SUCH_INSTANCE
+    assert capsys.readouterr().err == f"agent: No instance is configured on this node: {tmp_path} has no env file.\n"
+
+
+def test_an_env_file_elsewhere_names_its_instance(configure: Configure, tmp_path: Path) -> None:
+    path = configure(CELERY_TASKS_BROKER=f"embedded://{tmp_path}/broker")
+    assert main(["check", "--env-file", str(path)]) == OK
+
+
+def test_config_shows_settings_and_of_what_is_handed_on_only_the_names(
+    configure: Configure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = configure(
+        "CELERY_AGENT_QUEUES__unique_magic_task__CONCURRENCY=4", RABBITMQ_PWD="hunter2", RABBITMQ_HOST="here"
+    )
+    assert main(["config", "magic"]) == OK
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"# {path}"
+    assert "CELERY_AGENT_TASKS=consumer:ActualMagicCeleryTask" in lines
+    assert "CELERY_AGENT_DEFAULTS__POOL=prefork  # default" in lines
+    assert "CELERY_AGENT_QUEUES__unique_magic_task__CONCURRENCY=4" in lines
+    assert lines[-1] == "# handed on to the tasks: RABBITMQ_PWD, RABBITMQ_HOST"
+
+
+def test_config_as_json_has_the_same(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
+    path = configure("CELERY_AGENT_QUEUES__unique_magic_task__CONCURRENCY=4", RABBITMQ_PWD="hunter2")
+    assert main(["config", "magic", "--json"]) == OK
+    value = json.loads(capsys.readouterr().out)
+    assert (value["schema"], value["env_file"], value["handed_on"]) == (1, str(path), ["RABBITMQ_PWD"])
+    assert value["tasks"] == ["consumer:ActualMagicCeleryTask"]
+    assert value["defaults"]["pool"] == "prefork"
+    assert value["queues"] == {"unique_magic_task": {"concurrency": 4}}
+
+
+def test_what_config_prints_is_an_env_file_of_the_same_settings(
+    configure: Configure, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    configure("CELERY_AGENT_PRELOAD=json,csv", "CELERY_AGENT_DEFAULTS__TIME_LIMIT=1.5")
+    main(["config", "magic"])
+    first = capsys.readouterr().out
+    (tmp_path / "etc" / "again.env").write_text(first)
+    main(["config", "again"])
+    second = capsys.readouterr().out
+    assert [line.partition("  #")[0] for line in second.splitlines()[1:]] == [
+        line.partition("  #")[0] for line in first.splitlines()[1:]
+    ]
+
+
+def test_config_needs_an_instance_or_something_else_to_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config"]) == FAILURE
+    assert capsys.readouterr().err == "agent: Name an instance, or ask for --example or --markdown.\n"
