@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 
 
@@ -45,3 +46,11 @@ def vhost(broker: RabbitMQ) -> Iterator[str]:
     broker.add_vhost(name)
     yield name
     broker.control("delete_vhost", name)
+
+
+@pytest.fixture
+def node(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Node]:
+    """An instance of this test's own, not started; what is left of it is ended afterwards."""
+    node = Node(tmp_path, broker, vhost)
+    yield node
+    node.close()

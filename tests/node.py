@@ -1,0 +1,183 @@
+"""A node for tests: agents as a person would start them, in folders of their own, against a vhost of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.rabbitmq import RabbitMQ
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[1]
+TASKS = '''
+import os, sys, time
+import celery
+
+def make(name):
+    class Task(celery.Task):
+        def run(self, action="return", value=None):
+            if action == "sleep":
+                time.sleep(value)
+            elif action == "fail":
+                raise ValueError(value)
+            elif action == "environment":
+                return os.environ.get(value)
+            elif action == "pid":
+                return os.getpid()
+            return value
+    Task.name = name
+    Task.__name__ = Task.__qualname__ = name.capitalize()
+    return Task
+
+for name in ("alpha", "beta", "gamma", "delta", "epsilon"):
+    globals()[name.capitalize()] = make(name)
+'''
+
+
+class Node:
+    """One instance, called magic unless told otherwise, with the queues alpha, beta, gamma, delta, epsilon to choose from."""
+
+    def __init__(self, folder: Path, broker: RabbitMQ, vhost: str, instance: str = "magic") -> None:
+        """Prepare folders and user code; nothing is started."""
+        self.instance = instance
+        self.broker = broker
+        self.vhost = vhost
+        self.config = folder / "etc"
+        self.runtime = folder / "run"
+        self.code = folder / "code"
+        self.log = folder / f"{instance}.log"
+        for each in (self.config, self.runtime, self.code):
+            each.mkdir(exist_ok=True)
+        (self.code / "greek.py").write_text(TASKS)
+        self.env_file = self.config / f"{instance}.env"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, *queues: str, **settings: str) -> None:
+        """Write the env file: these queues, and settings by their names without the prefix CELERY_AGENT_."""
+        lines = {
+            "CELERY_AGENT_TASKS": ",".join(f"greek:{queue.capitalize()}" for queue in queues),
+            "CELERY_AGENT_PATH": f"{ROOT}:{self.code}",
+            **{f"CELERY_AGENT_{name}": value for name, value in settings.items()},
+            **self.broker.variables(self.vhost),
+        }
+        self.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """Return the environment that commands are run in."""
+        folders = {"CELERY_AGENT_CONFIG_DIR": str(self.config), "CELERY_AGENT_RUNTIME_DIR": str(self.runtime)}
+        return {**os.environ, **folders, **variables}
+
+    def start(self, **variables: str) -> None:
+        """Start the agent; `variables` are added to its environment."""
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "agent", "run", self.instance],
+                env=self.environment(**variables),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run an `agent` command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "agent", *arguments],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Return what `agent status --json` says of the instance."""
+        value: dict[str, Any] = json.loads(self.run("status", self.instance, "--json").stdout)
+        return value
+
+    def queue(self, name: str) -> dict[str, Any]:
+        """Return what the status says of one queue."""
+        found: dict[str, Any] = next(queue for queue in self.status()["queues"] if queue["queue"] == name)
+        return found
+
+    def pids(self) -> dict[str, int]:
+        """Return each queue's worker pid."""
+        return {queue["queue"]: queue["pid"] for queue in self.status()["queues"]}
+
+    def wait_until_consuming(self) -> None:
+        """Return when every queue has its consumer."""
+        done = self.run("status", self.instance, "--wait", "60")
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{self.log.read_text()}"
+
+    def wait_for(self, name: str, claim: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        """Return a queue's status once the queue is there and the claim is true of it."""
+
+        def found() -> dict[str, Any] | None:
+            queues = self.status().get("queues", [])
+            return next((queue for queue in queues if queue["queue"] == name and claim(queue)), None)
+
+        seen = wait_until(found, 60, f"{name} {what}")
+        assert seen is not None
+        return seen
+
+    def send(self, queue: str, *args: object) -> Any:
+        """Send a task the way a producer does, from a process of its own that waits; return its result."""
+        return self.produce(f"print(json.dumps(worker.delay(*{args!r}).get(timeout=60)))", queue)
+
+    def send_and_leave(self, queue: str, *args: object) -> None:
+        """Send a task and do not wait for it."""
+        self.produce(f"worker.delay(*{args!r}); print('null')", queue)
+
+    def produce(self, code: str, queue: str) -> Any:
+        """Run producer code that has `worker`, the task of a queue; return the JSON that it prints."""
+        script = (
+            "import json, greek\nfrom celery_tasks.utils import create_worker_from\n"
+            f"_, worker = create_worker_from(greek.{queue.capitalize()})\n{code}\n"
+        )
+        paths = {"PYTHONPATH": f"{ROOT}:{self.code}", **self.broker.variables(self.vhost)}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env={**os.environ, **paths}, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def template(self) -> int:
+        """Return the pid of the template: the daemon's child that is no worker."""
+        assert self.process is not None
+        found = children(self.process.pid)
+        return next(pid for pid in found if Path(f"/proc/{pid}/comm").read_text().strip() == "agent-template")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the agent."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self, timeout: float = 60.0) -> int:
+        """Tell the agent to go; return its exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout)
+
+    def close(self) -> None:
+        """End what is left, whatever state it is in."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()  # workers and template die with their parent
+            self.process.wait()
+
+
+def children(pid: int) -> list[int]:
+    """Return the pids of a process's children."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
