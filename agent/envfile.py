@@ -1,9 +1,9 @@
-"""The text of an instance's env file: variables, and the line each stands on.
+r"""The text of an instance's env file: variables, and the line each stands on.
 
 The grammar is python-dotenv's, without interpolation:
 
     NAME=value              spaces around the value and a ` # comment` after it are dropped
-    NAME="value" 'value'    kept as it is, over several lines too; \\n, \\" and the like in double quotes
+    NAME="value" 'value'    kept as it is, over several lines too; \n, \" and the like in double quotes
     export NAME=value       so that a shell can read the file too
     # comment
 

@@ -15,7 +15,7 @@ from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
-TASKS = '''
+TASKS = """
 import os, sys, time
 import celery
 
@@ -37,7 +37,7 @@ def make(name):
 
 for name in ("alpha", "beta", "gamma", "delta", "epsilon"):
     globals()[name.capitalize()] = make(name)
-'''
+"""
 
 
 class Node:
@@ -55,6 +55,7 @@ class Node:
         for each in (self.config, self.runtime, self.code):
             each.mkdir(exist_ok=True)
         (self.code / "greek.py").write_text(TASKS)
+        (self.code / "celery_tasks").symlink_to(ROOT / "celery_tasks")  # as a submodule lies there
         self.env_file = self.config / f"{instance}.env"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -62,7 +63,7 @@ class Node:
         """Write the env file: these queues, and settings by their names without the prefix CELERY_AGENT_."""
         lines = {
             "CELERY_AGENT_TASKS": ",".join(f"greek:{queue.capitalize()}" for queue in queues),
-            "CELERY_AGENT_PATH": f"{ROOT}:{self.code}",
+            "CELERY_AGENT_PATH": str(self.code),
             **{f"CELERY_AGENT_{name}": value for name, value in settings.items()},
             **self.broker.variables(self.vhost),
         }
@@ -139,9 +140,14 @@ class Node:
             "import json, greek\nfrom celery_tasks.utils import create_worker_from\n"
             f"_, worker = create_worker_from(greek.{queue.capitalize()})\n{code}\n"
         )
-        paths = {"PYTHONPATH": f"{ROOT}:{self.code}", **self.broker.variables(self.vhost)}
+        paths = {"PYTHONPATH": str(self.code), **self.broker.variables(self.vhost)}
         done = subprocess.run(
-            [sys.executable, "-c", script], env={**os.environ, **paths}, capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, "-c", script],
+            env={**os.environ, **paths},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

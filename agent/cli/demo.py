@@ -31,7 +31,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "demo",
         help="try it all out on the embedded broker",
-        description="Starts an agent that hosts examples/consumer/, sends tasks through examples/producer/, shows the status, stops.",
+        description="Starts an agent that hosts examples/consumer/, sends tasks through examples/producer/, shows its status.",
     )
     parser.add_argument("--keep", action="store_true", help="stay up until Ctrl-C, to send more")
     parser.set_defaults(run=_demo)
@@ -40,7 +40,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _demo(options: argparse.Namespace) -> int:
     producer = SOURCE / "examples" / "producer" / "send.py"
     if not producer.exists():
-        raise AgentError(f"the demo runs from the project's source tree, and {producer} is not there: clone the repository")
+        raise AgentError(
+            f"the demo runs from the project's source tree, and {producer} is not there: clone the repository"
+        )
     with tempfile.TemporaryDirectory(prefix="celery-agent-demo-") as folder:
         places = Folders(config=Path(folder), runtime=Path(folder) / "run")
         broker = {"CELERY_TASKS_BROKER": f"embedded://{folder}/broker", "PYTHONPATH": str(SOURCE)}
@@ -104,7 +106,9 @@ def _stay(agent: subprocess.Popen[bytes], places: Folders, broker: Mapping[str, 
         ([sys.executable, str(producer)], broker),
         ([sys.executable, "-m", "agent", "status", INSTANCE], _variables(places)),
     ):
-        print("  " + " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(words)]))
+        print(
+            "  " + " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(words)])
+        )
     try:
         while agent.poll() is None:
             time.sleep(0.2)

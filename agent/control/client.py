@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from agent.control import address
 from agent.control.protocol import Answer, Refusal, Request, decode_answer, encode_request
 from agent.errors import AgentError, NotRunning, ProtocolError
 from agent.plan import Difference
@@ -40,7 +41,8 @@ def _ask(path: Path, request: Request, timeout: float) -> Answer:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
         try:
-            connection.connect(str(path))
+            with address.short(path) as name:
+                connection.connect(name)
             connection.sendall(encode_request(request))
             line = _read_line(connection)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:

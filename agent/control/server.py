@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 
+from agent.control import address
 from agent.control.protocol import LONGEST_REQUEST, Answer, Request, decode_request, encode_answer, refusal
 from agent.errors import ProtocolError
 
@@ -90,7 +91,8 @@ class Server:
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.setblocking(False)
-        self._listener.bind(str(path))
+        with address.short(path) as name:
+            self._listener.bind(name)
         os.chmod(path, 0o660)
         self._listener.listen(BACKLOG)
         selector.register(self._listener, EVENT_READ, self._accept)

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from celery import Celery, Task
+
 from celery_tasks.contract import ContractError, check_implementation
 from celery_tasks.utils import create_app_from, queue_of
 

@@ -17,7 +17,9 @@ def test_the_arrows_between_modules_point_as_agreed() -> None:
 def test_the_daemon_loads_nothing_that_is_not_its_own() -> None:
     # import-linter does not see what a package's __init__ runs.
     code = "import sys, agent.cli.run; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     third_party = {name for name in loaded if name not in sys.stdlib_module_names and not name.startswith("_")}
     assert third_party - {"agent", "psutil", "sdnotify"} - _started_by_site() == set()
     assert not {"asyncio", "multiprocessing", "http", "email"} & set(loaded)

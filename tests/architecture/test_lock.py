@@ -17,7 +17,10 @@ def declared(project: str) -> set[str]:
 
 def locked(text: str) -> dict[str, str]:
     """Return each pinned requirement with the text that belongs to it."""
-    return {match[1]: match[0] for match in re.finditer(r"^([a-z0-9._-]+)==.*?(?=^[a-z]|\Z)", text, re.MULTILINE | re.DOTALL)}
+    return {
+        match[1]: match[0]
+        for match in re.finditer(r"^([a-z0-9._-]+)==.*?(?=^[a-z]|\Z)", text, re.MULTILINE | re.DOTALL)
+    }
 
 
 @pytest.mark.parametrize("project", [".", "celery_tasks"])

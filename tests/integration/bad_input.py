@@ -270,7 +270,8 @@ def write(case: Case, folder: Path) -> tuple[Path, str]:
     code.mkdir()
     for name, source in {"consumer.py": GOOD, **case.modules}.items():
         (code / name).write_text(source)
-    places = {"code": code, "python": sys.executable, "env": folder / "magic.env"}
+    env_file = folder / "magic.env"
+    places = {"code": str(code), "python": sys.executable, "env": str(env_file)}
     lines = [f"CELERY_AGENT_PATH={code}", *(line.format(**places) for line in case.lines)]
-    places["env"].write_text("\n".join(lines) + "\n")
-    return places["env"], case.line.format(**places)
+    env_file.write_text("\n".join(lines) + "\n")
+    return env_file, case.line.format(**places)

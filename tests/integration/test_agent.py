@@ -4,7 +4,9 @@ import os
 import signal
 import socket
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +83,7 @@ def test_a_worker_that_keeps_dying_is_tried_again_and_blocks_nobody(node: Node) 
     for _ in range(3):
         pid = node.wait_for("alpha", lambda queue: queue["pid"] is not None, "has a process")["pid"]
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda pid=pid: node.queue("alpha")["pid"] != pid, what="the death is seen")
+        node.wait_for("alpha", partial(_has_another_pid, pid), "has lost it")
     assert node.queue("alpha")["state"] == "backoff"
     assert node.run("status", "magic", "--strict").returncode == 1
     assert node.send("beta", "return", 2) == 2
@@ -93,7 +95,8 @@ def test_an_idle_agent_stops_long_before_a_stock_worker_would_notice(node: Node,
     node.configure(*FIVE, DEFAULTS__POOL=pool)
     node.start()
     node.wait_until_consuming()
-    assert node.stop(timeout=3.5) == 0  # stock: 4 to 8 s before it even begins; the measured figure is in bench/README.md
+    # A stock idle worker takes 4 to 8 s before it even begins; the measured figure is in bench/README.md.
+    assert node.stop(timeout=3.5) == 0
     assert node.run("status", "magic").returncode == 3
 
 
@@ -230,7 +233,9 @@ def test_systemd_is_told_when_the_queues_are_consumed_and_when_the_agent_goes(no
         assert "WATCHDOG=1" in told
         node.signal(signal.SIGTERM)
         _until(systemd, "STOPPING=1")
-        assert any(line.startswith("EXTEND_TIMEOUT_USEC=") for line in _until(systemd, "STATUS=stopping, 0 queues left"))
+        assert any(
+            line.startswith("EXTEND_TIMEOUT_USEC=") for line in _until(systemd, "STATUS=stopping, 0 queues left")
+        )
 
 
 def test_a_stopped_agent_is_reported_as_hung_and_not_as_gone(node: Node) -> None:
@@ -260,6 +265,10 @@ def test_exit_statuses_of_status(node: Node) -> None:
     node.configure("alpha")
     assert node.run("status", "magic").returncode == 3
     assert node.run("status", "magic", "--wait", "0.2").returncode == 3
+
+
+def _has_another_pid(pid: int, queue: dict[str, Any]) -> bool:
+    return bool(queue["pid"] != pid)
 
 
 def _template_or_none(node: Node) -> int | None:

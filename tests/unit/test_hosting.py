@@ -75,7 +75,9 @@ def test_settings_of_a_queue_may_be_spread_over_spellings() -> None:
 
 def test_a_setting_given_twice_for_a_queue_is_refused() -> None:
     (line,) = problems("CELERY_AGENT_QUEUES__magic__POOL=solo", 'CELERY_AGENT_QUEUES={"magic": {"POOL": "threads"}}')
-    assert line.startswith(f'{PATH}:3: CELERY_AGENT_QUEUES["magic"].POOL is given for queue \'magic\' already, by {PATH}:2')
+    assert line.startswith(
+        f"{PATH}:3: CELERY_AGENT_QUEUES[\"magic\"].POOL is given for queue 'magic' already, by {PATH}:2"
+    )
 
 
 def test_a_setting_of_a_queue_that_is_not_hosted_is_refused_and_a_similar_one_named() -> None:
@@ -93,7 +95,9 @@ def test_a_setting_of_a_queue_unlike_any_other_is_answered_with_all_of_them() ->
 
 def test_two_classes_of_one_task_name_are_refused() -> None:
     configuration = read_settings(parse_env_file(b"CELERY_AGENT_TASKS=m:A,m:B", PATH))
-    with pytest.raises(InvalidConfiguration, match=r"magic.env:1: .* names 'm:A' and 'm:B', which are both the task 'x'"):
+    with pytest.raises(
+        InvalidConfiguration, match=r"magic.env:1: .* names 'm:A' and 'm:B', which are both the task 'x'"
+    ):
         workers(configuration, [HostedTask("m:A", "x", "x"), HostedTask("m:B", "x", "y")])
 
 
@@ -120,7 +124,10 @@ def test_a_queue_can_be_excepted_from_a_limit_by_an_empty_value() -> None:
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (["DEFAULTS__POOL=solo", "DEFAULTS__CONCURRENCY=2"], "DEFAULTS__CONCURRENCY is 2, but queue 'magic' has POOL=solo"),
+        (
+            ["DEFAULTS__POOL=solo", "DEFAULTS__CONCURRENCY=2"],
+            "DEFAULTS__CONCURRENCY is 2, but queue 'magic' has POOL=solo",
+        ),
         (["DEFAULTS__TIME_LIMIT=60", "DEFAULTS__SOFT_TIME_LIMIT=60"], "is 60, but TIME_LIMIT of queue 'magic' is 60"),
         (["DEFAULTS__CONCURRENCY=100", "DEFAULTS__PREFETCH=1000"], "more than 65535, the most that AMQP can say"),
     ],

@@ -28,7 +28,9 @@ def test_what_could_leave_the_folder_or_break_a_line_is_no_name(name: str) -> No
 
 def test_the_folders_are_the_usual_ones_unless_the_environment_names_others() -> None:
     assert folders({}) == Folders(Path("/etc/celery-agent"), Path("/run/celery-agent"))
-    assert folders({"CELERY_AGENT_CONFIG_DIR": "/a", "CELERY_AGENT_RUNTIME_DIR": "/b"}) == Folders(Path("/a"), Path("/b"))
+    assert folders({"CELERY_AGENT_CONFIG_DIR": "/a", "CELERY_AGENT_RUNTIME_DIR": "/b"}) == Folders(
+        Path("/a"), Path("/b")
+    )
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:

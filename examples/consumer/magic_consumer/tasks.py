@@ -4,6 +4,7 @@ import time
 from collections import Counter
 
 from celery.utils.log import get_task_logger
+
 from celery_tasks.tasks import CountWordsTask, MagicCeleryTask, SleepTask
 
 log = get_task_logger(__name__)
@@ -13,7 +14,7 @@ class ActualMagicCeleryTask(MagicCeleryTask):
     """Adds up."""
 
     def run(self, arg1, arg2, arg3):
-        """actual implementation"""
+        """Actual implementation"""
         return arg1 + arg2 + arg3
 
 

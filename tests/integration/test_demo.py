@@ -1,0 +1,107 @@
+"""The demo, the embedded broker, and a consumer's own interpreter."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.node import Node
+
+
+def test_the_demo_sends_real_tasks_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "demo"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "magic(1, 2, 3)       = 6" in done.stdout
+    assert "count_words('a b a') = {'a': 2, 'b': 1}" in done.stdout
+    assert "consuming from 3 queues, embedded broker: for trying out, tasks can be lost" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def consumer_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment that holds Celery and nothing of the agent: the project's own packages but two."""
+    folder = tmp_path_factory.mktemp("consumer") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    site = next(folder.glob("lib/python*/site-packages"))
+    own = next(Path(sys.prefix).glob("lib/python*/site-packages"))
+    needed = ("amqp", "billiard", "celery", "click", "dateutil", "kombu", "packaging", "six.py", "tzlocal", "vine")
+    for entry in own.iterdir():
+        if entry.name.partition("-")[0] in needed or entry.name.startswith(
+            ("click_", "prompt_toolkit", "python_dateutil")
+        ):
+            (site / entry.name).symlink_to(entry)
+    return folder / "bin" / "python"
+
+
+def test_user_code_runs_in_the_consumers_own_interpreter(node: Node, consumer_python: Path) -> None:
+    node.configure("alpha", PYTHON=str(consumer_python))
+    (node.code / "agent.py").write_text("WHOSE = 'the consumer\\'s own module of that name'\n")
+    (node.code / "greek.py").write_text(
+        "import sys, agent, celery\n"
+        "class Alpha(celery.Task):\n"
+        "    name = 'alpha'\n"
+        "    def run(self):\n"
+        "        return [sys.prefix, agent.WHOSE, 'pydantic' in sys.modules, 'psutil' in sys.modules]\n"
+    )
+    node.start()
+    node.wait_until_consuming()
+    prefix, whose, *foreign = node.send("alpha")
+    assert prefix == str(consumer_python.parents[1])
+    assert whose == "the consumer's own module of that name"
+    assert foreign == [False, False]
+
+
+def test_two_instances_run_different_code_under_the_same_names(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = Node(tmp_path / "other", node.broker, node.vhost, instance="other")
+    other.config, other.runtime = node.config, node.runtime
+    other.env_file = node.config / "other.env"
+    (other.code / "greek.py").write_text((other.code / "greek.py").read_text().replace('"alpha"', '"omega"'))
+    node.configure("alpha")
+    other.configure("omega")
+    try:
+        node.start()
+        other.start()
+        node.wait_until_consuming()
+        other.wait_until_consuming()
+        assert (node.send("alpha", "return", 1), other.send("omega", "return", 2)) == (1, 2)
+        everything = node.run("status").stdout
+        assert "magic: running" in everything
+        assert "other: running" in everything
+        assert node.stop() == 0
+        assert other.send("omega", "return", 3) == 3
+    finally:
+        other.close()
+
+
+def test_the_embedded_broker_needs_no_server(node: Node, tmp_path: Path) -> None:
+    broker = f"embedded://{tmp_path}/broker"
+    node.configure("alpha")
+    node.env_file.write_text(node.env_file.read_text() + f"CELERY_TASKS_BROKER={broker}\n")
+    node.start()
+    node.wait_until_consuming()
+    assert node.status()["embedded"] is True
+    script = (
+        "import greek\nfrom celery_tasks.utils import create_worker_from\n"
+        "_, worker = create_worker_from(greek.Alpha)\nprint(worker.delay('return', 5).get(timeout=60))"
+    )
+    paths = {"PYTHONPATH": str(node.code), "CELERY_TASKS_BROKER": broker}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **paths},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.strip() == "5", done.stderr
