@@ -71,6 +71,7 @@ class Daemon:
         self._selector = selectors.DefaultSelector()
         self._children = Children()
         self._notifier = Notifier()
+        self._sampler = metrics.Sampler()
         self._links = Links(self._selector, self._on_report)
         self._forkserver = ForkServer(self._children, self._selector, self._timers, self._log, self._on_fork_answer)
         self._planning: Planning | None = None
@@ -205,16 +206,15 @@ class Daemon:
                 self._plan_anew()
 
     def _status(self) -> status.Status:
-        pulses, samples = {}, {self._agent.pid: metrics.sample_one(self._agent.pid)}
+        pulses = {}
         for worker in self._node.workers():
             if worker.pid is not None:
                 pulses[worker.pid] = self._links.pulse(worker.spec.queue, worker.generation)
-                samples[worker.pid] = metrics.sample(worker.pid)
         return status.snapshot(
             self._agent,
             self._node,
             {pid: pulse for pid, pulse in pulses.items() if pulse is not None},
-            {pid: sample for pid, sample in samples.items() if sample is not None},
+            self._sampler.sample(self._agent.pid, pulses),
             time.monotonic(),
         )
 

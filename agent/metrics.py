@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
 from agent.status import Sample
 
-
-def sample(pid: int) -> Sample | None:
-    """Return what a process and its descendants use together, or None where it is gone."""
-    return _sum(_with_descendants(pid))
+FRESH = 5.0  # seconds; PSS costs the kernel a walk through all of a process's pages, 1 ms a worker
 
 
-def sample_one(pid: int) -> Sample | None:
-    """Return what a process uses by itself, or None where it is gone."""
-    return _sum([pid])
+class Sampler:
+    """Samples at most FRESH seconds old, so that whoever asks often does not pay each time."""
+
+    def __init__(self) -> None:
+        self._samples: dict[int, tuple[float, Sample]] = {}
+
+    def sample(self, own: int, workers: Iterable[int]) -> dict[int, Sample]:
+        """Return what the agent alone and each worker with its descendants use, by pid; who is gone is left out."""
+        now = time.monotonic()
+        fresh = {}
+        for pid, tree in ((own, [own]), *((worker, None) for worker in workers)):
+            known = self._samples.get(pid)
+            if known is not None and now - known[0] < FRESH:
+                fresh[pid] = known
+            elif (taken := _sum(tree or _with_descendants(pid))) is not None:
+                fresh[pid] = (now, taken)
+        self._samples = fresh
+        return {pid: taken for pid, (_, taken) in fresh.items()}
 
 
 def _sum(pids: list[int]) -> Sample | None:

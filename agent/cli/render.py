@@ -13,8 +13,9 @@ RIGHT = {"PID", "DONE", "FAILED", "RESTARTS", "MEMORY", "CPU"}
 def render(status: Status) -> str:
     """Return a status as lines: the instance, then one row per queue, then what needs a look."""
     own = "" if status.memory is None else f", {_bytes(status.memory)}"
+    state = "" if status.summary.startswith(status.state) else f"{status.state}, "
     lines = [
-        f"{status.instance}: {status.state}, {status.summary}",
+        f"{status.instance}: {state}{status.summary}",
         f"  agent {status.version}, pid {status.pid}, up {duration(status.uptime)}{own}",
         f"  broker {status.broker}",
     ]
@@ -53,8 +54,6 @@ def _row(queue: QueueStatus) -> tuple[str, ...]:
 
 
 def _state(queue: QueueStatus) -> str:
-    if not queue.wanted:
-        return "leaving"
     if queue.unresponsive is not None:
         return "unresponsive"
     return {"connecting": "waiting for broker"}.get(queue.state, queue.state)
@@ -68,6 +67,8 @@ def _notes(queue: QueueStatus) -> list[str]:
         )
     elif queue.last_exit is not None:
         notes.append(f"{queue.queue}: last ended unasked: {queue.last_exit}")
+    if not queue.wanted:
+        notes.append(f"{queue.queue}: finishes its tasks and goes")
     if queue.unresponsive is not None:
         notes.append(f"{queue.queue}: its worker has been silent for {duration(queue.unresponsive)}")
     if queue.replacement is not None:

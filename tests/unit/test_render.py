@@ -1,0 +1,95 @@
+"""A status as people see it."""
+
+from dataclasses import replace
+
+import pytest
+
+from agent.cli.render import duration, render
+from agent.status import QueueStatus, Status, TaskStatus
+
+QUEUE = QueueStatus(
+    queue="emails",
+    wanted=True,
+    state="consuming",
+    pid=7,
+    generation=1,
+    consuming=True,
+    unresponsive=None,
+    age=1.0,
+    pool="prefork",
+    concurrency=2,
+    tasks=("mail:Send",),
+    active=(TaskStatus("id", "send", 61.0),),
+    active_count=1,
+    succeeded=3,
+    failed=2,
+    retried=0,
+    restarts=0,
+    last_exit=None,
+    retry_in=None,
+    replacement=None,
+    draining=0,
+    memory=1_048_576,
+    cpu=0.5,
+    processes=2,
+)
+STATUS = Status(
+    instance="magic",
+    version="1.0",
+    pid=1,
+    uptime=5.0,
+    state="running",
+    summary="consuming from 1 queue",
+    broker="amqp://broker//",
+    embedded=False,
+    memory=2_097_152,
+    reload_error=None,
+    queues=(QUEUE,),
+)
+
+
+def test_the_whole_of_a_healthy_instance() -> None:
+    assert render(STATUS).splitlines() == [
+        "magic: running, consuming from 1 queue",
+        "  agent 1.0, pid 1, up 5.0 s, 2.0 MiB",
+        "  broker amqp://broker//",
+        "",
+        "  QUEUE   STATE      PID  RUNNING                 DONE  FAILED  RESTARTS   MEMORY    CPU",
+        "  emails  consuming    7  1/2 (oldest 1 min 1 s)     3       2         0  1.0 MiB  0.5 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("queue", "line"),
+    [
+        (replace(QUEUE, state="connecting"), "waiting for broker"),
+        (replace(QUEUE, unresponsive=20.0), "unresponsive"),
+        (replace(QUEUE, unresponsive=20.0), "emails: its worker has been silent for 20 s"),
+        (
+            replace(QUEUE, state="backoff", pid=None, last_exit="exit status 1", retry_in=3.0),
+            "exit status 1, next try in 3.0 s",
+        ),
+        (replace(QUEUE, last_exit="killed by SIGKILL", restarts=1), "emails: last ended unasked: killed by SIGKILL"),
+        (replace(QUEUE, replacement="starting"), "emails: replacement is starting"),
+        (replace(QUEUE, wanted=False), "emails: finishes its tasks and goes"),
+    ],
+)
+def test_what_needs_a_look_is_said(queue: QueueStatus, line: str) -> None:
+    assert line in render(replace(STATUS, queues=(queue,)))
+
+
+def test_a_refused_reload_is_said() -> None:
+    assert "last reload refused: no" in render(replace(STATUS, reload_error="no"))
+
+
+def test_a_state_is_not_said_twice() -> None:
+    assert render(replace(STATUS, state="stopping", summary="stopping, 1 queue left")).startswith(
+        "magic: stopping, 1 queue"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (9.9, "9.9 s"), (59, "59 s"), (3_599, "59 min 59 s"), (90_000, "1 d 1 h")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
