@@ -26,6 +26,7 @@ from agent.events import (
     Down,
     Drain,
     Exited,
+    Fork,
     Forked,
     ForkFailed,
     Happened,
@@ -38,7 +39,6 @@ from agent.events import (
     WorkerEvent,
 )
 from agent.plan import Plan, difference
-from agent.worker.spec import WorkerSpec
 from agent.worker_state import State, Worker, step
 
 SERVING = frozenset({State.CONNECTING, State.CONSUMING})
@@ -70,10 +70,16 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """All queues of an instance; `draining` once the agent was told to go."""
+    """All queues of an instance.
+
+    generations: the newest generation that was ever forked for a queue, also one that has been forgotten since. A process
+        may turn up after its worker was given up; were its number used again, its reports would be taken for another's.
+    draining: whether the agent was told to go.
+    """
 
     plan: Plan | None = None
     queues: Mapping[str, Queue] = field(default_factory=dict)
+    generations: Mapping[str, int] = field(default_factory=dict)
     draining: bool = False
 
     def workers(self) -> Iterator[Worker]:
@@ -87,6 +93,12 @@ Step = tuple[Node, tuple[Action, ...]]
 
 def handle(node: Node, event: NodeEvent, now: float) -> Step:
     """Return the node after the event and what is to be done."""
+    node, actions = _decide(node, event, now)
+    forked = {action.spec.queue: action.generation for action in actions if isinstance(action, Fork)}
+    return (replace(node, generations={**node.generations, **forked}) if forked else node), actions
+
+
+def _decide(node: Node, event: NodeEvent, now: float) -> Step:
     match event:
         case Adopt(plan):
             return _adopt(node, plan, now)
@@ -121,15 +133,15 @@ def _adopt(node: Node, plan: Plan, now: float) -> Step:
     started = {*change.added, *change.changed}
     for spec in plan.workers:
         if spec.queue in started:
-            queues[spec.queue], done = _install(queues.get(spec.queue), spec, now)
+            fresh = Worker(spec, generation=node.generations.get(spec.queue, 0))
+            queues[spec.queue], done = _install(queues.get(spec.queue), fresh, now)
             actions += done
     return _tidied(replace(node, plan=plan, queues=queues)), tuple(actions)
 
 
-def _install(queue: Queue | None, spec: WorkerSpec, now: float) -> tuple[Queue, list[Action]]:
-    """Start a worker for a spec that is new, beside the one that serves or in place of the one that does not."""
-    newest = 0 if queue is None else max(worker.generation for worker in queue.workers())
-    fresh, fork = step(Worker(spec, generation=newest), Up(), now)
+def _install(queue: Queue | None, worker: Worker, now: float) -> tuple[Queue, list[Action]]:
+    """Start a worker that is new, beside the one that serves or in place of the one that does not."""
+    fresh, fork = step(worker, Up(), now)
     if queue is None:
         return Queue(fresh), list(fork)
     actions: list[Action] = []
@@ -138,8 +150,8 @@ def _install(queue: Queue | None, spec: WorkerSpec, now: float) -> tuple[Queue, 
     keeps_serving = queue.current.state in SERVING and queue.current.wanted
     if not keeps_serving:
         going.append(queue.current)
-    for worker in going:
-        stopping, done = step(worker, Down(), now)
+    for each in going:
+        stopping, done = step(each, Down(), now)
         retiring.append(stopping)
         actions += done
     current, successor = (queue.current, fresh) if keeps_serving else (fresh, None)

@@ -200,6 +200,20 @@ def test_a_fork_that_is_answered_too_late_is_killed() -> None:
     assert again == ("a", 2)
 
 
+def test_a_process_that_comes_when_its_queue_was_forgotten_and_is_there_again_is_not_taken_for_the_new_one() -> None:
+    world = World()
+    world.handle(Adopt(plan(a=1)))
+    world.handle(Adopt(plan()))
+    world.now = 6.0  # past the start timeout
+    world.handle(Tick())
+    assert world.node.queues == {}
+    late = world.fork()
+    world.handle(Adopt(plan(a=1)))
+    world.report(late, Consuming())
+    assert world.pending == [("a", 2)]
+    assert world.node.queues["a"].current.state is State.STARTING
+
+
 def test_drain_stops_everything_and_finishes_when_all_are_gone() -> None:
     world, pids = serving(a=1, b=1)
     world.handle(Drain(Shutdown.WARM))
@@ -293,7 +307,7 @@ def test_from_anywhere_the_last_plan_comes_true(chances: list[tuple[str, int]]) 
                 world.report(pid, Consuming())
             else:
                 world.exit(pid, 0)
-        world.now += 1
+        world.now += 2  # the longest back-off, 60 s, ends on the way
         world.handle(Tick())
     assert {name: queue.current.state for name, queue in world.node.queues.items()} == {
         "a": State.CONSUMING,
