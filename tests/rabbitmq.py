@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -16,9 +17,10 @@ import amqp
 
 from tests.waiting import wait_until
 
-SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the script behind Debian's wrapper, which wants its own user
-CONTROL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
+TOOLS = Path("/usr/lib/rabbitmq/bin")  # the scripts behind Debian's wrappers, which want their own user
+SERVER = TOOLS / "rabbitmq-server"
 START_TIMEOUT = 90.0  # seconds; 8 CPU seconds on a quiet machine
+HOST = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -30,26 +32,61 @@ class Queue:
     consumers: int
 
 
+class Neighbourhood:
+    """What nodes need in common to find and trust one another: Erlang's port mapper, and a cookie."""
+
+    def __init__(self) -> None:
+        """Start a port mapper of our own; Erlang would start it as a daemon that outlives us."""
+        (self.mapper_port,) = _free_ports(1)
+        self.cookie = secrets.token_hex(16)
+        self.nodes: list[RabbitMQ] = []
+        self._mapper = _spawn(
+            ["epmd", "-port", str(self.mapper_port), "-address", HOST], dict(os.environ), Path(os.devnull)
+        )
+
+    def close(self) -> None:
+        """End the port mapper."""
+        self._mapper.kill()
+        self._mapper.wait()
+
+
 class RabbitMQ:
     """One broker node. User and password are guest; each vhost is an island."""
 
-    def __init__(self, configuration: str = "") -> None:
-        """Prepare a node; `configuration` is added to its rabbitmq.conf."""
+    def __init__(self, configuration: str = "", neighbourhood: Neighbourhood | None = None) -> None:
+        """Prepare a node; `configuration` is added to its rabbitmq.conf. Without a neighbourhood it lives alone."""
         if not SERVER.exists():
             raise RuntimeError("RabbitMQ is missing: apt-get install rabbitmq-server (scripts/prepare-tests does it)")
-        self.host = "127.0.0.1"
-        self.port, self._distribution_port, self._mapper_port = _free_ports(3)
+        self.host = HOST
+        self.port, self._distribution_port = _free_ports(2)
+        self.name = f"test{self.port}@localhost"
+        self._lives_alone = neighbourhood is None
+        self._neighbourhood = neighbourhood or Neighbourhood()
         self._folder = Path(tempfile.mkdtemp(prefix="celery-agent-rabbitmq-"))
         self._log = self._folder / "output"
-        (self._folder / "rabbitmq.conf").write_text(f"{configuration}\n")
         (self._folder / "plugins").write_text("[].\n")
+        cookie = self._folder / ".erlang.cookie"
+        cookie.touch(0o600)
+        cookie.write_text(self._neighbourhood.cookie)
         self._process: subprocess.Popen[bytes] | None = None
-        # Erlang would start its port mapper as a daemon that outlives us.
-        self._mapper = self._spawn("epmd", "-port", str(self._mapper_port), "-address", self.host)
+        self._neighbourhood.nodes.append(self)
+        self.configure(configuration)
+
+    def configure(self, configuration: str) -> None:
+        """Write rabbitmq.conf, for the next start."""
+        (self._folder / "rabbitmq.conf").write_text(f"{configuration}\n")
 
     def start(self) -> None:
         """Start the node, with the data it had; return when it takes connections."""
-        self._process = self._spawn(str(SERVER))
+        self.launch()
+        self.wait_until_up()
+
+    def launch(self) -> None:
+        """Start the node's process and do not wait."""
+        self._process = _spawn([str(SERVER)], self._environment(), self._log)
+
+    def wait_until_up(self) -> None:
+        """Return when the node takes connections."""
         wait_until(self._is_up, START_TIMEOUT, f"RabbitMQ takes connections, see {self._log}")
 
     def stop(self) -> None:
@@ -59,6 +96,11 @@ class RabbitMQ:
     def kill(self) -> None:
         """Kill the node as a crash would."""
         self._end(signal.SIGKILL)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the node was started and neither stopped nor killed."""
+        return self._process is not None
 
     def freeze(self) -> None:
         """Stop the node's processes where they stand; connections stay open and nobody answers."""
@@ -72,17 +114,21 @@ class RabbitMQ:
         """Kill the node and remove its data."""
         if self._process is not None:
             self._end(signal.SIGKILL)
-        self._mapper.kill()
-        self._mapper.wait()
+        if self._lives_alone:
+            self._neighbourhood.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl; return what it prints."""
+        return self.tool("rabbitmqctl", *arguments)
+
+    def tool(self, name: str, *arguments: str) -> str:
+        """Run one of the server's own tools; return what it prints."""
         done = subprocess.run(
-            [CONTROL, "--quiet", *arguments], env=self._environment(), capture_output=True, text=True, check=False
+            [TOOLS / name, "--quiet", *arguments], env=self._environment(), capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
+            raise RuntimeError(f"{name} {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
 
     def add_vhost(self, name: str) -> None:
@@ -91,8 +137,10 @@ class RabbitMQ:
         self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
 
     def variables(self, vhost: str = "/") -> dict[str, str]:
-        """Return the environment variables that `celery_tasks` finds this node by."""
-        return {"RABBITMQ_HOST": self.host, "RABBITMQ_PORT": str(self.port), "RABBITMQ_VHOST": vhost}
+        """Return the environment variables that `celery_tasks` finds this node by, and its neighbours after it."""
+        others = [f"{node.host}:{node.port}" for node in self._neighbourhood.nodes if node is not self]
+        hosts = ",".join([f"{self.host}:{self.port}", *others]) if others else self.host
+        return {"RABBITMQ_HOST": hosts, "RABBITMQ_PORT": str(self.port), "RABBITMQ_VHOST": vhost}
 
     def connect(self, vhost: str = "/") -> amqp.Connection:
         """Return an open connection; the caller closes it."""
@@ -133,30 +181,18 @@ class RabbitMQ:
         assert self._process is not None
         os.killpg(self._process.pid, number)
 
-    def _spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as output:
-            return subprocess.Popen(
-                arguments,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,
-            )
-
     def _environment(self) -> dict[str, str]:
         folder = str(self._folder)
         return {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "HOME": folder,  # of the Erlang cookie
-            "RABBITMQ_NODENAME": f"test{self.port}@localhost",
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_IP_ADDRESS": self.host,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
-            "ERL_EPMD_PORT": str(self._mapper_port),
-            "ERL_EPMD_ADDRESS": self.host,
+            "ERL_EPMD_PORT": str(self._neighbourhood.mapper_port),
+            "ERL_EPMD_ADDRESS": HOST,
             "RABBITMQ_CONF_ENV_FILE": f"{folder}/none",
             "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
@@ -164,6 +200,19 @@ class RabbitMQ:
             "RABBITMQ_LOG_BASE": f"{folder}/log",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",  # one scheduler that does not spin: tests share cores
         }
+
+
+def _spawn(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            arguments,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
 
 
 def _free_ports(count: int) -> list[int]:
