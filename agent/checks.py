@@ -22,13 +22,15 @@ MEASURED_CELERY = "5.7."  # the releases whose faults were measured and mended
 _OTHERS_READ = 0o004
 _OTHERS_WRITE = 0o002
 
+EXPOSED = "exposed"  # what `agent.worker.probe` calls a broker that was reached over a network without TLS
+
 # What to do about a broker that can't be reached, by the kind of fault that `agent.worker.probe` names.
 _ADVICE = {
     "refused": "Nothing listens there: start the broker, or correct RABBITMQ_HOST and RABBITMQ_PORT.",
     "name": "The host has no address: correct RABBITMQ_HOST, or the name service.",
     "login": "Correct RABBITMQ_USER and RABBITMQ_PWD; the user 'guest' may log in from the broker's own host only.",
     "vhost": "Create the virtual host and give the user rights in it: rabbitmqctl add_vhost and set_permissions.",
-    "tls": "Compare the certificate's name and issuer with RABBITMQ_HOST and the CA; is it the port for TLS?",
+    "tls": "See docs/broker.md.",
     "silent": "No answer: is the host up, and does a firewall let this node through to the broker's port?",
     "closed": "It hung up: that port may want TLS or speak another protocol, or the broker is still starting.",
     "folder": "Make the folder, or let the agent's user write to it.",
@@ -135,6 +137,12 @@ def _how(worker: WorkerSpec) -> str:
 
 def _broker(discovery: Discovery, probe: Probe) -> Finding:
     broker = probe.broker or discovery.broker
+    if probe.fault == EXPOSED:
+        return _warning(
+            "broker",
+            f"{broker} accepts connections, but without TLS to {probe.text}: who is on the network between reads tasks and "
+            "the password. Set RABBITMQ_TLS=1; see docs/broker.md.",
+        )
     if probe.fault:
         text = f"{broker} can't be reached: {probe.text}. {_ADVICE[probe.fault]}"
         return Finding(Level.BAD, "broker", text, exit_status=FAILURE)

@@ -3,9 +3,9 @@
 import os
 
 from celery_tasks import embedded
+from celery_tasks.connection import SCHEME
 from celery_tasks.rabbitmq_config import (
-    RABBITMQ_HOST,
-    RABBITMQ_PORT,
+    RABBITMQ_HOSTS,
     RABBITMQ_PWD,
     RABBITMQ_SSL,
     RABBITMQ_USER,
@@ -13,7 +13,9 @@ from celery_tasks.rabbitmq_config import (
 )
 
 ## Broker settings.
-broker_url = f"pyamqp://{RABBITMQ_USER}:{RABBITMQ_PWD}@{RABBITMQ_HOST}:{RABBITMQ_PORT}/{RABBITMQ_VHOST}"
+broker_url = ";".join(
+    f"{SCHEME}://{RABBITMQ_USER}:{RABBITMQ_PWD}@{host}:{port}/{RABBITMQ_VHOST}" for host, port in RABBITMQ_HOSTS
+)
 broker_use_ssl = RABBITMQ_SSL
 result_backend = "rpc://"
 

@@ -1,26 +1,32 @@
 """Where RabbitMQ is and who we are there, from the environment.
 
-RABBITMQ_HOST           host name or address; default localhost
-RABBITMQ_PORT           default 5672, with TLS 5671
+RABBITMQ_HOST           host name or address, or several with commas between them, each tried when the one before is
+                        away; default localhost. One may bring its own port: host:port, and [::1]:port for IPv6
+RABBITMQ_PORT           of the hosts that bring none; default 5672, with TLS 5671
 RABBITMQ_USER           default guest, which RabbitMQ lets in from its own host only
 RABBITMQ_PWD            password; default guest
 RABBITMQ_PWD_FILE       file that holds the password; wins over RABBITMQ_PWD, and keeps it out of the environment
 RABBITMQ_VHOST          virtual host; default /
-RABBITMQ_TLS            1 to speak TLS; the certificate must be for RABBITMQ_HOST
+RABBITMQ_TLS            1 to speak TLS; each host's certificate must be for that host
 RABBITMQ_CA_FILE        certificates of the authorities to trust; default those of the system
 RABBITMQ_CERT_FILE      own certificate, where the broker asks for one
 RABBITMQ_KEY_FILE       its key
 """
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from celery_tasks import tls
+
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"", "0", "false", "no", "off"})
+_HOST = re.compile(r"(?P<name>\[[^\]]+\]|[^\s/@:;?#\[\]]+)(:(?P<port>.*))?")
 
 
 class BrokerSettingError(ValueError):
@@ -39,11 +45,22 @@ def password(environment: Mapping[str, str]) -> str:
 
 
 def port(environment: Mapping[str, str]) -> int:
-    """Return the broker's port; raises BrokerSettingError where it is none."""
+    """Return the port of hosts that bring none of their own; raises BrokerSettingError where it is none."""
     text = environment.get("RABBITMQ_PORT") or ("5671" if uses_tls(environment) else "5672")
-    if not text.isdecimal() or not 0 < int(text) < 65_536:
+    number = _port(text)
+    if number is None:
         raise BrokerSettingError(f"RABBITMQ_PORT is {text!r}, but must be a number from 1 to 65535")
-    return int(text)
+    return number
+
+
+def hosts(environment: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    """Return the brokers as host, as it stands in a URL, and port, in the order to try them.
+
+    Raises BrokerSettingError for what is no host.
+    """
+    default = port(environment)
+    given = environment.get("RABBITMQ_HOST") or "localhost"
+    return tuple(_host(item.strip(), default) for item in given.split(","))
 
 
 def uses_tls(environment: Mapping[str, str]) -> bool:
@@ -54,21 +71,23 @@ def uses_tls(environment: Mapping[str, str]) -> bool:
     return text in TRUE
 
 
-def tls_options(environment: Mapping[str, str], host: str) -> dict[str, Any] | None:
-    """Return Celery's broker_use_ssl, or None without TLS.
-
-    The host's name is always checked: without `server_hostname` py-amqp accepts a certificate of any other host.
-    """
+def tls_options(environment: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return Celery's broker_use_ssl, or None without TLS; raises BrokerSettingError for files that can't be used."""
     if not uses_tls(environment):
         return None
-    options: dict[str, Any] = {
-        "cert_reqs": ssl.CERT_REQUIRED,
-        "ca_certs": environment.get("RABBITMQ_CA_FILE") or ssl.get_default_verify_paths().cafile,
-        "server_hostname": host,
-    }
-    if environment.get("RABBITMQ_CERT_FILE"):
-        options["certfile"] = environment["RABBITMQ_CERT_FILE"]
-        options["keyfile"] = environment.get("RABBITMQ_KEY_FILE") or environment["RABBITMQ_CERT_FILE"]
+    options = tls.options(environment)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if options["ca_certs"]:
+        try:
+            context.load_verify_locations(options["ca_certs"])
+        except OSError as error:
+            raise _unusable("RABBITMQ_CA_FILE", options["ca_certs"], "certificates", error) from error
+    if "certfile" in options:
+        try:
+            context.load_cert_chain(options["certfile"], options["keyfile"])
+        except OSError as error:
+            files = " and RABBITMQ_KEY_FILE ".join(dict.fromkeys([options["certfile"], options["keyfile"]]))
+            raise _unusable("RABBITMQ_CERT_FILE", files, "a certificate and its key", error) from error
     return options
 
 
@@ -77,9 +96,38 @@ def url_part(text: str) -> str:
     return quote(text, safe="")
 
 
-RABBITMQ_HOST = os.environ.get("RABBITMQ_HOST") or "localhost"
-RABBITMQ_PORT = port(os.environ)
+def _host(item: str, default: int) -> tuple[str, int]:
+    found = _HOST.fullmatch(f"[{item}]" if _is_ipv6(item) else item)
+    if found is None or (found["name"].startswith("[") and not _is_ipv6(found["name"][1:-1])):
+        raise BrokerSettingError(
+            f"RABBITMQ_HOST names {item!r}, but must be host or host:port, with commas between two"
+        )
+    number = default if found["port"] is None else _port(found["port"])
+    if number is None:
+        raise BrokerSettingError(f"RABBITMQ_HOST names {item!r}, whose port must be a number from 1 to 65535")
+    return found["name"], number
+
+
+def _port(text: str) -> int | None:
+    return int(text) if text.isdecimal() and text.isascii() and 0 < int(text) < 65_536 else None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _unusable(variable: str, files: str, wanted: str, error: OSError) -> BrokerSettingError:
+    said = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or str(error)
+    return BrokerSettingError(f"{variable} names {files}, of which no {wanted} can be read: {said}")
+
+
+RABBITMQ_HOSTS = hosts(os.environ)
+RABBITMQ_HOST, RABBITMQ_PORT = RABBITMQ_HOSTS[0]
 RABBITMQ_USER = url_part(os.environ.get("RABBITMQ_USER") or "guest")
 RABBITMQ_PWD = url_part(password(os.environ))
 RABBITMQ_VHOST = url_part(os.environ.get("RABBITMQ_VHOST") or "/")
-RABBITMQ_SSL = tls_options(os.environ, RABBITMQ_HOST)
+RABBITMQ_SSL = tls_options(os.environ)

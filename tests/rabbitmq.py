@@ -15,6 +15,7 @@ from pathlib import Path
 
 import amqp
 
+from tests.certificates import Identity
 from tests.waiting import wait_until
 
 TOOLS = Path("/usr/lib/rabbitmq/bin")  # the scripts behind Debian's wrappers, which want their own user
@@ -53,12 +54,18 @@ class Neighbourhood:
 class RabbitMQ:
     """One broker node. User and password are guest; each vhost is an island."""
 
-    def __init__(self, configuration: str = "", neighbourhood: Neighbourhood | None = None) -> None:
-        """Prepare a node; `configuration` is added to its rabbitmq.conf. Without a neighbourhood it lives alone."""
+    def __init__(
+        self, configuration: str = "", neighbourhood: Neighbourhood | None = None, identity: Identity | None = None
+    ) -> None:
+        """Prepare a node; `configuration` is added to its rabbitmq.conf. Without a neighbourhood it lives alone.
+
+        With an identity it has a port for TLS too.
+        """
         if not SERVER.exists():
             raise RuntimeError("RabbitMQ is missing: apt-get install rabbitmq-server (scripts/prepare-tests does it)")
         self.host = HOST
-        self.port, self._distribution_port = _free_ports(2)
+        self.port, self.tls_port, self._distribution_port = _free_ports(3)
+        self._identity = identity
         self.name = f"test{self.port}@localhost"
         self._lives_alone = neighbourhood is None
         self._neighbourhood = neighbourhood or Neighbourhood()
@@ -74,7 +81,7 @@ class RabbitMQ:
 
     def configure(self, configuration: str) -> None:
         """Write rabbitmq.conf, for the next start."""
-        (self._folder / "rabbitmq.conf").write_text(f"{configuration}\n")
+        (self._folder / "rabbitmq.conf").write_text("\n".join([configuration, *self._tls_configuration(), ""]))
 
     def start(self) -> None:
         """Start the node, with the data it had; return when it takes connections."""
@@ -142,6 +149,17 @@ class RabbitMQ:
         hosts = ",".join([f"{self.host}:{self.port}", *others]) if others else self.host
         return {"RABBITMQ_HOST": hosts, "RABBITMQ_PORT": str(self.port), "RABBITMQ_VHOST": vhost}
 
+    def tls_variables(self, vhost: str = "/") -> dict[str, str]:
+        """Return the same for the ports that speak TLS."""
+        assert self._identity is not None
+        nodes = sorted(self._neighbourhood.nodes, key=lambda node: node is not self)
+        return {
+            "RABBITMQ_HOST": ",".join(f"{node.host}:{node.tls_port}" for node in nodes),
+            "RABBITMQ_VHOST": vhost,
+            "RABBITMQ_TLS": "1",
+            "RABBITMQ_CA_FILE": str(self._identity.authority),
+        }
+
     def connect(self, vhost: str = "/") -> amqp.Connection:
         """Return an open connection; the caller closes it."""
         connection = amqp.Connection(f"{self.host}:{self.port}", virtual_host=vhost, connect_timeout=5)
@@ -161,6 +179,16 @@ class RabbitMQ:
         """Return how many consumers a queue has."""
         queue = self.queue(name, vhost)
         return 0 if queue is None else queue.consumers
+
+    def _tls_configuration(self) -> list[str]:
+        if self._identity is None:
+            return []
+        return [
+            f"listeners.ssl.default = {self.host}:{self.tls_port}",
+            f"ssl_options.cacertfile = {self._identity.authority}",
+            f"ssl_options.certfile = {self._identity.certificate}",
+            f"ssl_options.keyfile = {self._identity.key}",
+        ]
 
     def _is_up(self) -> bool:
         if self._process is not None and self._process.poll() is not None:

@@ -108,9 +108,7 @@ class Server:
     def _accept(self) -> None:
         try:
             peer, _ = self._listener.accept()
-        except (
-            OSError
-        ):  # it went away again, or this process is out of descriptors: the client sees that it is not served
+        except (BlockingIOError, ConnectionError):
             return
         if len(self.connections) >= MOST_CONNECTIONS:
             peer.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import ssl
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,18 +14,21 @@ from amqp.exceptions import AccessRefused, NotAllowed, UnexpectedFrame
 from celery import Celery
 from kombu.utils.url import maybe_sanitize_url
 
+from celery_tasks.tls import TlsError
+
 TIMEOUT = 3.0  # seconds for each step of a connection; a broker in the same network answers within milliseconds
 
 REACHED = ""  # the fault of a broker that can be reached
+EXPOSED = "exposed"
 
 # In this order: some are subclasses of others.
 _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
+    (TlsError, "tls"),
     (AccessRefused, "login"),
     (NotAllowed, "vhost"),
     (UnexpectedFrame, "closed"),
     (ConnectionRefusedError, "refused"),
     (socket.gaierror, "name"),
-    (ssl.SSLError, "tls"),
     (TimeoutError, "silent"),
     (ConnectionError, "closed"),
     (PermissionError, "folder"),
@@ -52,17 +55,22 @@ def is_embedded(url: str) -> bool:
 
 
 def probe(app: Any, url: str) -> tuple[str, str]:
-    """Connect to one broker and close again; return the kind of fault, "" where there is none, and its text."""
+    """Connect to one broker and close again; return the kind of fault, "" where there is none, and its text.
+
+    A broker that was reached without TLS over a network is `exposed`: no fault of the connection's, but to be told.
+    """
     with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
         try:
             if is_embedded(url):
                 _try_folders(connection.transport_options)
-            else:
-                transport = connection.transport
-                transport.close_connection(transport.establish_connection())
+                return REACHED, ""
+            transport = connection.transport
+            established = transport.establish_connection()
+            peer = established.sock.getpeername()[0]
+            transport.close_connection(established)
         except Exception as error:  # whatever a transport raises is the finding
             return _fault(error), str(error) or repr(error)
-    return REACHED, ""
+    return (EXPOSED, peer) if not connection.ssl and not ip_address(peer).is_loopback else (REACHED, "")
 
 
 def _try_folders(options: dict[str, Any]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -132,6 +134,32 @@ def test_a_port_without_tls_is_told_from_other_faults(configure: Configure, chec
     status, findings = check()
     assert "is it the port for TLS?" in of(findings, "broker")["text"]
     assert status == FAILURE
+
+
+def test_a_broker_without_tls_is_warned_about_where_a_network_is_between(
+    configure: Configure, broker: RabbitMQ, vhost: str, tmp_path: Path
+) -> None:
+    """In a network namespace of its own, whose only way to the broker is by an address that is not loopback's."""
+    configure(**broker.variables(vhost) | {"RABBITMQ_HOST": "10.77.0.1", "RABBITMQ_PORT": "5672"})
+    way_out = tmp_path / "way-out"
+    forward = f"{sys.executable} -m tests.forward"
+    inside = (
+        "ip link set lo up && ip address add 10.77.0.1/32 dev lo && "
+        f"({forward} 10.77.0.1:5672 {way_out} & echo $! >{tmp_path}/pid) | read ready && "
+        f"{sys.executable} -m agent check magic; kill $(cat {tmp_path}/pid)"
+    )
+    with subprocess.Popen(
+        [*forward.split(), way_out, f"{broker.host}:{broker.port}"], stdout=subprocess.PIPE
+    ) as outside:
+        assert outside.stdout is not None
+        assert outside.stdout.readline() == b"ready\n"
+        done = subprocess.run(
+            ["unshare", "-rn", "sh", "-c", inside], capture_output=True, text=True, timeout=60, check=False
+        )
+        outside.kill()
+    (line,) = [line for line in done.stdout.splitlines() if " broker " in line]
+    assert line.startswith("magic: warn  broker    rabbitmq://guest:**@10.77.0.1:5672/")
+    assert "without TLS to 10.77.0.1: who is on the network between reads tasks and the password" in line
 
 
 def test_a_port_that_never_answers_is_told_from_other_faults(

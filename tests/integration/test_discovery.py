@@ -69,7 +69,7 @@ def test_the_broker_is_shown_without_its_password(template: TemplateSpec) -> Non
     variables = {"RABBITMQ_HOST": "broker.invalid", "RABBITMQ_USER": "me", "RABBITMQ_PWD": "hunter2"}
     environment = {**dict(template.environment), **variables, "CELERY_TASKS_BROKER": ""}
     discovery = found(replace(template, environment=tuple(environment.items())), "consumer:ActualMagicCeleryTask")
-    assert discovery.broker == "pyamqp://me:**@broker.invalid:5672//"
+    assert discovery.broker == "rabbitmq://me:**@broker.invalid:5672//"
     assert not discovery.embedded
 
 

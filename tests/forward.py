@@ -1,0 +1,40 @@
+"""Lead connections from one socket to another, as a path out of a network namespace: sockets in files have no network.
+
+python -m tests.forward FROM TO    each an address and port, or a file: 10.77.0.1:5672, /tmp/socket
+"""
+
+import asyncio
+import sys
+
+
+async def main(listen: str, target: str) -> None:
+    """Serve until the end of the process."""
+
+    async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await _open(target)
+        await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
+
+    host, _, port = listen.rpartition(":")
+    if host:
+        server = await asyncio.start_server(lead, host, int(port))
+    else:
+        server = await asyncio.start_unix_server(lead, listen)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await server.serve_forever()
+
+
+async def _open(target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, _, port = target.rpartition(":")
+    return await (asyncio.open_connection(host, int(port)) if host else asyncio.open_unix_connection(target))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while text := await reader.read(65_536):
+        writer.write(text)
+        await writer.drain()
+    writer.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
