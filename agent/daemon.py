@@ -8,7 +8,6 @@ It imports no Celery, no pydantic and no user code, so nothing of theirs can han
 
 from __future__ import annotations
 
-import fcntl
 import os
 import selectors
 import signal
@@ -20,7 +19,7 @@ from agent import metrics, status, supervisor
 from agent.children import Children, become_subreaper
 from agent.control.protocol import Request, refusal
 from agent.control.server import Connection, Server
-from agent.errors import OK, AgentError, ConfigurationError
+from agent.errors import OK, AgentError
 from agent.events import (
     Action,
     Adopt,
@@ -39,7 +38,8 @@ from agent.events import (
     Tick,
 )
 from agent.forkserver import ForkServer
-from agent.links import Links
+from agent.links import Links, raise_descriptor_limit
+from agent.lock import hold_lock
 from agent.logs import Log
 from agent.plan import Plan, difference
 from agent.planning import DEADLINE, Planning
@@ -72,7 +72,7 @@ class Daemon:
         self._children = Children()
         self._notifier = Notifier()
         self._sampler = metrics.Sampler()
-        self._links = Links(self._selector, self._on_report)
+        self._links = Links(self._selector, self._log, self._on_report)
         self._forkserver = ForkServer(self._children, self._selector, self._timers, self._log, self._on_fork_answer)
         self._planning: Planning | None = None
         self._plan_again = False
@@ -82,7 +82,8 @@ class Daemon:
 
     def run(self) -> int:
         """Run until told to stop; return the exit status. Raises ConfigurationError where it can't be started."""
-        lock = _lock(self._folder)
+        lock = hold_lock(self._folder)
+        raise_descriptor_limit()
         become_subreaper()
         wakeup = Wakeup()
         self._selector.register(wakeup, selectors.EVENT_READ, lambda: self._on_signals(wakeup.read()))
@@ -132,8 +133,7 @@ class Daemon:
     def _carry_out(self, action: Action) -> None:
         match action:
             case Fork(spec, generation):
-                ends = self._links.open(spec.queue, generation)
-                self._forkserver.request(messages.Fork(spec, generation), ends)
+                self._request_fork(messages.Fork(spec, generation))
             case Stop(queue, pid, how):
                 self._log.fact("worker-stop", queue=queue, pid=pid, how=how.name.lower())
                 if how is Shutdown.KILL:
@@ -142,6 +142,17 @@ class Daemon:
                     self._children.signal(pid, SIGNALS[how])
 
     # Workers
+
+    def _request_fork(self, fork: messages.Fork) -> None:
+        queue, generation = fork.spec.queue, fork.generation
+        try:
+            ends = self._links.open(queue, generation)
+        except OSError as error:  # no descriptors or no memory left: that may pass, as what makes a worker die may
+            failed = messages.ForkFailed(queue, generation, str(error))
+            self._timers.after(0, f"fork {queue} {generation}", lambda: self._on_fork_answer(failed))
+            return
+        for given_up in self._forkserver.request(fork, ends):
+            self._links.close(given_up.spec.queue, given_up.generation)
 
     def _on_fork_answer(self, answer: messages.Forked | messages.ForkFailed) -> None:
         match answer:
@@ -227,10 +238,18 @@ class Daemon:
             self._plan_again = True  # the file may have changed after the planner read it
         else:
             self._plan_again = False
-            name = self._agent.instance
-            self._planning = Planning(
-                name, self._env_file, self._children, self._selector, self._on_template_known, self._on_planned
-            )
+            try:
+                self._planning = Planning(
+                    self._agent.instance,
+                    self._env_file,
+                    self._children,
+                    self._selector,
+                    self._on_template_known,
+                    self._on_planned,
+                )
+            except OSError as error:  # a node that is out of processes or memory must not lose what runs already
+                self._on_planned(AgentError(f"the planner can't be started: {error}"))
+                return
             self._timers.after(DEADLINE, "planning", self._planning.give_up)
 
     def _on_template_known(self, spec: TemplateSpec) -> None:
@@ -290,24 +309,3 @@ class Daemon:
         self._timers.cancel("ready")
         self._log.fact("ready", status=status.summary(self._node))
         self._notifier.ready()
-
-
-def _lock(folder: Path) -> int:
-    """Return the descriptor of the instance's lock, held until it is closed; make the folder where it is missing."""
-    path = folder / "lock"
-    try:
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the runtime folder {folder} can't be written ({error.strerror}): "
-            "make it the agent's, or name another in CELERY_AGENT_RUNTIME_DIR"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise ConfigurationError(
-            f"instance {folder.name} is running already ({path} is locked): see `agent status {folder.name}`"
-        ) from error
-    return lock

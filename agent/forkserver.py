@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from selectors import EVENT_READ, BaseSelector
 
@@ -52,7 +52,7 @@ class Template:
             )
         ours.setblocking(False)
         self.socket = ours
-        self._send(encode(Prepare(spec)))
+        self._send(encode(Prepare(replace(spec, environment=()))))  # it has that already, and a datagram has its limits
 
     def fork(self, request: Request) -> bool:
         """Ask for a fork; False where the template takes nothing now."""
@@ -114,18 +114,20 @@ class ForkServer:
         self._drop_template()
         self._start(spec)
 
-    def request(self, fork: Fork, ends: Ends) -> None:
-        """Have a worker forked, as soon as there is a template that can."""
-        for each in [each for each in self._waiting if each.fork.spec.queue == fork.spec.queue]:
-            self._waiting.remove(each)  # the worker has been given up meanwhile
+    def request(self, fork: Fork, ends: Ends) -> list[Fork]:
+        """Have a worker forked, as soon as there is a template that can; return what waited and is given up for it."""
+        given_up = [each for each in self._waiting if each.fork.spec.queue == fork.spec.queue]
+        for each in given_up:
+            self._waiting.remove(each)
             each.ends.close()
         self._waiting.append(Request(fork, ends))
         self._send_waiting()
+        return [each.fork for each in given_up]
 
     def read(self) -> None:
-        """Take in what the template has said."""
-        if self._template is not None and self._template.socket.fileno() >= 0 and not self._template.read():
-            self._close_socket(self._template)  # that it ended comes as an exit
+        """Take in what the template has said; one that can't be understood is replaced."""
+        if self._template is not None:
+            self._read(self._template)
 
     def close(self) -> None:
         """Kill the template and give up what waits; the workers live on."""
@@ -153,8 +155,7 @@ class ForkServer:
     def _drop_template(self) -> None:
         template, self._template = self._template, None
         if template is not None:
-            if template.socket.fileno() >= 0:
-                template.read()
+            self._read(template)
             self._close_socket(template)
             self._children.kill(template.pid)
             self._fail_unanswered(template)
@@ -164,6 +165,18 @@ class ForkServer:
             self._log.fact("template-exited", pid=template.pid, status=status)
             self._drop_template()
             self._start_later(template.spec, time.monotonic() - template.started)
+
+    def _read(self, template: Template) -> None:
+        if template.socket.fileno() < 0:
+            return
+        try:
+            is_open = template.read()
+        except ValueError as error:
+            self._log.fact("template-not-understood", pid=template.pid, reason=error)
+            self._children.kill(template.pid)
+            is_open = False
+        if not is_open:
+            self._close_socket(template)  # that it ended comes as an exit
 
     def _fail_unanswered(self, template: Template) -> None:
         for fork in list(template.unanswered.values()):

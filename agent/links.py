@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector
 
+from agent.logs import Log
 from agent.worker.messages import LARGEST, Connecting, Consuming, decode
 from agent.worker.scoreboard import Pulse, Scoreboard, create
 
@@ -30,14 +32,17 @@ class Ends:
 class Links:
     """The daemon's ends, one pair for each process that is being forked or runs."""
 
-    def __init__(self, selector: BaseSelector, on_report: Callable[[str, int, Connecting | Consuming], None]) -> None:
+    def __init__(
+        self, selector: BaseSelector, log: Log, on_report: Callable[[str, int, Connecting | Consuming], None]
+    ) -> None:
         """Start without links; `on_report` is called with queue, generation and what the worker said."""
         self._selector = selector
+        self._log = log
         self._on_report = on_report
         self._links: dict[Key, tuple[socket.socket, Scoreboard]] = {}
 
     def open(self, queue: str, generation: int) -> Ends:
-        """Make a link for a process to come; return its ends."""
+        """Make a link for a process to come; return its ends. Raises OSError where descriptors or memory are used up."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         board = create()
         ours.setblocking(False)
@@ -68,7 +73,11 @@ class Links:
         if not datagram:  # its end comes as an exit; the scoreboard is still wanted then
             self._unregister(link[0])
             return
-        message = decode(datagram)
+        try:
+            message = decode(datagram)
+        except ValueError as error:  # user code has all of the worker's descriptors, and may write to the wrong one
+            self._log.fact("report-not-understood", queue=queue, generation=generation, reason=error)
+            return
         if isinstance(message, (Connecting, Consuming)):
             self._on_report(queue, generation, message)
 
@@ -76,3 +85,9 @@ class Links:
         if report.fileno() >= 0:
             self._selector.unregister(report)
             report.close()
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open files as may be had: each worker takes two, and shells still start programs with 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -29,7 +29,7 @@ class Planning:
         on_template: Callable[[TemplateSpec], None],
         on_end: Callable[[Plan | AgentError], None],
     ) -> None:
-        """Start the planner.
+        """Start the planner; raises OSError where it can't be started.
 
         on_template: called as soon as the settings are known, while user code is still being imported.
         on_end: called once with the plan, or with the reason why there is none.
@@ -42,7 +42,6 @@ class Planning:
         self._result: Plan | AgentError | None = None
         self._read_end, write_end = os.pipe()
         os.set_blocking(self._read_end, False)
-        selector.register(self._read_end, EVENT_READ, self._readable)
         try:
             self.pid = children.spawn(
                 [sys.executable, "-m", "agent.planner", "--instance", instance, "--env-file", str(env_file)],
@@ -50,8 +49,12 @@ class Planning:
                 {1: write_end},
                 self._exited,
             )
+        except OSError:
+            os.close(self._read_end)
+            raise
         finally:
             os.close(write_end)
+        selector.register(self._read_end, EVENT_READ, self._readable)
 
     def give_up(self) -> None:
         """Kill the planner: it has had its time."""

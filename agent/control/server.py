@@ -108,7 +108,9 @@ class Server:
     def _accept(self) -> None:
         try:
             peer, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionError):
+        except (
+            OSError
+        ):  # it went away again, or this process is out of descriptors: the client sees that it is not served
             return
         if len(self.connections) >= MOST_CONNECTIONS:
             peer.close()

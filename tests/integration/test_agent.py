@@ -1,6 +1,7 @@
 """An agent on a real broker: starts, serves, loses processes, reloads and stops."""
 
 import os
+import resource
 import signal
 import socket
 import time
@@ -236,6 +237,36 @@ def test_systemd_is_told_when_the_queues_are_consumed_and_when_the_agent_goes(no
         assert any(
             line.startswith("EXTEND_TIMEOUT_USEC=") for line in _until(systemd, "STATUS=stopping, 0 queues left")
         )
+
+
+def test_user_code_that_writes_into_its_workers_report_does_not_end_the_agent(node: Node) -> None:
+    node.configure("alpha", "beta", DEFAULTS__POOL="solo")
+    node.start()
+    node.wait_until_consuming()
+    before = node.pids()
+    node.send("alpha", "scribble")
+    wait_until(lambda: "report-not-understood queue=alpha" in node.log.read_text(), what="it was heard and is logged")
+    assert node.send("alpha", "return", 4) == 4
+    assert node.pids() == before
+
+
+def test_an_agent_that_is_out_of_descriptors_keeps_what_runs_and_goes_on_when_there_are_some(node: Node) -> None:
+    node.configure("alpha", "beta", DEFAULTS__POOL="solo")
+    node.start()
+    node.wait_until_consuming()
+    before, agent = node.pids(), node.status()["pid"]
+    enough = resource.prlimit(agent, resource.RLIMIT_NOFILE)
+    resource.prlimit(agent, resource.RLIMIT_NOFILE, (3, enough[1]))
+    try:
+        os.kill(before["alpha"], signal.SIGKILL)
+        wait_until(lambda: "fork-failed queue=alpha" in node.log.read_text(), what="no descriptors for another worker")
+        node.signal(signal.SIGHUP)
+        wait_until(lambda: "reload-refused" in node.log.read_text(), what="no descriptors for a planner")
+    finally:
+        resource.prlimit(agent, resource.RLIMIT_NOFILE, enough)
+    node.wait_for("alpha", lambda queue: queue["consuming"], "is served again")
+    assert node.pids()["beta"] == before["beta"]
+    assert node.status()["pid"] == agent
 
 
 def test_a_stopped_agent_is_reported_as_hung_and_not_as_gone(node: Node) -> None:
