@@ -15,10 +15,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from agent import metrics, status, supervisor
+from agent import metrics, rlimits, status, supervisor
+from agent.cgroups import Cgroups
 from agent.children import Children, become_subreaper
 from agent.control.protocol import Request, refusal
 from agent.control.server import Connection, Server
+from agent.endings import exit_text
 from agent.errors import OK, AgentError
 from agent.events import (
     Action,
@@ -31,13 +33,16 @@ from agent.events import (
     Forked,
     ForkFailed,
     Happened,
+    Limit,
     NodeEvent,
+    OutOfMemory,
     Shutdown,
     Stalled,
     Stop,
     Tick,
 )
 from agent.forkserver import ForkServer
+from agent.limits import RLIMIT
 from agent.links import Links, raise_descriptor_limit
 from agent.lock import hold_lock
 from agent.logs import Log
@@ -48,7 +53,7 @@ from agent.systemd import Notifier, watchdog_interval
 from agent.timers import Timers
 from agent.version import VERSION
 from agent.worker import messages
-from agent.worker.spec import TemplateSpec
+from agent.worker.spec import Limits, TemplateSpec
 from agent.worker_state import State
 
 READY_GRACE = 10.0  # seconds after which a start counts as done although the broker is away
@@ -65,14 +70,15 @@ class Daemon:
         self._env_file = env_file
         self._folder = folder
         self._log = Log(instance)
-        self._agent = status.Agent(instance, VERSION, os.getpid(), time.monotonic())
         self._node = supervisor.Node()
         self._timers = Timers()
         self._selector = selectors.DefaultSelector()
+        self._cgroups = Cgroups(self._selector, self._timers, self._on_memory_kill)
+        self._agent = status.Agent(instance, VERSION, os.getpid(), time.monotonic(), self._cgroups.enforcement)
         self._children = Children()
         self._notifier = Notifier()
         self._sampler = metrics.Sampler()
-        self._links = Links(self._selector, self._log, self._on_report)
+        self._links = Links(self._selector, self._cgroups, self._log, self._on_report)
         self._forkserver = ForkServer(self._children, self._selector, self._timers, self._log, self._on_fork_answer)
         self._planning: Planning | None = None
         self._plan_again = False
@@ -85,6 +91,7 @@ class Daemon:
         lock = hold_lock(self._folder)
         raise_descriptor_limit()
         become_subreaper()
+        self._agent = replace(self._agent, enforcement=self._cgroups.divide())
         wakeup = Wakeup()
         self._selector.register(wakeup, selectors.EVENT_READ, lambda: self._on_signals(wakeup.read()))
         server = Server(self._folder / "control.sock", self._selector, self._on_request)
@@ -140,13 +147,15 @@ class Daemon:
                     self._children.kill(pid)
                 else:
                     self._children.signal(pid, SIGNALS[how])
+            case Limit(queue, generation, pid, limits):
+                self._limit(queue, generation, pid, limits)
 
     # Workers
 
     def _request_fork(self, fork: messages.Fork) -> None:
         queue, generation = fork.spec.queue, fork.generation
         try:
-            ends = self._links.open(queue, generation)
+            ends = self._links.open(queue, generation, fork.spec.limits)
         except OSError as error:  # no descriptors or no memory left: that may pass, as what makes a worker die may
             failed = messages.ForkFailed(queue, generation, str(error))
             self._timers.after(0, f"fork {queue} {generation}", lambda: self._on_fork_answer(failed))
@@ -160,6 +169,9 @@ class Daemon:
                 self._log.fact("worker-forked", queue=queue, generation=generation, pid=pid)
                 is_child = self._children.adopt(pid, lambda status: self._on_worker_exit(queue, generation, status))
                 self._handle(Happened(queue, generation, Forked(pid) if is_child else ForkFailed()))
+                worker = self._node.worker(queue, generation)
+                if worker is not None and worker.spec.limits.memory_max is not None:
+                    self._limit_memory(worker.pid, worker.spec.limits)
             case messages.ForkFailed(queue, generation, reason):
                 self._log.fact("fork-failed", queue=queue, generation=generation, reason=reason)
                 self._links.close(queue, generation)
@@ -177,10 +189,28 @@ class Daemon:
     def _on_worker_exit(self, queue: str, generation: int, exit_status: int) -> None:
         pulse = self._links.pulse(queue, generation)
         running = "" if pulse is None else ",".join(f"{task.name}[{task.id}]" for task in pulse.active)
-        words = status.exit_text(exit_status)
+        words = exit_text(exit_status)
         self._log.fact("worker-exited", queue=queue, generation=generation, status=words, running=running or None)
         self._links.close(queue, generation)
         self._handle(Happened(queue, generation, Exited(exit_status)))
+
+    def _on_memory_kill(self, queue: str, generation: int, event: OutOfMemory) -> None:
+        self._log.fact("out-of-memory", queue=queue, generation=generation, killed=event.processes, limit=event.limit)
+        self._handle(Happened(queue, generation, event))
+
+    def _limit(self, queue: str, generation: int, pid: int | None, limits: Limits) -> None:
+        given = {name: getattr(limits, name) for name in limits.__slots__}
+        self._log.fact("worker-limits", queue=queue, generation=generation, **given)
+        try:
+            self._cgroups.limit(queue, generation, limits)
+        except OSError as error:  # the kernel may refuse a limit, as one below what can't be taken back
+            self._log.fact("limits-refused", queue=queue, generation=generation, reason=error)
+        self._limit_memory(pid, limits)
+
+    def _limit_memory(self, pid: int | None, limits: Limits) -> None:
+        """Hold a worker's processes to the memory limit one by one, where no cgroup holds them together."""
+        if pid is not None and self._cgroups.enforcement.memory == RLIMIT:
+            rlimits.limit_memory(metrics.with_descendants(pid), limits.memory_max)
 
     # Signals and requests
 
@@ -194,6 +224,7 @@ class Daemon:
                 case Meaning.REAP:
                     self._forkserver.read()  # a worker that ended at once must be known before it is waited for
                     self._children.reap()
+                    self._cgroups.sweep()
 
     def _stop(self, how: Shutdown) -> None:
         self._log.fact("stop", how=how.name.lower())

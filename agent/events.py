@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from agent.plan import Plan
-from agent.worker.spec import WorkerSpec
+from agent.worker.spec import Limits, WorkerSpec
 
 
 class Shutdown(IntEnum):
@@ -77,6 +77,17 @@ class Stalled:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """The kernel has killed processes of the worker for want of memory: its main process, or only pool children.
+
+    limit: the bytes that it ran into where they were its own memory.max; None where the service or the node had no more.
+    """
+
+    processes: int
+    limit: int | None
+
+
 WorkerEvent = Up | Down | Forked | ForkFailed | Connecting | Consuming | Exited | Tick | Stalled
 
 
@@ -103,7 +114,7 @@ class Happened:
 
     queue: str
     generation: int
-    event: Forked | ForkFailed | Connecting | Consuming | Exited
+    event: Forked | ForkFailed | Connecting | Consuming | Exited | OutOfMemory
 
 
 NodeEvent = Adopt | Drain | Happened | Tick | Stalled
@@ -129,4 +140,14 @@ class Stop:
     how: Shutdown
 
 
-Action = Fork | Stop
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Hold a worker that lives on, or is about to be forked, to other limits."""
+
+    queue: str
+    generation: int
+    pid: int | None
+    limits: Limits
+
+
+Action = Fork | Stop | Limit

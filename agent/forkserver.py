@@ -56,7 +56,7 @@ class Template:
 
     def fork(self, request: Request) -> bool:
         """Ask for a fork; False where the template takes nothing now."""
-        sent = self._send(encode(request.fork), request.ends.report, request.ends.board)
+        sent = self._send(encode(request.fork), *request.ends.descriptors())
         if sent:
             self.unanswered[request.fork.spec.queue, request.fork.generation] = request.fork
         return sent

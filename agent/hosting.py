@@ -10,9 +10,10 @@ from agent.discovery import HostedTask
 from agent.problems import InvalidConfiguration, Problem
 from agent.settings import MOST_PREFETCHED, Pool, QueueSettings
 from agent.validation import Configuration
-from agent.worker.spec import WorkerSpec
+from agent.worker.spec import Limits, WorkerSpec
 
 KIB_PER_MIB = 1024
+MIB = 1_048_576
 
 _PREFORK_ONLY = ("time_limit", "soft_time_limit", "max_tasks_per_child", "max_memory_per_child")
 
@@ -73,10 +74,25 @@ class _Queue:
                 f"{self._where('soft_time_limit')} is {soft:g}, but TIME_LIMIT of queue {self.name!r} is {hard:g}, so "
                 "the task would be killed first. Set it below."
             )
+        yield from self._limits(settings)
         if settings.concurrency * settings.prefetch > MOST_PREFETCHED:
             yield Problem(
                 f"{self._where('prefetch')} is {settings.prefetch}, and {settings.concurrency} times that is more than "
                 f"{MOST_PREFETCHED}, the most that AMQP can say. Set a lower one for queue {self.name!r}."
+            )
+
+    def _limits(self, settings: QueueSettings) -> Iterator[Problem]:
+        high, most = settings.memory_high, settings.memory_max
+        if high is not None and most is not None and high >= most:
+            yield Problem(
+                f"{self._where('memory_high')} is {high}, but MEMORY_MAX of queue {self.name!r} is {most}, so a process "
+                "would be killed first. Set it below."
+            )
+        needed = 1 if settings.pool is Pool.SOLO else 1 + settings.concurrency
+        if settings.pids_max is not None and settings.pids_max < needed:
+            yield Problem(
+                f"{self._where('pids_max')} is {settings.pids_max}, but queue {self.name!r} with POOL={settings.pool} and "
+                f"CONCURRENCY={settings.concurrency} has {needed} before any task starts another. Set it well above."
             )
 
     def _prefork_only(self, settings: QueueSettings) -> Iterator[Problem]:
@@ -149,4 +165,14 @@ def _spec(queue: str, tasks: tuple[str, ...], settings: QueueSettings) -> Worker
         start_timeout=settings.start_timeout,
         warm_timeout=settings.warm_timeout,
         cold_timeout=settings.cold_timeout,
+        limits=Limits(
+            memory_max=_bytes(settings.memory_max),
+            memory_high=_bytes(settings.memory_high),
+            cpu_weight=settings.cpu_weight,
+            pids_max=settings.pids_max,
+        ),
     )
+
+
+def _bytes(mib: int | None) -> int | None:
+    return None if mib is None else mib * MIB

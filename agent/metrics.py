@@ -27,7 +27,7 @@ class Sampler:
             known = self._samples.get(pid)
             if known is not None and now - known[0] < FRESH:
                 fresh[pid] = known
-            elif (taken := _sum(tree or _with_descendants(pid))) is not None:
+            elif (taken := _sum(tree or with_descendants(pid))) is not None:
                 fresh[pid] = (now, taken)
         self._samples = fresh
         return {pid: taken for pid, (_, taken) in fresh.items()}
@@ -49,7 +49,8 @@ def _sum(pids: list[int]) -> Sample | None:
     return Sample(memory, round(cpu, 2), processes) if processes else None
 
 
-def _with_descendants(pid: int) -> list[int]:
+def with_descendants(pid: int) -> list[int]:
+    """Return the pids of a process and of all that it and they have started."""
     # psutil's children() reads all of /proc for each call: 50 workers would cost 50 such scans.
     found = [pid]
     for each in found:

@@ -6,7 +6,7 @@ The planner process makes a `Plan` out of the env file; the daemon carries it ou
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from agent.errors import ProtocolError
 from agent.worker.spec import TemplateSpec, WorkerSpec, decode_template, decode_worker
@@ -30,30 +30,48 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a reload does to the queues, each name in exactly one of the four."""
+    """What a reload does to the queues, each name in exactly one of the five.
+
+    changed: their workers are replaced; adjusted: their workers live on, with other limits or timeouts.
+    """
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
+    adjusted: tuple[str, ...]
     unchanged: tuple[str, ...]
 
 
 def difference(old: Plan, new: Plan) -> Difference:
     """Compare two plans queue by queue.
 
-    A worker changes with its own settings, and with the interpreter, path or environment that its code sees. A changed
-    preload alone changes no worker: it only decides where an import happens.
+    A worker changes with its own settings, and with the interpreter, path or environment that its code sees. What its
+    process never sees, because the agent and the kernel enforce it, is adjusted while it runs. A changed preload alone
+    changes no worker: it only decides where an import happens.
     """
     before = {worker.queue: worker for worker in old.workers}
     after = {worker.queue: worker for worker in new.workers}
     same_code = _seen_by_code(old.template) == _seen_by_code(new.template)
     common = [queue for queue in after if queue in before]
     unchanged = [queue for queue in common if same_code and before[queue] == after[queue]]
+    alike = [queue for queue in common if same_code and adjusted(before[queue], after[queue]) == after[queue]]
     return Difference(
         added=tuple(queue for queue in after if queue not in before),
         removed=tuple(queue for queue in before if queue not in after),
-        changed=tuple(queue for queue in common if queue not in unchanged),
+        changed=tuple(queue for queue in common if queue not in alike),
+        adjusted=tuple(queue for queue in alike if queue not in unchanged),
         unchanged=tuple(unchanged),
+    )
+
+
+def adjusted(old: WorkerSpec, new: WorkerSpec) -> WorkerSpec:
+    """Return a worker's spec with what can be adjusted while it runs."""
+    return replace(
+        old,
+        limits=new.limits,
+        start_timeout=new.start_timeout,
+        warm_timeout=new.warm_timeout,
+        cold_timeout=new.cold_timeout,
     )
 
 

@@ -80,6 +80,24 @@ class QueueSettings(BaseModel):
     """MiB of resident memory after which a pool process is replaced once its task has ended; empty for never. `prefork`
     only. It can't stop a single task that takes too much."""
 
+    memory_max: OptionalCount = Field(default=None, ge=16, le=16_777_216)
+    """MiB that the queue's processes may hold together, above which the kernel kills one of them; empty for no limit.
+    The others of the queue live on, and no other queue is touched. There is none by default, because only the author of
+    a task knows. During a reload that replaces the worker, the old and the new one may take as much each. Where no cgroup
+    is delegated to the agent, each process is held to it by itself and gets a MemoryError instead."""
+
+    memory_high: OptionalCount = Field(default=None, ge=16, le=16_777_216)
+    """MiB above which the queue's processes are slowed down and made to give memory back; empty for never. Below
+    MEMORY_MAX. It keeps a queue that grows now and then from being killed for it. Needs a cgroup."""
+
+    cpu_weight: OptionalCount = Field(default=None, ge=1, le=10_000)
+    """The queue's share of CPU time where there is not enough for all, in relation to the other queues; empty for 100, as
+    every queue has. 50 is half of their share, 200 twice. What others leave over is free for all. Needs a cgroup."""
+
+    pids_max: OptionalCount = Field(default=None, ge=1, le=4_194_304)
+    """Processes and threads that the queue may have at a time, those of the worker itself included; empty for no limit.
+    Against tasks that start more and more of them. Needs a cgroup."""
+
     log_level: Annotated[LogLevel, BeforeValidator(upper_case)] = LogLevel.INFO
     """The least severe messages of Celery and the tasks that are logged. INFO has one line for a task's arrival and one
     for its end."""

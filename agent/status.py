@@ -12,9 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from agent.endings import ending_text
 from agent.errors import ProtocolError
+from agent.limits import Enforcement, unenforced
 from agent.supervisor import Node, Queue
 from agent.worker.scoreboard import IDLE_BEAT, Pulse
+from agent.worker.spec import Limits
 from agent.worker_state import State, Worker
 
 SCHEMA = 1
@@ -50,7 +53,9 @@ class QueueStatus:
     age: seconds in this state.
     active: the running tasks, oldest first; active_count counts those that are not listed too.
     succeeded, failed, retried: tasks since the worker's process started.
-    restarts: processes that ended without having been told to; last_exit says how the newest did.
+    restarts: processes that ended without having been told to; last_exit says how the newest did, or a pool process that
+        was killed for want of memory; oom_kills counts both kinds of those.
+    limits: what the queue is held to; unenforced: the settings among them that nothing on this node enforces.
     retry_in: seconds until the next start, in state backoff.
     replacement: state of the worker that is to take over after a reload.
     draining: former workers that still finish their tasks.
@@ -75,6 +80,9 @@ class QueueStatus:
     retried: int
     restarts: int
     last_exit: str | None
+    oom_kills: int
+    limits: Limits
+    unenforced: tuple[str, ...]
     retry_in: float | None
     replacement: str | None
     draining: int
@@ -97,6 +105,7 @@ class Status:
     embedded: bool
     memory: int | None
     reload_error: str | None
+    enforcement: Enforcement
     queues: tuple[QueueStatus, ...]
 
     def is_consuming(self) -> bool:
@@ -117,6 +126,7 @@ class Agent:
     version: str
     pid: int
     started: float
+    enforcement: Enforcement
     reload_error: str | None = None
 
 
@@ -128,7 +138,9 @@ def snapshot(
     now: float,
 ) -> Status:
     """Return the status of an instance; pulses and samples by pid."""
-    queues = tuple(_queue_status(name, node.queues[name], pulses, samples, now) for name in sorted(node.queues))
+    queues = tuple(
+        _queue_status(name, node.queues[name], agent.enforcement, pulses, samples, now) for name in sorted(node.queues)
+    )
     own = samples.get(agent.pid)
     return Status(
         instance=agent.instance,
@@ -141,6 +153,7 @@ def snapshot(
         embedded=node.plan is not None and node.plan.embedded,
         memory=None if own is None else own.memory,
         reload_error=agent.reload_error,
+        enforcement=agent.enforcement,
         queues=queues,
     )
 
@@ -177,23 +190,6 @@ _TROUBLES = {
 }
 
 
-def exit_text(status: int) -> str:
-    """Return an exit status, negative for a signal, in words."""
-    return f"exit status {status}" if status >= 0 else f"killed by {_SIGNALS.get(-status, f'signal {-status}')}"
-
-
-_SIGNALS = {
-    1: "SIGHUP",
-    2: "SIGINT",
-    3: "SIGQUIT",
-    6: "SIGABRT",
-    7: "SIGBUS",
-    9: "SIGKILL",
-    11: "SIGSEGV",
-    15: "SIGTERM",
-}
-
-
 def encode_status(status: Status) -> dict[str, Any]:
     """Return a status as JSON types, with its schema number."""
     return {"schema": SCHEMA, **asdict(status)}
@@ -206,19 +202,36 @@ def decode_status(value: Mapping[str, Any]) -> Status:
             raise ProtocolError(
                 f"the agent speaks status schema {value['schema']}, this command {SCHEMA}: upgrade the older one"
             )
-        rest = {name: value[name] for name in Status.__slots__ if name != "queues"}
-        return Status(**rest, queues=tuple(_decode_queue(queue) for queue in value["queues"]))
+        rest = {name: value[name] for name in Status.__slots__ if name not in ("enforcement", "queues")}
+        return Status(
+            **rest,
+            enforcement=Enforcement(**value["enforcement"]),
+            queues=tuple(_decode_queue(queue) for queue in value["queues"]),
+        )
     except (KeyError, TypeError) as error:
         raise ProtocolError(f"a status was expected: {error!r}") from error
 
 
 def _decode_queue(value: Mapping[str, Any]) -> QueueStatus:
     active = tuple(TaskStatus(**task) for task in value["active"])
-    return QueueStatus(**{**value, "tasks": tuple(value["tasks"]), "active": active})
+    return QueueStatus(
+        **{
+            **value,
+            "tasks": tuple(value["tasks"]),
+            "active": active,
+            "limits": Limits(**value["limits"]),
+            "unenforced": tuple(value["unenforced"]),
+        }
+    )
 
 
 def _queue_status(
-    name: str, queue: Queue, pulses: Mapping[int, Pulse], samples: Mapping[int, Sample], now: float
+    name: str,
+    queue: Queue,
+    enforcement: Enforcement,
+    pulses: Mapping[int, Pulse],
+    samples: Mapping[int, Sample],
+    now: float,
 ) -> QueueStatus:
     worker = queue.current
     pulse = (None if worker.pid is None else pulses.get(worker.pid)) or Pulse(at=now)
@@ -242,7 +255,10 @@ def _queue_status(
         failed=pulse.failed,
         retried=pulse.retried,
         restarts=queue.restarts,
-        last_exit=None if queue.last_exit is None else exit_text(queue.last_exit),
+        last_exit=None if queue.last_exit is None else ending_text(queue.last_exit),
+        oom_kills=queue.oom_kills,
+        limits=worker.spec.limits,
+        unenforced=unenforced(worker.spec.limits, enforcement),
         retry_in=None
         if worker.state is not State.BACKOFF or worker.deadline is None
         else round(worker.deadline - now, 3),

@@ -9,9 +9,11 @@ the broker has accepted its consumer, so the queue is never without one; the old
     Adopt      not in the plan any more                 all of its workers go Down; it is forgotten when they are gone
     Adopt      spec changed, current worker is serving  a successor goes Up; a former successor goes Down
     Adopt      spec changed, it is not serving          the current one goes Down, its replacement goes Up
+    Adopt      only limits or timeouts changed          all of its workers live on with the new ones
     Happened   the successor consumes                   it becomes current; the old one goes Down (WARM)
     Happened   current is gone while a successor is up  the successor becomes current
     Happened   Forked for a generation nobody knows     the late process is killed
+    Happened   OutOfMemory                              counted; what ends within seconds ended of it
     Drain      any                                      all of its workers go Down
 """
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from agent.endings import Ending, Shortage, cause
 from agent.events import (
     Action,
     Adopt,
@@ -30,7 +33,9 @@ from agent.events import (
     Forked,
     ForkFailed,
     Happened,
+    Limit,
     NodeEvent,
+    OutOfMemory,
     Shutdown,
     Stalled,
     Stop,
@@ -38,7 +43,8 @@ from agent.events import (
     Up,
     WorkerEvent,
 )
-from agent.plan import Plan, difference
+from agent.plan import Plan, adjusted, difference
+from agent.worker.spec import WorkerSpec
 from agent.worker_state import State, Worker, step
 
 SERVING = frozenset({State.CONNECTING, State.CONSUMING})
@@ -49,14 +55,17 @@ class Queue:
     """One queue of the node and the workers that serve it.
 
     restarts: processes of the current or a former worker that ended without having been told to.
-    last_exit: exit status of the newest of those, see `agent.events.Exited`.
+    last_exit: how the newest of those, or of their pool children killed for want of memory, ended.
+    oom_kills: processes that the kernel killed for want of memory; shortage: the newest time.
     """
 
     current: Worker
     successor: Worker | None = None
     retiring: tuple[Worker, ...] = ()
     restarts: int = 0
-    last_exit: int | None = None
+    last_exit: Ending | None = None
+    oom_kills: int = 0
+    shortage: Shortage | None = None
 
     def workers(self) -> tuple[Worker, ...]:
         """Return all workers of the queue, the current one first."""
@@ -81,6 +90,10 @@ class Node:
     queues: Mapping[str, Queue] = field(default_factory=dict)
     generations: Mapping[str, int] = field(default_factory=dict)
     draining: bool = False
+
+    def worker(self, queue: str, generation: int) -> Worker | None:
+        """Return the worker of a queue whose newest process is of this generation."""
+        return self.queues[queue].worker(generation) if queue in self.queues else None
 
     def workers(self) -> Iterator[Worker]:
         """Iterate over every worker of every queue."""
@@ -132,11 +145,23 @@ def _adopt(node: Node, plan: Plan, now: float) -> Step:
         actions += done
     started = {*change.added, *change.changed}
     for spec in plan.workers:
+        if spec.queue in change.adjusted:
+            queues[spec.queue], done = _adjust(queues[spec.queue], spec)
+            actions += done
         if spec.queue in started:
             fresh = Worker(spec, generation=node.generations.get(spec.queue, 0))
             queues[spec.queue], done = _install(queues.get(spec.queue), fresh, now)
             actions += done
     return _tidied(replace(node, plan=plan, queues=queues)), tuple(actions)
+
+
+def _adjust(queue: Queue, spec: WorkerSpec) -> tuple[Queue, list[Action]]:
+    actions: list[Action] = []
+    for worker in queue.workers():
+        if worker.spec.limits != spec.limits:
+            actions.append(Limit(spec.queue, worker.generation, worker.pid, spec.limits))
+        queue = _put(queue, worker, replace(worker, spec=adjusted(worker.spec, spec)))
+    return queue, actions
 
 
 def _install(queue: Queue | None, worker: Worker, now: float) -> tuple[Queue, list[Action]]:
@@ -163,18 +188,30 @@ def _happened(node: Node, event: Happened, now: float) -> Step:
     worker = None if queue is None else queue.worker(event.generation)
     if queue is None or worker is None:
         return node, _discard(event.event, event.queue)
+    if isinstance(event.event, OutOfMemory):
+        return replace(node, queues={**node.queues, event.queue: _short(queue, worker, event.event, now)}), ()
     changed, actions = step(worker, event.event, now)
     if isinstance(event.event, Forked) and changed.pid != event.event.pid:
         return node, _discard(event.event, event.queue)
     queue = _put(queue, worker, changed)
     if isinstance(event.event, Exited) and worker.state is not State.STOPPING:
-        queue = replace(queue, restarts=queue.restarts + 1, last_exit=event.event.status)
+        ending = Ending(event.event.status, cause(queue.shortage, event.generation, now))
+        queue = replace(queue, restarts=queue.restarts + 1, last_exit=ending)
     ended = isinstance(event.event, (Exited, ForkFailed))
     if worker is node.queues[event.queue].current and queue.successor is not None and ended:
         # The old worker is gone before the new one consumes: its restart would only be replaced again.
         queue, actions = replace(queue, current=queue.successor, successor=None), ()
     queue, more = _promoted(queue, now)
     return _tidied(replace(node, queues={**node.queues, event.queue: queue})), (*actions, *more)
+
+
+def _short(queue: Queue, worker: Worker, event: OutOfMemory, now: float) -> Queue:
+    return replace(
+        queue,
+        last_exit=Ending(None, event),
+        oom_kills=queue.oom_kills + event.processes,
+        shortage=Shortage(worker.generation, now, event),
+    )
 
 
 def _promoted(queue: Queue, now: float) -> tuple[Queue, tuple[Action, ...]]:
@@ -191,7 +228,7 @@ def _promoted(queue: Queue, now: float) -> tuple[Queue, tuple[Action, ...]]:
     return replace(queue, current=successor, successor=None, retiring=(*queue.retiring, old)), actions
 
 
-def _discard(event: WorkerEvent, queue: str) -> tuple[Action, ...]:
+def _discard(event: WorkerEvent | OutOfMemory, queue: str) -> tuple[Action, ...]:
     """Kill a process that came too late: its request had been given up."""
     return (Stop(queue, event.pid, Shutdown.KILL),) if isinstance(event, Forked) else ()
 

@@ -28,6 +28,8 @@ def make(name):
                 raise ValueError(value)
             elif action == "environment":
                 return os.environ.get(value)
+            elif action == "allocate":
+                return len(bytearray(value * 1_048_576))
             elif action == "pid":
                 return os.getpid()
             elif action == "scribble":  # into the one socket by which a worker reports

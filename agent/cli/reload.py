@@ -46,7 +46,7 @@ def _reload(options: argparse.Namespace) -> int:
 def _words(change: Difference) -> str:
     parts = [
         f"{name} {', '.join(getattr(change, name))}"
-        for name in ("added", "changed", "removed")
+        for name in ("added", "changed", "adjusted", "removed")
         if getattr(change, name)
     ]
     return "; ".join([*parts, f"{len(change.unchanged)} unchanged"])

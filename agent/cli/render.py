@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agent.limits import CONTROLLERS, Enforcement
 from agent.status import QueueStatus, Status
 
 HEADINGS = ("QUEUE", "STATE", "PID", "RUNNING", "DONE", "FAILED", "RESTARTS", "MEMORY", "CPU")
@@ -19,6 +20,7 @@ def render(status: Status) -> str:
         f"  agent {status.version}, pid {status.pid}, up {duration(status.uptime)}{own}",
         f"  broker {status.broker}",
     ]
+    lines.append(f"  {_enforcement(status.enforcement)}")
     if status.reload_error is not None:
         lines.append(f"  last reload refused: {status.reload_error}")
     if status.queues:
@@ -67,6 +69,8 @@ def _notes(queue: QueueStatus) -> list[str]:
         )
     elif queue.last_exit is not None:
         notes.append(f"{queue.queue}: last ended unasked: {queue.last_exit}")
+    if queue.unenforced:
+        notes.append(f"{queue.queue}: nothing enforces {', '.join(queue.unenforced)} here")
     if not queue.wanted:
         notes.append(f"{queue.queue}: finishes its tasks and goes")
     if queue.unresponsive is not None:
@@ -76,6 +80,15 @@ def _notes(queue: QueueStatus) -> list[str]:
     if queue.draining:
         notes.append(f"{queue.queue}: {queue.draining} former worker(s) finishing tasks")
     return notes
+
+
+def _enforcement(enforcement: Enforcement) -> str:
+    """Return what enforces limits here; that a queue has one that nothing enforces is a note of its own."""
+    controllers = [name for name in CONTROLLERS if name in enforcement.by_cgroup()]
+    if not controllers:
+        return f"limits by process, not by cgroup: {enforcement.reason}"
+    missing = "" if enforcement.reason is None else f" ({enforcement.reason})"
+    return f"limits by cgroup: {', '.join(controllers)}{missing}"
 
 
 def _bytes(count: int) -> str:

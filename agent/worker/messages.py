@@ -1,6 +1,6 @@
 """What the daemon, its template and its workers tell one another: JSON datagrams on socket pairs (SOCK_SEQPACKET).
 
-daemon -> template   Prepare once, then Fork for each process, with its report socket and scoreboard as descriptors
+daemon -> template   Prepare once, then Fork for each process, with descriptors
 template -> daemon   Prepared once, then Forked or ForkFailed for each Fork
 worker -> daemon     Connecting and Consuming, whenever one of them has become true
 """
@@ -32,7 +32,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Fork a worker; two descriptors come with it: the report socket and the scoreboard."""
+    """Fork a worker.
+
+    Descriptors come with it: the report socket, the scoreboard and, where it has one, the way into its cgroup.
+    """
 
     spec: WorkerSpec
     generation: int

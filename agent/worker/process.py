@@ -56,6 +56,11 @@ def await_adoption(daemon: int) -> None:
         time.sleep(0.0005)
 
 
+def enter_cgroup(procs: int) -> None:
+    """Move this process, and what it will start, into the cgroup of a cgroup.procs; raises OSError."""
+    os.write(procs, b"0")
+
+
 def become_worker(daemon: int, name: str, keep: tuple[int, ...]) -> None:
     """Undo what the template set up, and tie this process to the daemon.
 

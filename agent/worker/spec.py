@@ -27,6 +27,21 @@ class TemplateSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What the processes of one worker may take together; None: as much as there is.
+
+    memory_max: bytes above which the kernel kills one of them; memory_high: bytes above which it slows them down.
+    cpu_weight: their share of CPU time beside the other queues', 100 for each that has none of its own.
+    pids_max: processes and threads.
+    """
+
+    memory_max: int | None = None
+    memory_high: int | None = None
+    cpu_weight: int | None = None
+    pids_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """One Celery worker for one queue.
 
@@ -40,6 +55,7 @@ class WorkerSpec:
     log_level: of Celery's and the tasks' loggers.
     start_timeout: seconds from the fork request to the first report.
     warm_timeout, cold_timeout: seconds a warm, then a cold shutdown may take before the next, harder step.
+    limits: what the kernel holds it to.
     """
 
     queue: str
@@ -55,6 +71,7 @@ class WorkerSpec:
     start_timeout: float
     warm_timeout: float
     cold_timeout: float
+    limits: Limits = Limits()
 
 
 def encode_spec(spec: TemplateSpec | WorkerSpec) -> dict[str, Any]:
@@ -75,4 +92,4 @@ def decode_template(value: Mapping[str, Any]) -> TemplateSpec:
 def decode_worker(value: Mapping[str, Any]) -> WorkerSpec:
     """Return the worker spec that `encode_spec` made a mapping of; raises KeyError or TypeError."""
     known = {field.name: value[field.name] for field in fields(WorkerSpec)}
-    return WorkerSpec(**{**known, "tasks": tuple(known["tasks"])})
+    return WorkerSpec(**{**known, "tasks": tuple(known["tasks"]), "limits": Limits(**known["limits"])})

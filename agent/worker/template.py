@@ -20,7 +20,7 @@ import time
 import traceback
 
 from .messages import LARGEST, Fork, Forked, ForkFailed, Prepare, Prepared, decode, encode
-from .process import become_worker, die_with_parent, give_back_freed_memory, run, set_name
+from .process import become_worker, die_with_parent, enter_cgroup, give_back_freed_memory, run, set_name
 
 CONTROL = 3  # the descriptor of the socket to the daemon
 
@@ -110,7 +110,7 @@ def _import(names: tuple[str, ...]) -> None:
 
 
 def _serve_one(control: socket.socket, daemon: int) -> bool:
-    datagram, descriptors, _, _ = socket.recv_fds(control, LARGEST, 2)
+    datagram, descriptors, _, _ = socket.recv_fds(control, LARGEST, 3)
     if not datagram:
         return False
     request = decode(datagram)
@@ -163,11 +163,14 @@ def _be_intermediate(
     os.close(write_go)
     if not os.read(read_go, 1):
         os._exit(1)
-    report, board = descriptors
-    run(lambda: _be_worker(request, report, board, daemon))
+    report, board, *groups = descriptors
+    run(lambda: _be_worker(request, report, board, groups, daemon))
 
 
-def _be_worker(request: Fork, report: int, board: int, daemon: int) -> int:
+def _be_worker(request: Fork, report: int, board: int, groups: list[int], daemon: int) -> int:
+    for procs in groups:
+        # Not in the intermediate process: the kernel takes up to some 10 ms, for which the template would wait.
+        enter_cgroup(procs)
     become_worker(daemon, request.spec.queue, keep=(report, board))
     from .worker import main as work  # needs celery_tasks, which is on the path only since Prepare
 

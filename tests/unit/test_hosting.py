@@ -9,7 +9,7 @@ from agent.envfile import parse_env_file
 from agent.hosting import workers
 from agent.problems import InvalidConfiguration
 from agent.validation import read_settings
-from agent.worker.spec import WorkerSpec
+from agent.worker.spec import Limits, WorkerSpec
 
 PATH = Path("/etc/celery-agent/magic.env")
 
@@ -50,6 +50,16 @@ def test_a_queue_s_own_setting_wins_over_that_of_every_queue_and_that_over_the_d
 
 def test_the_memory_limit_is_given_in_mib_and_handed_on_in_kib() -> None:
     assert host("CELERY_AGENT_DEFAULTS__MAX_MEMORY_PER_CHILD=100")["magic"].max_memory_per_child == 102_400
+
+
+def test_what_the_kernel_enforces_is_given_in_mib_and_handed_on_in_bytes() -> None:
+    found = host(
+        *(
+            f"CELERY_AGENT_DEFAULTS__{each}"
+            for each in ("MEMORY_MAX=200", "MEMORY_HIGH=100", "CPU_WEIGHT=50", "PIDS_MAX=9")
+        )
+    )
+    assert found["magic"].limits == Limits(209_715_200, 104_857_600, 50, 9)
 
 
 def test_a_queue_is_found_whatever_the_case_it_is_written_in() -> None:
@@ -129,6 +139,8 @@ def test_a_queue_can_be_excepted_from_a_limit_by_an_empty_value() -> None:
             "DEFAULTS__CONCURRENCY is 2, but queue 'magic' has POOL=solo",
         ),
         (["DEFAULTS__TIME_LIMIT=60", "DEFAULTS__SOFT_TIME_LIMIT=60"], "is 60, but TIME_LIMIT of queue 'magic' is 60"),
+        (["DEFAULTS__MEMORY_MAX=64", "DEFAULTS__MEMORY_HIGH=64"], "is 64, but MEMORY_MAX of queue 'magic' is 64"),
+        (["DEFAULTS__CONCURRENCY=4", "DEFAULTS__PIDS_MAX=4"], "and CONCURRENCY=4 has 5 before any task starts another"),
         (["DEFAULTS__CONCURRENCY=100", "DEFAULTS__PREFETCH=1000"], "more than 65535, the most that AMQP can say"),
     ],
 )

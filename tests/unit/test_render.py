@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from agent.cli.render import duration, render
+from agent.limits import CGROUP, CONTROLLERS, PROCESS_GROUP, Enforcement, with_cgroup, without_cgroup
 from agent.status import QueueStatus, Status, TaskStatus
+from agent.worker.spec import Limits
 
 QUEUE = QueueStatus(
     queue="emails",
@@ -26,6 +28,9 @@ QUEUE = QueueStatus(
     retried=0,
     restarts=0,
     last_exit=None,
+    oom_kills=0,
+    limits=Limits(),
+    unenforced=(),
     retry_in=None,
     replacement=None,
     draining=0,
@@ -44,6 +49,7 @@ STATUS = Status(
     embedded=False,
     memory=2_097_152,
     reload_error=None,
+    enforcement=with_cgroup(dict.fromkeys(CONTROLLERS), CGROUP),
     queues=(QUEUE,),
 )
 
@@ -53,6 +59,7 @@ def test_the_whole_of_a_healthy_instance() -> None:
         "magic: running, consuming from 1 queue",
         "  agent 1.0, pid 1, up 5.0 s, 2.0 MiB",
         "  broker amqp://broker//",
+        "  limits by cgroup: cpu, memory, pids",
         "",
         "  QUEUE   STATE      PID  RUNNING                 DONE  FAILED  RESTARTS   MEMORY    CPU",
         "  emails  consuming    7  1/2 (oldest 1 min 1 s)     3       2         0  1.0 MiB  0.5 s",
@@ -71,11 +78,26 @@ def test_the_whole_of_a_healthy_instance() -> None:
         ),
         (replace(QUEUE, last_exit="killed by SIGKILL", restarts=1), "emails: last ended unasked: killed by SIGKILL"),
         (replace(QUEUE, replacement="starting"), "emails: replacement is starting"),
+        (replace(QUEUE, unenforced=("CPU_WEIGHT", "PIDS_MAX")), "emails: nothing enforces CPU_WEIGHT, PIDS_MAX here"),
         (replace(QUEUE, wanted=False), "emails: finishes its tasks and goes"),
     ],
 )
 def test_what_needs_a_look_is_said(queue: QueueStatus, line: str) -> None:
     assert line in render(replace(STATUS, queues=(queue,)))
+
+
+@pytest.mark.parametrize(
+    ("enforcement", "line"),
+    [
+        (without_cgroup("it is not delegated"), "  limits by process, not by cgroup: it is not delegated"),
+        (
+            with_cgroup({"cpu": None, "memory": "not delegated", "pids": None}, PROCESS_GROUP),
+            "  limits by cgroup: cpu, pids (memory not delegated)",
+        ),
+    ],
+)
+def test_what_enforces_limits_is_said(enforcement: Enforcement, line: str) -> None:
+    assert line in render(replace(STATUS, enforcement=enforcement)).splitlines()
 
 
 def test_a_refused_reload_is_said() -> None:

@@ -8,14 +8,15 @@ import pytest
 from agent import status
 from agent.control.protocol import Refusal, Request, decode_answer, decode_request, encode_answer, encode_request
 from agent.errors import ProtocolError
+from agent.limits import without_cgroup
 from agent.plan import Difference
-from agent.status import Agent, Sample, Status, TaskStatus, exit_text, snapshot, summary
+from agent.status import Agent, Sample, Status, TaskStatus, snapshot, summary
 from agent.supervisor import Node, Queue
 from agent.worker.scoreboard import ActiveTask, Pulse
 from agent.worker_state import State, Worker
 from tests.unit.specs import SPEC, plan
 
-AGENT = Agent("magic", "1.0", 1, started=0.0)
+AGENT = Agent("magic", "1.0", 1, started=0.0, enforcement=without_cgroup("none here"))
 
 
 def worker(state: State, pool: str = "prefork", pid: int | None = 7) -> Worker:
@@ -85,17 +86,9 @@ def test_a_queue_being_replaced_is_not_yet_what_was_asked_for() -> None:
     assert not taken(replaced, Pulse(at=99.0)).is_consuming()
 
 
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [(0, "exit status 0"), (3, "exit status 3"), (-9, "killed by SIGKILL"), (-42, "killed by signal 42")],
-)
-def test_an_exit_status_in_words(code: int, words: str) -> None:
-    assert exit_text(code) == words
-
-
 def test_answers_survive_the_way_to_the_command() -> None:
     seen = taken(node(worker(State.CONSUMING)), Pulse(at=99.0, active=(ActiveTask("id", "send", 1.0),)))
-    for answer in (seen, Difference(("a",), (), ("b",), ()), Refusal("no", 78)):
+    for answer in (seen, Difference(("a",), (), ("b",), (), ()), Refusal("no", 78)):
         assert decode_answer(encode_answer(answer)) == answer
 
 

@@ -1,10 +1,11 @@
 """What a node does about its queues, told without a single process."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.endings import Ending
 from agent.events import (
     Action,
     Adopt,
@@ -16,15 +17,28 @@ from agent.events import (
     Forked,
     ForkFailed,
     Happened,
+    Limit,
     NodeEvent,
+    OutOfMemory,
     Shutdown,
     Stalled,
     Stop,
     Tick,
 )
+from agent.plan import Plan
 from agent.supervisor import Node, handle, is_finished, next_deadline
+from agent.worker.spec import Limits
 from agent.worker_state import State
 from tests.unit.specs import plan
+
+KILLED = OutOfMemory(1, limit=7)
+
+
+def limited(plan: Plan, queue: str, limits: Limits) -> Plan:
+    return replace(
+        plan,
+        workers=tuple(replace(each, limits=limits) if each.queue == queue else each for each in plan.workers),
+    )
 
 
 @dataclass
@@ -106,7 +120,52 @@ def test_restarts_count_what_ended_unasked_and_say_how() -> None:
     world.exit(pids["a"], -9)
     world.exit(world.consume(), 3)
     queue = world.node.queues["a"]
-    assert (queue.restarts, queue.last_exit) == (2, 3)
+    assert (queue.restarts, queue.last_exit) == (2, Ending(3))
+
+
+def test_a_kill_for_want_of_memory_is_what_the_worker_ended_of() -> None:
+    world, pids = serving(a=1)
+    world.handle(Happened("a", 1, KILLED))
+    world.now += 1
+    world.exit(pids["a"], -9)
+    queue = world.node.queues["a"]
+    assert (queue.restarts, queue.oom_kills, queue.last_exit) == (1, 1, Ending(-9, KILLED))
+
+
+def test_a_pool_child_killed_for_want_of_memory_is_told_of_and_its_worker_lives_on() -> None:
+    world, _ = serving(a=1, b=1)
+    assert world.handle(Happened("a", 1, KILLED)) == ()
+    queue = world.node.queues["a"]
+    assert (queue.restarts, queue.oom_kills, queue.last_exit) == (0, 1, Ending(None, KILLED))
+    assert queue.current.state is State.CONSUMING
+    assert world.node.queues["b"].last_exit is None
+
+
+def test_limits_are_changed_without_replacing_any_worker_of_the_queue() -> None:
+    world, pids = serving(a=1, b=1)
+    world.handle(Adopt(plan(a=2, b=1)))
+    successor = world.fork()
+    limits = Limits(memory_max=7)
+    actions = world.handle(Adopt(limited(plan(a=2, b=1), "a", limits)))
+    assert set(actions) == {Limit("a", 1, pids["a"], limits), Limit("a", 2, successor, limits)}
+    world.report(successor, Consuming())
+    assert world.node.queues["a"].current.spec.limits == limits
+
+
+def test_a_worker_that_is_forked_after_its_limits_changed_has_the_new_ones() -> None:
+    world, pids = serving(a=1)
+    world.handle(Adopt(limited(plan(a=1), "a", Limits(pids_max=9))))
+    (fork,) = world.handle(Happened(*world.alive.pop(pids["a"]), Exited(-9)))
+    assert isinstance(fork, Fork)
+    assert fork.spec.limits == Limits(pids_max=9)
+
+
+def test_a_changed_timeout_changes_nothing_in_the_kernel() -> None:
+    world, _ = serving(a=1)
+    patient = replace(plan(a=1), workers=(replace(plan(a=1).workers[0], warm_timeout=600),))
+    assert world.handle(Adopt(patient)) == ()
+    world.handle(Drain(Shutdown.WARM))
+    assert next_deadline(world.node) == 600
 
 
 def test_a_reload_that_changes_nothing_does_nothing() -> None:
