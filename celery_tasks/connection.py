@@ -36,7 +36,7 @@ class Transport(pyamqp.Transport):
         try:
             if settings:
                 client.ssl = {**settings, "server_hostname": host}
-            return super().establish_connection()  # type: ignore[no-untyped-call]
+            return super().establish_connection()
         except OSError as error:
             reason = _reason(error, host, client.port, settings or None)
             if reason is None:

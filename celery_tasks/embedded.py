@@ -64,4 +64,5 @@ def settings(place: Path) -> dict[str, Any]:
         "result_backend": f"file://{results}",
         # Late acks need a transport that takes a message back; here they only cost (2 tasks/s instead of 400).
         "task_acks_late": False,
+        "worker_prefetch_multiplier": 1,
     }

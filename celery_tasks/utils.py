@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import celery
 
 from celery_tasks.contract import argument_check, implementation_of, is_contract, unimplemented
+from celery_tasks.delivery import queue_settings
 
 
 def create_worker_from(WorkerClass, celery_config="celery_tasks.celery_config"):
@@ -37,7 +38,7 @@ def create_app_from(
         )
     app = celery.Celery()
     app.config_from_object(celery_config)
-    app.conf.update(task_default_queue=queues.pop())
+    app.conf.update(queue_settings(app.conf, queues.pop()))
     for each in WorkerClasses:
         app.register_task(_task(each))
     return app

@@ -30,6 +30,8 @@ def make(name):
                 return os.environ.get(value)
             elif action == "allocate":
                 return len(bytearray(value * 1_048_576))
+            elif action == "abort":
+                os.abort()
             elif action == "pid":
                 return os.getpid()
             elif action == "scribble":  # into the one socket by which a worker reports
@@ -56,6 +58,7 @@ class Node:
         self.instance = instance
         self.broker = broker
         self.vhost = vhost
+        self.variables = broker.variables(vhost)  # what celery_tasks reads, for the node and for producers
         self.config = folder / "etc"
         self.runtime = folder / "run"
         self.code = folder / "code"
@@ -73,7 +76,7 @@ class Node:
             "CELERY_AGENT_TASKS": ",".join(f"greek:{queue.capitalize()}" for queue in queues),
             "CELERY_AGENT_PATH": str(self.code),
             **{f"CELERY_AGENT_{name}": value for name, value in settings.items()},
-            **self.broker.variables(self.vhost),
+            **self.variables,
         }
         self.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
@@ -148,7 +151,7 @@ class Node:
             "import json, greek\nfrom celery_tasks.utils import create_worker_from\n"
             f"_, worker = create_worker_from(greek.{queue.capitalize()})\n{code}\n"
         )
-        paths = {"PYTHONPATH": str(self.code), **self.broker.variables(self.vhost)}
+        paths = {"PYTHONPATH": str(self.code), **self.variables}
         done = subprocess.run(
             [sys.executable, "-c", script],
             env={**os.environ, **paths},

@@ -107,7 +107,7 @@ class Account:
 
 
 class PulseStep(bootsteps.StartStopStep):
-    """Bootstep that follows the consumer: starts after the broker accepted it, stops before it is closed."""
+    """Bootstep that beats while there is a consumer, so that an idle worker's silence means something."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     account: Account
@@ -117,8 +117,7 @@ class PulseStep(bootsteps.StartStopStep):
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
-        """Report the consumer and begin to beat."""
-        self.account.consuming(tuple(queue.name for queue in consumer.task_consumer.queues), consumer.timer)
+        """Begin to beat."""
         self._timer = consumer.timer.call_repeatedly(IDLE_BEAT, self.account.write)
 
     def stop(self, _consumer: Any) -> None:
@@ -136,12 +135,19 @@ def pulse_step(account: Account) -> type[PulseStep]:
 
 
 def reporting_consumer(base: type, account: Account) -> type:
-    """Return a Consumer class that reports before each attempt to reach the broker."""
+    """Return a Consumer class that reports before each attempt to reach the broker, and when it consumes.
+
+    Celery subscribes to the queue after all of its bootsteps, then calls `on_ready`.
+    """
 
     class ReportingConsumer(base):
         def ensure_connected(self, connection: Any) -> Any:
             account.connecting()
             return super().ensure_connected(connection)
+
+        def on_ready(self) -> None:
+            account.consuming(tuple(queue.name for queue in self.task_consumer.queues), self.timer)
+            super().on_ready()
 
     return ReportingConsumer
 

@@ -150,6 +150,7 @@ def test_a_broker_that_goes_away_and_comes_back_finds_the_same_workers(node: Nod
     node.start()
     node.wait_until_consuming()
     pids = node.pids()
+    broker.settle()
     broker.kill()
     try:
         node.wait_for("alpha", lambda queue: queue["state"] == "connecting", "has noticed")

@@ -1,0 +1,68 @@
+"""What the delivery profiles promise, on a real broker: tasks survive what workers do not."""
+
+import os
+import signal
+
+import pytest
+
+from tests.node import Node
+from tests.waiting import wait_until
+
+
+def messages(node: Node, queue: str) -> int:
+    found = node.broker.queue(queue, node.vhost)
+    return 0 if found is None else found.messages
+
+
+def kill_while_running(node: Node, pool: str) -> None:
+    node.start()
+    node.wait_until_consuming()
+    node.send_and_leave("alpha", "sleep", 4)
+    pid = node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the task")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    node.wait_for("alpha", lambda queue: queue["consuming"] and queue["pid"] != pid, f"is served again ({pool})")
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_a_killed_workers_task_is_run_by_the_next(node: Node, pool: str) -> None:
+    node.configure("alpha", DEFAULTS__POOL=pool)
+    kill_while_running(node, pool)
+    node.wait_for("alpha", lambda queue: queue["succeeded"] == 1, "has run the task again")
+    assert messages(node, "alpha") == 0
+
+
+def test_the_articles_settings_lose_a_killed_workers_task(node: Node) -> None:
+    node.variables["CELERY_TASKS_DELIVERY"] = "article"
+    node.configure("alpha", DEFAULTS__POOL="solo")
+    kill_while_running(node, "solo")
+    assert node.send("alpha", "return", 1) == 1
+    seen = node.wait_for("alpha", lambda queue: queue["succeeded"] > 0, "has counted")
+    assert (seen["succeeded"], seen["active_count"], messages(node, "alpha")) == (1, 0, 0)
+
+
+def test_a_task_that_kills_its_process_each_time_ends_among_the_dead_letters(node: Node) -> None:
+    node.configure("alpha", DEFAULTS__CONCURRENCY="2")
+    node.start()
+    node.wait_until_consuming()
+    node.send_and_leave("alpha", "abort")
+    wait_until(lambda: messages(node, "alpha.dead") == 1, 60, "the task is a dead letter")
+    assert node.send("alpha", "return", 1) == 1
+
+
+@pytest.mark.parametrize("kind", ["worker", "producer"])
+def test_both_sides_declare_the_dead_letter_queue_first(node: Node, kind: str) -> None:
+    node.configure("alpha")
+    if kind == "worker":
+        node.start()
+        node.wait_until_consuming()
+    else:
+        node.send_and_leave("alpha", "return", 1)
+    assert node.broker.queue("alpha.dead", node.vhost) is not None
+
+
+def test_an_unknown_profile_is_refused_with_its_place(node: Node) -> None:
+    node.variables["CELERY_TASKS_DELIVERY"] = "save"
+    node.configure("alpha")
+    done = node.run("check", "magic")
+    assert done.returncode == 78
+    assert "CELERY_TASKS_DELIVERY is 'save', but must be one of: safe, article" in done.stdout

@@ -1,0 +1,33 @@
+"""The topology of the safe profile, as values."""
+
+from celery_tasks.queues import Binding, QueueDeclaration, arguments_of, declared_task_queue, task_queue, topology
+
+
+def test_a_dead_letter_queue_is_declared_before_the_queue_that_sends_there() -> None:
+    assert [queue.name for queue in topology(["b", "a"]).queues] == ["a.dead", "a", "b.dead", "b"]
+
+
+def test_every_queue_is_a_quorum_queue() -> None:
+    assert {queue.arguments["x-queue-type"] for queue in topology(["a", "b"]).queues} == {"quorum"}
+
+
+def test_each_queue_has_an_exchange_of_its_own() -> None:
+    found = topology(["a", "b"])
+    assert found.exchanges == ("a", "b")
+    assert found.bindings == (Binding("a", "a", "a"), Binding("b", "b", "b"))
+
+
+def test_the_same_queue_twice_is_declared_once() -> None:
+    assert topology(["a", "a"]) == topology(["a"])
+
+
+def test_a_queue_that_clients_declare_has_the_arguments_of_the_topology() -> None:
+    declared = QueueDeclaration("a", arguments_of("a"))
+    assert declared in topology(["a"]).queues
+    assert task_queue("a").queue_arguments == declared_task_queue("a").queue_arguments == declared.arguments
+
+
+def test_an_operator_who_has_declared_a_queue_is_not_second_guessed() -> None:
+    queue = declared_task_queue("a")
+    assert queue.no_declare
+    assert queue.exchange.no_declare
