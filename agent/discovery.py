@@ -1,29 +1,17 @@
-"""The planner's side of discovery: runs the importing half in the user's interpreter, within its time.
-
-User code that is imported there may print, hang, exit or crash: all of it comes back as values.
-"""
+"""The planner's side of discovery: what the importing half found in the user's interpreter, or why it did not get so far."""
 
 from __future__ import annotations
 
-import json
-import os
-import selectors
 import signal
 import subprocess
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from agent.guest import STEP_TIMEOUT, Answer, ask
 from agent.worker.spec import TemplateSpec
 
-LAUNCH = str(Path(__file__).parent / "worker" / "launch.py")
 OLDEST_PYTHON = (3, 11)  # the agent's own minimum: its worker side is written for it
-PROBE_TIMEOUT = 60.0  # seconds; each broker has a few of its own
 VERSION_TIMEOUT = 10.0  # seconds that an interpreter may take to tell its version
-LARGEST_DETAIL = 20_000  # characters of what user code printed that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,171 +57,69 @@ class Discovery:
 
 def discover(template: TemplateSpec, tasks: Sequence[str], timeout: float) -> Discovery:
     """Import task classes and see whether they can be hosted; `timeout` in seconds for all imports together."""
-    return _run(template, timeout, {"tasks": tuple(tasks), "probe": False})
+    return discovery_of(ask(template, tasks, timeout, {}))
 
 
 def discover_and_probe(template: TemplateSpec, tasks: Sequence[str], timeout: float) -> Discovery:
     """Do the same, and reach for the brokers afterwards."""
-    return _run(template, timeout, {"tasks": tuple(tasks), "probe": True})
+    answer = ask(template, tasks, timeout, {"module": "probe"})
+    discovery = discovery_of(answer)
+    if answer.in_time or discovery.obstacles:
+        return discovery
+    return replace(discovery, probes=(*discovery.probes, Probe("", "silent", f"no answer in {STEP_TIMEOUT:g} s")))
 
 
-def _run(template: TemplateSpec, timeout: float, wanted: Mapping[str, Any]) -> Discovery:
-    request = {"parent": os.getpid(), "path": template.path, "preload": template.preload, "timeout": timeout, **wanted}
-    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr:
-        stdin.write(json.dumps(request).encode())
-        stdin.seek(0)
-        read_end, write_end = os.pipe()
-        try:
-            process = subprocess.Popen(
-                [template.python, "-P", LAUNCH, "discovery"],
-                stdin=stdin,
-                stdout=write_end,
-                stderr=stderr,
-                env=dict(template.environment),
-                start_new_session=True,
-            )
-        except OSError as error:
-            os.close(read_end)
-            text = f"it can't be run: {error.strerror}. Name the bin/python of a virtual environment."
-            return Discovery(obstacles=(Obstacle("python", "", text),))
-        finally:
-            os.close(write_end)
-        run = _Run(process, read_end, stderr, template.python, timeout)
-        try:
-            return run.result()
-        finally:
-            run.end()
-
-
-class _Run:
-    """One discovery process, from its start to its end."""
-
-    def __init__(
-        self, process: subprocess.Popen[bytes], channel: int, stderr: IO[bytes], python: str, timeout: float
-    ) -> None:
-        self._process = process
-        self._channel = channel
-        self._stderr = stderr
-        self._python = python
-        self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
-        self._importing = ""
-        self._text = b""
-        self._lines: list[dict[str, Any]] = []
-
-    def result(self) -> Discovery:
-        """Collect what comes until the end of the process or of its time."""
-        in_time = self._collect()
-        self.end()
-        if self._has("done"):
-            unanswered = [] if in_time else [Probe("", "silent", f"no answer in {PROBE_TIMEOUT:g} s")]
-            return _discovery(self._lines, [], unanswered)
-        return _discovery(self._lines, [self._ended_early() if in_time else self._hung()], [])
-
-    def end(self) -> None:
-        """Kill what is left of the process and of whatever it started in its session."""
-        if self._process.returncode is not None:
-            return
-        os.killpg(
-            self._process.pid, signal.SIGKILL
-        )  # the leader has not been waited for, so the group is still its own
-        self._process.wait()
-        os.close(self._channel)
-
-    def _has(self, kind: str) -> bool:
-        return any(kind in line for line in self._lines)
-
-    def _collect(self) -> bool:
-        """Read lines until the process has ended; return whether it did in time."""
-        os.set_blocking(self._channel, False)
-        pidfd = os.pidfd_open(self._process.pid)
-        try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._channel, selectors.EVENT_READ)
-                selector.register(pidfd, selectors.EVENT_READ)
-                while (left := self._deadline - time.monotonic()) > 0:
-                    ready = {key.fd for key, _ in selector.select(left)}
-                    if self._channel in ready and not self._read():
-                        selector.unregister(self._channel)
-                    if pidfd in ready:
-                        while self._read():
-                            pass
-                        return True
-            return False
-        finally:
-            os.close(pidfd)
-
-    def _read(self) -> bool:
-        """Take in lines that are there; return whether there may be more."""
-        try:
-            received = os.read(self._channel, 65_536)
-        except BlockingIOError:
-            return False
-        *lines, self._text = (self._text + received).split(b"\n")
-        for line in lines:
-            self._take(json.loads(line))
-        return bool(received)
-
-    def _take(self, line: dict[str, Any]) -> None:
-        self._importing = line.get("importing", self._importing)
-        self._lines.append(line)
-        if "done" in line:
-            self._deadline = time.monotonic() + PROBE_TIMEOUT
-
-    def _hung(self) -> Obstacle:
-        if not self._has("started"):
-            return Obstacle("python", "", f"it does not run the agent's code: no sign of life in {self._timeout:g} s.")
-        return Obstacle(
-            "import",
-            self._importing,
-            f"importing {self._importing} took more than {self._timeout:g} s. Let the module only define its tasks, "
-            "or raise CELERY_AGENT_IMPORT_TIMEOUT.",
-            self._printed(),
-        )
-
-    def _ended_early(self) -> Obstacle:
-        printed = self._printed()
-        how = _words(self._process.returncode)
-        if self._has("started"):
-            last = _last_line(printed) if self._process.returncode >= 0 else ""
-            said = f": {last}" if last else ""
-            text = f"importing {self._importing} ended the process ({how}){said}. Mend the module."
-            return Obstacle("import", self._importing, text, printed)
-        version = _python_version(self._python)
-        if version is None:
-            return Obstacle(
-                "python",
-                "",
-                f"it is no Python interpreter ({how}). Name the bin/python of a virtual environment.",
-                printed,
-            )
-        if version < OLDEST_PYTHON:
-            oldest = ".".join(str(number) for number in OLDEST_PYTHON)
-            found = ".".join(str(number) for number in version)
-            return Obstacle(
-                "python", "", f"it is Python {found}, and {oldest} is the oldest that works. Make its environment anew."
-            )
-        return Obstacle(
-            "python", "", f"it ended before it ran the agent's code ({how}): {_last_line(printed)}", printed
-        )
-
-    def _printed(self) -> str:
-        size = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, size - LARGEST_DETAIL))
-        return self._stderr.read().decode(errors="replace")
-
-
-def _discovery(lines: Sequence[dict[str, Any]], obstacles: Sequence[Obstacle], probes: Sequence[Probe]) -> Discovery:
-    merged = {name: value for line in lines for name, value in line.items()}
+def discovery_of(answer: Answer) -> Discovery:
+    """Return what an answer says of the task classes, and of the interpreter they were to be imported in."""
+    obstacles = [Obstacle(**each) for each in answer.all("problem")]
+    if not answer.has("done"):
+        obstacles.append(_ended_early(answer) if answer.in_time else _hung(answer))
     return Discovery(
-        python=merged.get("started", ""),
-        celery=merged.get("celery", ""),
-        tasks=tuple(HostedTask(line["task"], line["name"], line["queue"]) for line in lines if "task" in line),
-        broker=merged.get("broker", ""),
-        embedded=merged.get("embedded", False),
-        obstacles=(*(Obstacle(**line["problem"]) for line in lines if "problem" in line), *obstacles),
-        probes=(*(Probe(**line["probe"]) for line in lines if "probe" in line), *probes),
+        python=answer.last("started"),
+        celery=answer.last("celery"),
+        tasks=tuple(HostedTask(line["task"], line["name"], line["queue"]) for line in answer.lines if "task" in line),
+        broker=answer.last("broker"),
+        embedded=bool(answer.last("embedded")),
+        obstacles=tuple(obstacles),
+        probes=tuple(Probe(**each) for each in answer.all("probe")),
     )
+
+
+def _hung(answer: Answer) -> Obstacle:
+    if not answer.has("started"):
+        return Obstacle("python", "", f"it does not run the agent's code: no sign of life in {answer.timeout:g} s.")
+    importing = answer.last("importing")
+    return Obstacle(
+        "import",
+        importing,
+        f"importing {importing} took more than {answer.timeout:g} s. Let the module only define its tasks, "
+        "or raise CELERY_AGENT_IMPORT_TIMEOUT.",
+        answer.printed,
+    )
+
+
+def _ended_early(answer: Answer) -> Obstacle:
+    if answer.returncode is None:
+        text = f"it can't be run: {answer.printed}. Name the bin/python of a virtual environment."
+        return Obstacle("python", "", text)
+    how = _words(answer.returncode)
+    if answer.has("started"):
+        importing = answer.last("importing")
+        last = _last_line(answer.printed) if answer.returncode >= 0 else ""
+        said = f": {last}" if last else ""
+        text = f"importing {importing} ended the process ({how}){said}. Mend the module."
+        return Obstacle("import", importing, text, answer.printed)
+    version = _python_version(answer.python)
+    if version is None:
+        text = f"it is no Python interpreter ({how}). Name the bin/python of a virtual environment."
+        return Obstacle("python", "", text, answer.printed)
+    if version < OLDEST_PYTHON:
+        oldest = ".".join(str(number) for number in OLDEST_PYTHON)
+        found = ".".join(str(number) for number in version)
+        text = f"it is Python {found}, and {oldest} is the oldest that works. Make its environment anew."
+        return Obstacle("python", "", text)
+    text = f"it ended before it ran the agent's code ({how}): {_last_line(answer.printed)}"
+    return Obstacle("python", "", text, answer.printed)
 
 
 def _words(returncode: int) -> str:

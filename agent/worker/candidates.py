@@ -13,13 +13,13 @@ from celery_tasks.contract import ContractError, check_implementation
 from celery_tasks.utils import create_app_from, queue_of
 
 from .importing import Emit, import_or_report, last_line, report, whole_traceback
-from .probe import brokers, is_embedded, probe, shown
+from .probe import brokers, is_embedded, shown
 
 LONGEST_QUEUE = 255  # bytes; AMQP's short string
 
 
-def examine(tasks: Sequence[str], emit: Emit) -> Celery | None:
-    """Emit each task class that can be hosted, and their broker; return one of their apps, or None if there is none."""
+def examine(tasks: Sequence[str], emit: Emit) -> dict[str, Celery]:
+    """Emit each task class that can be hosted, and their broker; return their apps by queue, none where one fails."""
     queues: dict[str, list[type[Task]]] = {}
     for item in tasks:
         found = _find(item, emit)
@@ -27,22 +27,17 @@ def examine(tasks: Sequence[str], emit: Emit) -> Celery | None:
             queue = queue_of(found)
             queues.setdefault(queue, []).append(found)
             emit({"task": item, "name": found.name, "queue": queue})
-    app = None
+    apps: dict[str, Celery] = {}
     for queue, classes in queues.items():
         app = _app(queue, classes, emit)
         if app is None:  # what fails for one, such as a wrong celery_config, fails for all
-            return None
-    if app is not None:
+            return {}
+        apps[queue] = app
+    if apps:
+        app = next(iter(apps.values()))
         urls = brokers(app)
         emit({"broker": ";".join(shown(app, url) for url in urls), "embedded": any(is_embedded(url) for url in urls)})
-    return app
-
-
-def probe_brokers(app: Celery, emit: Emit) -> None:
-    """Try to reach each broker, and emit what came of it."""
-    for url in brokers(app):
-        fault, text = probe(app, url)
-        emit({"probe": {"broker": shown(app, url), "fault": fault, "text": text}})
+    return apps
 
 
 def _find(item: str, emit: Emit) -> type[Task] | None:

@@ -10,7 +10,7 @@ stderr. The lines, in this order:
     {"broker": "amqp://me:**@host:5672//", "embedded": false}
     {"problem": {"subject": …, "item": …, "text": …, "detail": …}}       whenever there is one
     {"done": true}
-    {"probe": {"broker": …, "fault": …, "text": …}}  for each broker, where the request wants it
+    …                                                what the step says that the request wants to be taken then
 
 A problem's subject is what the operator has to look at: "python", "celery_tasks", "preload", "tasks", "queue", or
 "variable" of celery_tasks, whose text stands alone. The item is the module, class or queue.
@@ -48,11 +48,11 @@ def main() -> None:
     faulthandler.dump_traceback_later(request["timeout"] * 0.9)  # so that it is known where an import hangs
     emit({"started": ".".join(str(number) for number in sys.version_info[:3])})
     candidates = _load_candidates(request, emit)
-    app = None if candidates is None else candidates.examine(request["tasks"], emit)
+    apps = {} if candidates is None else candidates.examine(request["tasks"], emit)
     faulthandler.cancel_dump_traceback_later()
     emit({"done": True})
-    if candidates is not None and app is not None and request["probe"]:
-        candidates.probe_brokers(app, emit)
+    if apps and request["step"]:
+        importlib.import_module(f".{request['step']['module']}", __package__).take(request["step"], apps, emit)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

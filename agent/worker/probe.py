@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from celery import Celery
 from kombu.utils.url import maybe_sanitize_url
 
 from celery_tasks.tls import TlsError
+
+from .importing import Emit
 
 TIMEOUT = 3.0  # seconds for each step of a connection; a broker in the same network answers within milliseconds
 
@@ -33,6 +36,14 @@ _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionError, "closed"),
     (PermissionError, "folder"),
 )
+
+
+def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
+    """Emit {"probe": {"broker": …, "fault": …, "text": …}} for each broker of the apps, which have the same."""
+    app = next(iter(apps.values()))
+    for url in brokers(app):
+        fault, text = probe(app, url)
+        emit({"probe": {"broker": shown(app, url), "fault": fault, "text": text}})
 
 
 def brokers(app: Celery) -> tuple[str, ...]:
