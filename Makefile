@@ -1,6 +1,7 @@
 # make demo    watch a node do real Celery work, no broker needed
 # make test    install what the tests need and run them all
 # make check   format, lint, types, arrows between modules
+# make bench   the agent beside supervisord, circus, celery multi and plain workers
 # make lock    compile the locked requirements anew
 
 .PHONY: help demo test check bench lock clean
@@ -32,13 +33,18 @@ check: .venv/dev
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-bench: .venv/dev
-	@scripts/prepare-tests
-	.venv/bin/python -m bench
+.cache/bench/done: requirements/bench.txt | .venv/run
+	@.venv/bin/python -m venv .cache/bench
+	@.cache/bench/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/bench.txt
+	@touch .cache/bench/done
+
+bench: .cache/bench/done
+	@scripts/install-packages rabbitmq-server
+	@.cache/bench/bin/python -m bench $(BENCH)
 
 lock: .venv/dev
 	.venv/bin/python -m pip --quiet install uv
-	for each in build run dev; do .venv/bin/uv --quiet pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+	for each in build run dev bench; do .venv/bin/uv --quiet pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header requirements/$$each.in --output-file requirements/$$each.txt; done
 
 clean:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +56,15 @@ class RabbitMQ:
     """One broker node. User and password are guest; each vhost is an island."""
 
     def __init__(
-        self, configuration: str = "", neighbourhood: Neighbourhood | None = None, identity: Identity | None = None
+        self,
+        configuration: str = "",
+        neighbourhood: Neighbourhood | None = None,
+        identity: Identity | None = None,
+        plugins: Sequence[str] = (),
     ) -> None:
         """Prepare a node; `configuration` is added to its rabbitmq.conf. Without a neighbourhood it lives alone.
 
-        With an identity it has a port for TLS too.
+        With an identity it has a port for TLS too. The plugins are those that it enables.
         """
         if not SERVER.exists():
             raise RuntimeError("RabbitMQ is missing: apt-get install rabbitmq-server (scripts/prepare-tests does it)")
@@ -71,7 +76,7 @@ class RabbitMQ:
         self._neighbourhood = neighbourhood or Neighbourhood()
         self._folder = Path(tempfile.mkdtemp(prefix="celery-agent-rabbitmq-"))
         self._log = self._folder / "output"
-        (self._folder / "plugins").write_text("[].\n")
+        (self._folder / "plugins").write_text(f"[{','.join(plugins)}].\n")
         cookie = self._folder / ".erlang.cookie"
         cookie.touch(0o600)
         cookie.write_text(self._neighbourhood.cookie)
