@@ -1,10 +1,11 @@
 # make demo    watch a node do real Celery work, no broker needed
 # make test    install what the tests need and run them all
+# make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
 # make check   format, lint, types, arrows between modules
 # make bench   the agent beside supervisord, circus, celery multi and plain workers
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test stall check bench lock clean
 .DEFAULT_GOAL := help
 
 LOCKED := requirements/build.txt pyproject.toml celery_tasks/pyproject.toml
@@ -26,6 +27,10 @@ demo: .venv/run
 test: .venv/dev
 	@scripts/prepare-tests
 	.venv/bin/python -m pytest --no-skips $(PYTEST)
+
+stall: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest -k never_sleeps_on_its_acks --bursts 10 --burst 5000 --durations 3 $(PYTEST)
 
 check: .venv/dev
 	.venv/bin/ruff format --check .

@@ -2,8 +2,8 @@
 
     fault of the stock consumer                                   seen as                               mend
     ------------------------------------------------------------  ------------------------------------  ----------------
-    acks wait in the hub while it polls for up to 10 s            a solo worker with a small prefetch   call_soon_ack
-    (celery #6941, kombu PR #1587)                                runs 1 task/s instead of 2,000
+    the hub polls for up to 10 s while callbacks are ready,       a solo worker with a small prefetch   ReadyFirst
+    acks among them (celery #6941, kombu PR #1587)                runs 1 task/s instead of 2,000
     a signal does not end the poll (PEP 475 restarts it)          SIGTERM of an idle worker: 4 to 8 s   WakeOnSignal
     the pause between connection attempts grows to 30 s and       20 s without a consumer after the     ensure_connected
     has no setting                                                broker is back
@@ -16,7 +16,7 @@ bootsteps or are methods of its Consumer; `tests/integration/test_celery_mends.p
 
 import signal
 import socket
-import threading
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
@@ -24,6 +24,23 @@ from celery.worker.consumer import Consumer as StockConsumer
 
 RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
 RETRY_LONGEST = 2.0
+
+
+class ReadyFirst(bootsteps.StartStopStep):
+    """Has the hub poll without waiting while callbacks are ready.
+
+    `register_with_event_loop` runs at every (re)connect; the hub has a new poller after each of them.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
+        """Put ourselves before the poller's own method."""
+        hub.poller.poll = partial(self._poll, hub, type(hub.poller))
+
+    @staticmethod
+    def _poll(hub: Any, poller: Any, timeout: float | None) -> Any:
+        return poller.poll(hub.poller, 0 if hub._ready else timeout)
 
 
 class WakeOnSignal(bootsteps.StartStopStep):
@@ -57,10 +74,11 @@ class Consumer(StockConsumer):
     """The consumer that every worker of these settings has."""
 
     class Blueprint(StockConsumer.Blueprint):
-        """The stock steps without the one for delayed delivery, and the one that wakes on signals."""
+        """The stock steps without the one for delayed delivery, and those that mend the hub."""
 
         default_steps = (
             *(step for step in StockConsumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")),
+            ReadyFirst,
             WakeOnSignal,
         )
 
@@ -74,9 +92,3 @@ class Consumer(StockConsumer):
 
         conn.ensure_connection = ensure_connection
         return super().ensure_connected(conn)
-
-    def call_soon_ack(self, p: Any, *args: Any, **kwargs: Any) -> Any:
-        """Write an ack now where the hub's own thread makes it, instead of queueing it behind a poll."""
-        if self.hub and threading.current_thread() is threading.main_thread():
-            return p(*args, **kwargs)
-        return super().call_soon_ack(p, *args, **kwargs)

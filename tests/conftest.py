@@ -12,6 +12,10 @@ from tests.rabbitmq import RabbitMQ
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="count a skipped test as a failure: nothing goes unseen")
+    parser.addoption(
+        "--bursts", type=int, default=1, help="bursts of no-op tasks through each solo worker; see `make stall`"
+    )
+    parser.addoption("--burst", type=int, default=300, help="no-op tasks in a burst")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
