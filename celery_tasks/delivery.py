@@ -16,6 +16,7 @@ from typing import Any
 
 from celery_tasks.queues import TaskQueue, declared_task_queue, task_queue
 
+CONNECT_TIMEOUT = 4.0  # seconds for each step of a connection
 HEARTBEAT = 10  # seconds
 
 
@@ -65,13 +66,26 @@ def results(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def settings(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the Celery settings of the chosen profile on RabbitMQ; raises DeliverySettingError."""
-    chosen = {"delivery_profile": profile(environment), "clients_declare": clients_declare(environment)}
-    return {**chosen, **results(environment), **(_SAFE if chosen["delivery_profile"] is Profile.SAFE else {})}
+    chosen = {
+        "delivery_profile": profile(environment),
+        "clients_declare": clients_declare(environment),
+        **results(environment),
+    }
+    if not is_safe(chosen):
+        return chosen
+    if chosen["result_backend"] == "rpc://":
+        chosen["result_backend"] = "celery_tasks.results:replies"
+    return {**chosen, **_SAFE}
+
+
+def is_safe(conf: Mapping[str, Any]) -> bool:
+    """Say whether an app's settings are those of the safe profile."""
+    return conf.get("delivery_profile") is Profile.SAFE
 
 
 def queue_settings(conf: Mapping[str, Any], queue: str) -> dict[str, Any]:
     """Return the Celery settings that lead to one queue, by the profile that is among an app's settings."""
-    if conf.get("delivery_profile") is not Profile.SAFE:
+    if not is_safe(conf):
         return {"task_default_queue": queue}
     make = task_queue if conf["clients_declare"] else declared_task_queue
     declaration: TaskQueue = make(queue)
@@ -98,7 +112,9 @@ _SAFE: dict[str, Any] = {
     "worker_prefetch_multiplier": 1,
     # A link that died without a word is noticed in two heartbeats: 22 s; without heartbeats never.
     "broker_heartbeat": HEARTBEAT,
-    "broker_connection_timeout": 4,
+    "broker_connection_timeout": CONNECT_TIMEOUT,
+    # What waits for an answer of the broker gives up; without a limit a frozen link is waited on for ever.
+    "broker_transport_options": {"read_timeout": 5.0, "write_timeout": 5.0},
     # A broker that is away, at the start or for long, is waited for; the default gives up after 100 attempts.
     "broker_connection_retry": True,
     "broker_connection_retry_on_startup": True,

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import celery
 
 from celery_tasks.contract import argument_check, implementation_of, is_contract, unimplemented
-from celery_tasks.delivery import queue_settings
+from celery_tasks.delivery import is_safe, queue_settings
+from celery_tasks.sending import Sending
 
 
 def create_worker_from(WorkerClass, celery_config="celery_tasks.celery_config"):
@@ -39,6 +40,8 @@ def create_app_from(
     app = celery.Celery()
     app.config_from_object(celery_config)
     app.conf.update(queue_settings(app.conf, queues.pop()))
+    if is_safe(app.conf):
+        app.amqp_cls = Sending
     for each in WorkerClasses:
         app.register_task(_task(each))
     return app

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,21 +148,30 @@ class Node:
 
     def produce(self, code: str, queue: str) -> Any:
         """Run producer code that has `worker`, the task of a queue; return the JSON that it prints."""
+        with self.producing(code, queue) as producer:
+            out, errors = producer.communicate(timeout=120)
+        assert producer.returncode == 0, errors
+        return json.loads(out)
+
+    @contextmanager
+    def producing(self, code: str, queue: str) -> Iterator[subprocess.Popen[str]]:
+        """Start producer code that has `worker`, the task of a queue; it is ended afterwards if it still runs."""
         script = (
             "import json, greek\nfrom celery_tasks.utils import create_worker_from\n"
             f"_, worker = create_worker_from(greek.{queue.capitalize()})\n{code}\n"
         )
-        paths = {"PYTHONPATH": str(self.code), **self.variables}
-        done = subprocess.run(
+        producer = subprocess.Popen(
             [sys.executable, "-c", script],
-            env={**os.environ, **paths},
-            capture_output=True,
+            env={**os.environ, "PYTHONPATH": str(self.code), **self.variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
-            check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        with producer:
+            try:
+                yield producer
+            finally:
+                producer.kill()
 
     def template(self) -> int:
         """Return the pid of the template: the daemon's child that is no worker."""

@@ -68,6 +68,7 @@ MODULES = (
     "multiprocessing.util",
     "tzlocal",
 )
+SHARED = ("celery_tasks.celery_config", "celery_tasks.consumer", "celery_tasks.results")  # the settings name the others
 
 
 def main() -> None:
@@ -82,7 +83,7 @@ def main() -> None:
     set_name("agent-template")
     sys.path[:0] = prepare.template.path
     started = time.monotonic()
-    _import((*MODULES, f"{__package__}.worker", "celery_tasks.celery_config", *prepare.template.preload))
+    _import((*MODULES, f"{__package__}.worker", *SHARED, *prepare.template.preload))
     # A fork copies only the calling thread: what another one held locked stays locked in every worker.
     if threading.active_count() != 1:
         names = ", ".join(

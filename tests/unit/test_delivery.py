@@ -17,6 +17,7 @@ def test_nothing_is_lost_by_default() -> None:
 def test_the_article_has_the_defaults_of_celery() -> None:
     chosen = settings({"CELERY_TASKS_DELIVERY": "article"})
     assert [name for name in chosen if name.startswith(("task_", "worker_", "broker_"))] == []
+    assert chosen["result_backend"] == "rpc://"
     assert queue_settings(chosen, "a") == {"task_default_queue": "a"}
 
 
@@ -32,8 +33,8 @@ def test_settings_that_are_not_these_lead_to_the_queue_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "backend"),
     [
-        ("", "rpc://"),
-        ("rpc", "rpc://"),
+        ("", "celery_tasks.results:replies"),
+        ("rpc", "celery_tasks.results:replies"),
         ("off", "disabled://"),
         ("redis://host/1", "redis://host/1"),
         ("db+sqlite:////file", "db+sqlite:////file"),

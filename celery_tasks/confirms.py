@@ -1,0 +1,100 @@
+"""What the broker says of each message that was published on a channel.
+
+    basic.ack      it has the message, for a quorum queue on the disks of a majority
+    basic.nack     it refused the message: the queue is full (reject-publish) or broken
+    basic.return   no queue takes the message, which was published as mandatory; an ack follows
+
+py-amqp's own `confirm_publish` waits for any answer, without a limit: after a wait that was given up, the late ack of one
+message counts for the next. Here each answer counts for the message that it names.
+"""
+
+import time
+from typing import Any
+
+from amqp.exceptions import RecoverableConnectionError
+
+
+class Confirms:
+    """The answers to what is published on one channel, from when this is made."""
+
+    def __init__(self, channel: Any) -> None:
+        """Switch the channel to confirms; that is not waited for, because the first answer shows it."""
+        channel.confirm_select(nowait=True)
+        self.last = 0  # delivery tag of the newest message: the broker counts them too
+        self.is_blocked = False  # by the broker, which is short of memory or disk
+        self._channel = channel
+        self._waiting: dict[int, str] = {}  # task ids by delivery tag, in the order of sending
+        self._returned: dict[str, str] = {}  # reasons by task id
+        self._refused: dict[int, str] = {}  # reasons by delivery tag
+        self._publish = channel.basic_publish
+        channel.basic_publish = self._count_and_publish
+        channel.events["basic_ack"].add(self._acked)
+        channel.events["basic_nack"].add(self._nacked)
+        channel.events["basic_return"].add(self._on_return)
+        channel.connection.on_blocked = self._blocked
+        channel.connection.on_unblocked = self._unblocked
+
+    @classmethod
+    def of(cls, channel: Any) -> "Confirms":
+        """Return the answers to a channel's messages, from the first time that they are asked for."""
+        found: Confirms | None = getattr(channel, "confirms", None)
+        if found is None:
+            found = channel.confirms = cls(channel)
+        return found
+
+    def wait(self, tag: int, deadline: float) -> None:
+        """Return when everything up to a message is answered; raises TimeoutError at the deadline, by the monotonic clock.
+
+        What the channel or the connection meets meanwhile is raised: amqp.exceptions.AMQPError, OSError.
+        """
+        while self._waiting and next(iter(self._waiting)) <= tag:
+            connection = self._channel.connection
+            if connection is None:
+                raise RecoverableConnectionError("the connection is closed")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("no answer")
+            connection.drain_events(timeout=left)
+
+    def refusal(self, tag: int) -> str | None:
+        """Return why the broker refused a message, once; None where it took it."""
+        return self._refused.pop(tag, None)
+
+    def is_answered(self, tag: int) -> bool:
+        """Say whether the broker has answered to a message."""
+        return tag not in self._waiting
+
+    def _count_and_publish(self, message: Any, *args: Any, **options: Any) -> Any:
+        self.last += 1
+        self._waiting[self.last] = str(message.properties.get("correlation_id"))
+        return self._publish(message, *args, **options)
+
+    def _acked(self, tag: int, multiple: bool) -> None:
+        for each in self._named(tag, multiple):
+            reason = self._returned.pop(self._waiting.pop(each), None)
+            if reason is not None:
+                self._refused[each] = f"no queue takes it ({reason})"
+
+    def _nacked(self, tag: int, multiple: bool) -> None:
+        for each in self._named(tag, multiple):
+            del self._waiting[each]
+            self._refused[each] = "its queue takes no more (nack): it is full, or has no leader"
+
+    def _named(self, tag: int, multiple: bool) -> list[int]:
+        if not multiple:
+            return [tag] if tag in self._waiting else []
+        named = []
+        for each in self._waiting:
+            if each > tag:
+                break
+            named.append(each)
+        return named
+
+    def _on_return(self, error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
+        self._returned[str(message.properties.get("correlation_id"))] = getattr(error, "reply_text", "") or str(error)
+
+    def _blocked(self, _reason: str) -> None:
+        self.is_blocked = True
+
+    def _unblocked(self) -> None:
+        self.is_blocked = False
