@@ -23,6 +23,7 @@ import importlib
 import json
 import os
 import sys
+import zoneinfo
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -89,10 +90,22 @@ def _find_celery(emit: Emit) -> bool:
         report(emit, "python", "celery", f"it imports celery from {where}, which is not Celery. Rename that module.")
     elif _numbers(version) < _numbers(OLDEST_CELERY):
         report(emit, "python", "celery", f"its Celery is {version}, older than {OLDEST_CELERY}. {how_to_get_celery()}")
+    elif not _has_time_zones():
+        text = "it finds no time zones, and a worker ends without. Install them: apt-get install tzdata"
+        report(emit, "python", "celery", text)
     else:
         emit({"celery": version})
         return True
     return False
+
+
+def _has_time_zones() -> bool:
+    # kombu's timers look UTC up when they are imported. A minimal Debian has no tzdata, and Celery does not ask for it.
+    try:
+        zoneinfo.ZoneInfo("UTC")
+    except zoneinfo.ZoneInfoNotFoundError:
+        return False
+    return True
 
 
 def _find_celery_tasks(emit: Emit) -> bool:

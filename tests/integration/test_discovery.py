@@ -53,6 +53,13 @@ def test_a_task_class_is_found_with_its_name_and_queue(template: TemplateSpec) -
     assert discovery.celery.startswith("5.")
 
 
+def test_an_interpreter_without_time_zones_is_found_before_its_workers_end(template: TemplateSpec) -> None:
+    write(template, consumer=GOOD)
+    without = replace(template, environment=(*template.environment, ("PYTHONTZPATH", "")))
+    (obstacle,) = discover(without, ("consumer:ActualMagicCeleryTask",), 30).obstacles
+    assert (obstacle.subject, obstacle.text.partition(":")[2]) == ("python", " apt-get install tzdata")
+
+
 def test_a_class_s_own_queue_is_taken(template: TemplateSpec) -> None:
     write(template, consumer=GOOD + "    queue = 'shared'\n")
     (task,) = found(template, "consumer:ActualMagicCeleryTask").tasks
