@@ -13,7 +13,7 @@ from agent.errors import CONFIGURATION, FAILURE, OK
 from agent.plan import Plan
 from agent.planner import plan_of, template_of
 from agent.problems import InvalidConfiguration
-from agent.secrets import is_secret, redacted
+from agent.secrets import is_secret, names_secret_file, redacted
 from agent.validation import Configuration, read_settings
 from agent.worker.spec import WorkerSpec
 
@@ -99,17 +99,29 @@ def exit_status(findings: tuple[Finding, ...]) -> int:
 
 
 def _warnings(file: EnvFile) -> Iterator[Finding]:
-    mode = file.path.stat().st_mode
+    mode = _mode(file.path)
     secrets = [variable.name for variable in file.variables if is_secret(variable.name, variable.value)]
     if mode & _OTHERS_WRITE:
         yield _warning("env file", f"{file.path} can be changed by every user. chmod o-w {file.path}")
     if mode & _OTHERS_READ and secrets:
         text = f"{file.path} can be read by every user, and holds {', '.join(secrets)}. chmod o-rwx {file.path}"
         yield _warning("env file", text)
+    for variable in file.variables:
+        if names_secret_file(variable.name, variable.value) and _mode(Path(variable.value)) & _OTHERS_READ:
+            text = f"{file.place(variable.name)}: {variable.value} can be read by every user, and {variable.name} names it."
+            yield _warning("env file", f"{text} chmod o-rwx {variable.value}")
     for variable in file.repeated:
         counting = _line(file, variable.name)
         text = f"{file.path}:{variable.line}: {variable.name} comes again in line {counting}, which counts."
         yield _warning("env file", text)
+
+
+def _mode(path: Path) -> int:
+    """Return a file's permissions, or none where it can't be looked at: the tasks' own check says more."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
 
 
 def _line(file: EnvFile, name: str) -> int:

@@ -88,6 +88,13 @@ class Daemon:
 
     def run(self) -> int:
         """Run until told to stop; return the exit status. Raises ConfigurationError where it can't be started."""
+        try:
+            return self._run()
+        except AgentError as error:
+            self._notifier.status(str(error))
+            raise
+
+    def _run(self) -> int:
         lock = hold_lock(self._folder)
         raise_descriptor_limit()
         become_subreaper()
@@ -97,6 +104,7 @@ class Daemon:
         server = Server(self._folder / "control.sock", self._selector, self._on_request)
         try:
             self._feed_watchdog()
+            self._extend_timeout()
             self._plan_anew()
             while self._result is None:
                 self._turn()
@@ -229,13 +237,14 @@ class Daemon:
     def _stop(self, how: Shutdown) -> None:
         self._log.fact("stop", how=how.name.lower())
         if self._stopping is None:
+            self._timers.cancel("ready")
             self._notifier.stopping()
             self._extend_timeout()
         self._stopping = how
         self._handle(Drain(how))
 
     def _extend_timeout(self) -> None:
-        # Draining takes as long as the workers' own deadlines say; systemd's need not be longer than that.
+        # Reading the configuration and draining take as long as their own deadlines say; systemd's need not be longer.
         self._notifier.extend_timeout(10 * EXTENSION)
         self._timers.after(EXTENSION, "extend timeout", self._extend_timeout)
 
@@ -269,6 +278,7 @@ class Daemon:
             self._plan_again = True  # the file may have changed after the planner read it
         else:
             self._plan_again = False
+            self._notifier.reloading()
             try:
                 self._planning = Planning(
                     self._agent.instance,
@@ -302,6 +312,8 @@ class Daemon:
         else:
             self._log.fact("reload-refused", reason=result)
             self._agent = replace(self._agent, reload_error=str(result))
+            self._tell_systemd()
+            self._notifier.reloaded()
             self._answer_reloaders(result)
 
     def _adopt(self, plan: Plan) -> None:
@@ -313,6 +325,7 @@ class Daemon:
         self._agent = replace(self._agent, reload_error=None)
         self._forkserver.use(plan.template)
         self._handle(Adopt(plan))
+        self._notifier.reloaded()
         for connection in self._reloaders:
             connection.answer(change)
         self._reloaders.clear()
@@ -331,12 +344,16 @@ class Daemon:
             self._timers.after(interval, "watchdog", self._feed_watchdog)
 
     def _tell_systemd(self) -> None:
-        self._notifier.status(status.summary(self._node))
+        refused = self._agent.reload_error
+        self._notifier.status(
+            status.summary(self._node) + ("" if refused is None else f"; last reload refused: {refused}")
+        )
         workers = [queue.current for queue in self._node.queues.values()]
         if "ready" in self._timers and all(worker.state is State.CONSUMING for worker in workers):
             self._ready()
 
     def _ready(self) -> None:
         self._timers.cancel("ready")
+        self._timers.cancel("extend timeout")
         self._log.fact("ready", status=status.summary(self._node))
         self._notifier.ready()

@@ -25,7 +25,7 @@ from agent.instances import checked_name
 from agent.plan import Plan, encode_plan
 from agent.problems import InvalidConfiguration, Problem
 from agent.secrets import redacted
-from agent.systemd import PRIVATE_PREFIXES
+from agent.systemd import PRIVATE_PREFIXES, with_credentials
 from agent.validation import Configuration, read_settings
 from agent.worker.spec import TemplateSpec, encode_spec
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         configuration = read_settings(read_env_file(options.env_file))
-        template = template_of(configuration, os.environ)
+        template = template_of(configuration, with_credentials(os.environ, options.instance))
         _print(json.dumps({"template": encode_spec(template)}))
         discovery = discover(template, configuration.settings.tasks, configuration.settings.import_timeout)
         _print(f'{{"plan": {encode_plan(plan_of(options.instance, configuration, template, discovery))}}}')

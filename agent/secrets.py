@@ -1,4 +1,4 @@
-"""Which variables hold secrets, and texts without them.
+"""Which variables hold secrets or name files that do, and texts without them.
 
 A name or a URL's password part is what a secret is known by; nothing that may be one is ever shown.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 MASK = "**"
 SHORTEST = 4  # characters; anything shorter would be masked out of the middle of words
@@ -16,6 +17,7 @@ _NAME = re.compile(
     r"|(PASSWD|PASSWORD|SECRET|TOKEN|APIKEY)$",
     re.IGNORECASE,
 )
+_FILE = "_FILE"
 _NO_SECRET = re.compile(r"PWD|.*_(FILE|PATH|DIR)", re.IGNORECASE)  # PWD alone is the shell's folder
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s@:]*):([^/\s@]+)@")
 
@@ -25,12 +27,29 @@ def is_secret(name: str, value: str) -> bool:
     return bool(value) and (_is_secret_name(name) or _URL_PASSWORD.search(value) is not None)
 
 
+def names_secret_file(name: str, value: str) -> bool:
+    """Tell whether a variable names a file that holds a secret, as RABBITMQ_PWD_FILE does."""
+    return bool(value) and name.upper().endswith(_FILE) and _is_secret_name(name[: -len(_FILE)])
+
+
 def redacted(text: str, variables: Iterable[tuple[str, str]]) -> str:
-    """Return a text in which the secrets among (name, value) pairs, and passwords in URLs, are masked."""
-    values = {value for name, value in variables if _is_secret_name(name) and len(value) >= SHORTEST}
-    for value in sorted(values, key=len, reverse=True):
+    """Return a text in which the secrets among (name, value) pairs, in files that they name and in URLs are masked."""
+    values = {_secret(name, value) for name, value in variables}
+    for value in sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True):
         text = text.replace(value, MASK)
     return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+
+
+def _secret(name: str, value: str) -> str:
+    """Return the secret behind a variable, or an empty text."""
+    if _is_secret_name(name):
+        return value
+    if names_secret_file(name, value):
+        try:
+            return Path(value).read_text().strip()
+        except (OSError, UnicodeDecodeError):  # what can't be read can't be shown either
+            pass
+    return ""
 
 
 def _is_secret_name(name: str) -> bool:

@@ -1,17 +1,32 @@
-"""The agent's side of sd_notify(3); silent where no NOTIFY_SOCKET is there.
+"""The agent's side of systemd: sd_notify(3), silent where no NOTIFY_SOCKET is there, and credentials.
 
-Source: sd_notify(3), systemd.service(5), sd_watchdog_enabled(3).
+    told        when
+    ----------  ----------------------------------------------------------------------------------------------
+    READY       every queue is consumed, or the grace for a broker that is away is over; once, then at the end of a reload
+    RELOADING   a reload begins, once READY was told
+    STOPPING    the drain begins
+    WATCHDOG    twice as often as the unit wants it, by the loop that does everything else
+    EXTEND_...  each second while the configuration is read at the start, and while draining
+    STATUS      whenever the line is another one; after a failed start it stays, for `systemctl status`
+
+Source: sd_notify(3), systemd.service(5), sd_watchdog_enabled(3), systemd.exec(5) on LoadCredential=.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from sdnotify import SystemdNotifier
 
-# Children must not speak for the service, nor feed its watchdog, nor take its sockets or credentials' names for theirs.
+# Children must not speak for the service, nor feed its watchdog, nor take its sockets for theirs.
 PRIVATE_PREFIXES = ("NOTIFY_", "WATCHDOG_", "LISTEN_")
+
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 class Notifier:
@@ -20,20 +35,37 @@ class Notifier:
     def __init__(self) -> None:
         self._notifier = SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
         self._status = ""
+        self._is_ready = False
+        self._is_reloading = False
 
     def ready(self) -> None:
         """The start is over."""
+        self._is_ready = True
         self._send("READY=1")
+
+    def reloading(self) -> None:
+        """A reload begins. During the start nothing is said: READY would end it, and RELOADING must come after READY."""
+        if self._is_ready and not self._is_reloading:
+            self._is_reloading = True
+            # The time is for Type=notify-reload, which takes a message from before its signal for a stale one.
+            self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def reloaded(self) -> None:
+        """The reload is over, whether it changed anything or was refused."""
+        if self._is_reloading:
+            self._is_reloading = False
+            self._send("READY=1")
 
     def stopping(self) -> None:
         """The stop has begun."""
+        self._is_reloading = False
         self._send("STOPPING=1")
 
     def status(self, line: str) -> None:
         """Set the line that `systemctl status` shows, where it is a new one."""
         if line != self._status:
             self._status = line
-            self._send(f"STATUS={line}")
+            self._send(f"STATUS={' '.join(line.splitlines())}")  # a second line would be an assignment
 
     def alive(self) -> None:
         """Feed the watchdog."""
@@ -45,7 +77,8 @@ class Notifier:
 
     def _send(self, text: str) -> None:
         if self._notifier is not None:
-            self._notifier.notify(text)
+            # sdnotify encodes as Latin-1 and drops in silence what does not go into it; systemd wants UTF-8.
+            self._notifier.notify(text.encode().decode("latin-1"))
 
 
 def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
@@ -54,3 +87,16 @@ def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
     if not microseconds.isdigit() or environment.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     return int(microseconds) / 2_000_000
+
+
+def with_credentials(environment: Mapping[str, str], instance: str) -> dict[str, str]:
+    """Return an environment in which NAME_FILE leads to each credential NAME of the unit, where it says nothing else.
+
+    A command that is run by hand finds those of the running unit, where it may read them.
+    """
+    folder = Path(environment.get(CREDENTIALS) or f"/run/credentials/celery-agent@{instance}.service")
+    try:
+        names = sorted(name for name in os.listdir(folder) if _VARIABLE.fullmatch(name))
+    except OSError:
+        names = []
+    return {**{f"{name}_FILE": str(folder / name) for name in names}, **environment}

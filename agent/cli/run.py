@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _run(options: argparse.Namespace) -> int:
+    faulthandler.enable()  # the watchdog's SIGABRT shows where it hung
     places = folders(os.environ)
     folder = places.runtime_folder(options.instance)
     env_file = options.env_file or places.env_file(options.instance)

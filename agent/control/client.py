@@ -49,7 +49,7 @@ def _ask(path: Path, request: Request, timeout: float) -> Answer:
             raise NotRunning(f"no agent listens at {path}") from error
         except PermissionError as error:
             raise AgentError(
-                f"not allowed to ask the agent at {path}: be root, or in the group of the folder"
+                f"this user may not ask the agent at {path}: be root, or in the group {_group(path)}"
             ) from error
         except TimeoutError as error:
             raise AgentError(
@@ -58,6 +58,14 @@ def _ask(path: Path, request: Request, timeout: float) -> Answer:
         except ConnectionError as error:
             raise NotRunning(f"the agent at {path} went away: {error}") from error
     return decode_answer(line)
+
+
+def _group(path: Path) -> str:
+    """Return the name of the group that may ask: that of the socket's folder."""
+    try:
+        return path.parent.group()
+    except (OSError, KeyError):  # KeyError: a group without a name
+        return "of its folder"
 
 
 def _read_line(connection: socket.socket) -> bytes:

@@ -193,6 +193,21 @@ def test_an_env_file_with_a_secret_that_everyone_can_read_is_warned_about(config
     assert findings[1]["text"] == (f"{path} can be read by every user, and holds RABBITMQ_PWD. chmod o-rwx {path}")
 
 
+def test_a_password_file_that_everyone_can_read_is_warned_about(
+    configure: Configure, check: Check, tmp_path: Path
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("hunter2")
+    password.chmod(0o644)
+    path = configure(RABBITMQ_PWD_FILE=str(password), RABBITMQ_HOST="broker.invalid")
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if text.startswith("RABBITMQ_PWD_FILE"))
+    _, findings = check()
+    expected = (
+        f"{path}:{line}: {password} can be read by every user, and RABBITMQ_PWD_FILE names it. chmod o-rwx {password}"
+    )
+    assert findings[1]["text"] == expected
+
+
 def test_an_env_file_that_everyone_can_change_is_warned_about(configure: Configure, check: Check) -> None:
     path = configure(RABBITMQ_HOST="broker.invalid")
     path.chmod(0o646)

@@ -1,8 +1,10 @@
 """Secrets: what is taken for one, and texts without them."""
 
+from pathlib import Path
+
 import pytest
 
-from agent.secrets import is_secret, redacted
+from agent.secrets import is_secret, names_secret_file, redacted
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,15 @@ def test_of_two_secrets_of_which_one_is_part_of_the_other_nothing_is_left() -> N
 
 def test_other_values_stay() -> None:
     assert redacted("host", [("RABBITMQ_HOST", "host"), ("PWD", "host")]) == "host"
+
+
+def test_what_a_secret_file_holds_is_masked_and_its_name_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("hunter2\n")
+    variables = [("RABBITMQ_PWD_FILE", str(file)), ("RABBITMQ_KEY_FILE", str(tmp_path / "none"))]
+    assert redacted(f"hunter2 in {file}", variables) == f"** in {file}"
+
+
+@pytest.mark.parametrize(("name", "holds"), [("RABBITMQ_PWD_FILE", True), ("RABBITMQ_CA_FILE", False), ("PWD", False)])
+def test_a_variable_that_names_a_secret_file_is_known_by_its_name(name: str, holds: bool) -> None:
+    assert names_secret_file(name, "/some/file") is holds
