@@ -14,6 +14,7 @@ from agent.plan import Plan
 from agent.planner import plan_of, template_of
 from agent.problems import InvalidConfiguration
 from agent.secrets import is_secret, names_secret_file, redacted
+from agent.systemd import with_credentials
 from agent.validation import Configuration, read_settings
 from agent.worker.spec import WorkerSpec
 
@@ -28,7 +29,8 @@ EXPOSED = "exposed"  # what `agent.worker.probe` calls a broker that was reached
 _ADVICE = {
     "refused": "Nothing listens there: start the broker, or correct RABBITMQ_HOST and RABBITMQ_PORT.",
     "name": "The host has no address: correct RABBITMQ_HOST, or the name service.",
-    "login": "Correct RABBITMQ_USER and RABBITMQ_PWD; the user 'guest' may log in from the broker's own host only.",
+    "login": "Correct RABBITMQ_USER and RABBITMQ_PWD; the user 'guest' may log in from the broker's own host only. "
+    "A unit's credentials are seen by root alone, while it runs.",
     "vhost": "Create the virtual host and give the user rights in it: rabbitmqctl add_vhost and set_permissions.",
     "tls": "See docs/broker.md.",
     "silent": "No answer: is the host up, and does a firewall let this node through to the broker's port?",
@@ -75,10 +77,10 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
         )
         yield from _warnings(file)
         configuration = read_settings(file)
+        template = template_of(configuration, with_credentials(environment, instance))
     except InvalidConfiguration as error:
         yield from _bad("settings", error)
         return
-    template = template_of(configuration, environment)
     settings = configuration.settings
     discovery = discover_and_probe(template, settings.tasks, settings.import_timeout)
     yield from _interpreter(configuration, discovery)
@@ -156,7 +158,7 @@ def _broker(discovery: Discovery, probe: Probe) -> Finding:
             "the password. Set RABBITMQ_TLS=1; see docs/broker.md.",
         )
     if probe.fault:
-        text = f"{broker} can't be reached: {probe.text}. {_ADVICE[probe.fault]}"
+        text = f"{broker} can't be reached: {probe.text.rstrip('.')}. {_ADVICE[probe.fault]}"
         return Finding(Level.BAD, "broker", text, exit_status=FAILURE)
     if discovery.embedded:
         return _warning(

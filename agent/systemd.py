@@ -22,6 +22,8 @@ from pathlib import Path
 
 from sdnotify import SystemdNotifier
 
+from agent.problems import InvalidConfiguration, Problem
+
 # Children must not speak for the service, nor feed its watchdog, nor take its sockets for theirs.
 PRIVATE_PREFIXES = ("NOTIFY_", "WATCHDOG_", "LISTEN_")
 
@@ -92,11 +94,24 @@ def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
 def with_credentials(environment: Mapping[str, str], instance: str) -> dict[str, str]:
     """Return an environment in which NAME_FILE leads to each credential NAME of the unit, where it says nothing else.
 
-    A command that is run by hand finds those of the running unit, where it may read them.
+    A command that is run by hand finds those of the running unit, where it may read them. Raises InvalidConfiguration for
+    an empty one: SetCredential= of `deploy/systemd/dropins/credentials.conf` makes it where a source is missing.
     """
-    folder = Path(environment.get(CREDENTIALS) or f"/run/credentials/celery-agent@{instance}.service")
+    unit = f"celery-agent@{instance}.service"
+    folder = Path(environment.get(CREDENTIALS) or f"/run/credentials/{unit}")
     try:
-        names = sorted(name for name in os.listdir(folder) if _VARIABLE.fullmatch(name))
+        files = [folder / name for name in sorted(os.listdir(folder)) if _VARIABLE.fullmatch(name)]
+        empty = [file.name for file in files if not file.read_bytes().strip()]
     except OSError:
-        names = []
-    return {**{f"{name}_FILE": str(folder / name) for name in names}, **environment}
+        files, empty = [], []
+    if empty:
+        raise InvalidConfiguration(
+            tuple(
+                Problem(
+                    f"{unit}: its credential {name} is empty. Make the file that LoadCredential={name}: names, "
+                    f"see `systemctl cat {unit}`."
+                )
+                for name in empty
+            )
+        )
+    return {**{f"{file.name}_FILE": str(file) for file in files}, **environment}

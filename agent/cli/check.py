@@ -13,7 +13,6 @@ from textwrap import indent
 from agent.checks import Finding, check, exit_status
 from agent.errors import OK, NoSuchInstance
 from agent.instances import checked_name, folders
-from agent.systemd import with_credentials
 
 SCHEMA = 1
 
@@ -36,7 +35,7 @@ def _check(options: argparse.Namespace) -> int:
     instances = _named(options)
     found: dict[str, tuple[Finding, ...]] = {}
     for instance, path in instances.items():
-        findings = check(instance, path, with_credentials(os.environ, instance))
+        findings = check(instance, path, os.environ)
         found[instance] = tuple(findings) if options.json else tuple(_printed(instance, findings))
     if options.json:
         print(json.dumps({"schema": SCHEMA, "instances": [_value(*item) for item in found.items()]}, indent=2))

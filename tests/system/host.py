@@ -16,6 +16,7 @@ from tests.waiting import wait_until
 
 BOOT_TIMEOUT = 180.0  # seconds; a host boots in 1.3, RabbitMQ takes 10 more, and the machine may be busy
 COMMAND_TIMEOUT = 120.0
+LONGEST_NAME = 12  # IFNAMSIZ, less "vb-"
 ENTERED = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
 
 _OVERLAY = """
@@ -49,6 +50,7 @@ class Host:
 
     def __init__(self, name: str, address: str, image: Image, lab: Namespaces, console: Path) -> None:
         """Prepare the host's file system; it is not booted."""
+        assert len(name) <= LONGEST_NAME, f"{name}: its network interface would have another name"
         self.name = name
         self.address = address
         self.console = console
@@ -105,8 +107,9 @@ class Host:
         self._wait_until_off()
 
     def crash(self) -> None:
-        """Cut the power: no process of the host gets to do anything any more."""
+        """Cut the power: no process of the host gets to do anything any more, nor does its kernel close connections."""
         pid = self.pid()
+        self._lab.run("ip link set $1 down", f"vb-{self.name}")  # the other end of host0
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         self._wait_until_off()

@@ -29,7 +29,7 @@ UNUSED = 30 * 86_400  # seconds after which an image that nobody has used is rem
 
 _PACKAGES = (
     "ca-certificates", "dbus", "iproute2", "iputils-ping", "libpam-systemd", "netcat-openbsd", "nftables",
-    "openssh-server", "procps", "python3", "python3-apt", "python3-venv", "sudo", "systemd", "systemd-sysv",
+    "openssh-server", "procps", "python3", "python3-apt", "python3-venv", "sudo", "systemd", "systemd-sysv", "tzdata",
 )  # fmt: skip
 _UNITS_OFF = (
     "apt-daily.timer", "apt-daily-upgrade.timer", "console-getty.service", "getty@tty1.service",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.problems import InvalidConfiguration
 from agent.systemd import Notifier, with_credentials
 
 
@@ -74,6 +75,13 @@ def test_a_credential_is_found_as_the_file_that_a_variable_names(tmp_path: Path)
         **environment,
         "RABBITMQ_PWD_FILE": str(tmp_path / "RABBITMQ_PWD"),
     }
+
+
+def test_an_empty_credential_is_one_whose_source_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "RABBITMQ_PWD").write_text("\n")
+    with pytest.raises(InvalidConfiguration) as raised:
+        with_credentials({"CREDENTIALS_DIRECTORY": str(tmp_path)}, "magic")
+    assert "LoadCredential=RABBITMQ_PWD: " in str(raised.value)
 
 
 def test_without_credentials_the_environment_stays_as_it_is() -> None:

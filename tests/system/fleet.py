@@ -1,0 +1,124 @@
+"""A broker and a node with the project on it, installed as its documentation says, for all tests of the unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.node import ROOT
+from tests.system.host import Host
+from tests.system.images import image
+from tests.system.lab import Lab
+from tests.system.release import CONSUMER, CURRENT, node_image
+from tests.system.service import PASSWORD, Code, Service
+
+DEPLOY = ROOT / "deploy" / "systemd"
+
+MAGIC = """
+import os, time
+from celery_tasks.tasks import MagicCeleryTask, SleepTask
+
+class Magic(MagicCeleryTask):
+    def run(self, arg1, arg2, arg3):
+        return arg1 + arg2 + arg3
+
+class Sleep(SleepTask):
+    def run(self, seconds):
+        time.sleep(seconds)
+        return seconds
+"""
+
+NUMBERS = """
+import pathlib, socket
+import celery, numpy, psutil
+
+class Spectrum(celery.Task):
+    name = "spectrum"
+
+    def run(self, size):
+        largest = float(numpy.linalg.eigvalsh(numpy.ones((size, size)))[-1])  # which is the size
+        process = psutil.Process()
+        return {
+            "largest": largest,
+            "parent": process.parent().name(),
+            "memory": psutil.virtual_memory().total > process.memory_info().rss > 0,
+            "cpus": psutil.cpu_count() > 0 and psutil.cpu_times().user >= 0,
+        }
+
+class Try(celery.Task):
+    name = "try"
+
+    def run(self, what, where):
+        try:
+            if what == "write":
+                pathlib.Path(where).write_text("x")
+            elif what == "list":
+                list(pathlib.Path(where).iterdir())
+            elif what == "connect":
+                socket.create_connection((where, 5672), 2).close()
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        return "done"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The hosts, and two instances whose user code has nothing in common; neither is configured or running."""
+
+    lab: Lab
+    broker: Host
+    node: Host
+    magic: Service
+    numbers: Service
+
+
+def build(lab: Lab, folder: Path) -> Fleet:
+    """Boot a broker and a node; return when RabbitMQ runs and the unit can be started."""
+    broker = lab.add("broker", image("broker"))
+    node = lab.add("node", node_image(folder))
+    node.copy(DEPLOY, "/root/deploy")
+    for name, module, text in (("magic", "magic_tasks", MAGIC), ("numbers", "number_tasks", NUMBERS)):
+        node.copy(ROOT / "celery_tasks", f"/srv/{name}/celery_tasks")
+        node.write(f"/srv/{name}/{module}.py", text)
+    node.write("/etc/celery-agent/magic.password", f"{PASSWORD}\n", mode=0o600)
+    lab.start()
+    for line in install_commands():
+        node.run("sh", "-euc", f"cd /root/deploy && {line}")
+    node.run("useradd", "--groups", "celery-agent", "olga")
+    node.run("useradd", "stranger")
+    for name in ("magic", "numbers"):
+        broker.run("rabbitmqctl", "--quiet", "add_vhost", name)
+        broker.run("rabbitmqctl", "--quiet", "add_user", name, PASSWORD)
+        broker.run("rabbitmqctl", "--quiet", "set_permissions", "--vhost", name, name, ".*", ".*", ".*")
+    return Fleet(lab, broker, node, _magic(node), _numbers(node))
+
+
+def install_commands() -> list[str]:
+    """Return the commands that deploy/systemd/README.md gives for the installation."""
+    text = (DEPLOY / "README.md").read_text()
+    return text.partition("```sh\n")[2].partition("```")[0].splitlines()
+
+
+def _magic(node: Host) -> Service:
+    variables = {"RABBITMQ_HOST": "broker", "RABBITMQ_USER": "magic", "RABBITMQ_VHOST": "magic"}
+    service = Service(node, "magic", Code("/srv/magic", "magic_tasks", f"{CURRENT}/bin/python", variables))
+    node.run(
+        "install",
+        "-D",
+        "-m644",
+        "/root/deploy/dropins/credentials.conf",
+        f"/etc/systemd/system/{service.unit}.d/credentials.conf",
+    )
+    node.run("systemctl", "daemon-reload")
+    return service
+
+
+def _numbers(node: Host) -> Service:
+    variables = {
+        "RABBITMQ_HOST": "broker",
+        "RABBITMQ_USER": "numbers",
+        "RABBITMQ_VHOST": "numbers",
+        "RABBITMQ_PWD": PASSWORD,
+    }
+    return Service(node, "numbers", Code("/srv/numbers", "number_tasks", f"{CONSUMER}/bin/python", variables))
