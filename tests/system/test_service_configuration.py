@@ -1,5 +1,6 @@
 """What the unit makes of configurations that are wrong, secrets that must stay secret, and people who ask."""
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -84,7 +85,7 @@ def test_a_password_in_user_code_s_traceback_is_masked_when_the_start_fails(magi
     )
     magic.write_env_file("CELERY_AGENT_TASKS=telling:Tasks\nCELERY_AGENT_PATH=/srv/magic\nRABBITMQ_HOST=broker\n")
     assert magic.host.attempt("systemctl", "start", magic.unit).returncode == 1
-    assert "no luck with ** at pyamqp://guest:**@broker:5672" in magic.show("StatusText")
+    assert re.search(r"no luck with \*\* at \w+://guest:\*\*@broker:5672", magic.show("StatusText"))
     assert PASSWORD not in magic.journal()
 
 
