@@ -37,7 +37,7 @@ def create_app_from(
         raise TypeError(
             f"an app has one queue, not {len(queues)}: {', '.join(sorted(queues)) or 'no task class was given'}"
         )
-    app = celery.Celery()
+    app = App()
     app.config_from_object(celery_config)
     app.conf.update(queue_settings(app.conf, queues.pop()))
     if is_safe(app.conf):
@@ -45,6 +45,14 @@ def create_app_from(
     for each in WorkerClasses:
         app.register_task(_task(each))
     return app
+
+
+class App(celery.Celery):
+    """A Celery app that can be told to run a worker the way the article does it."""
+
+    def worker_main(self, argv: Sequence[str] | None = None) -> None:
+        """Run a worker with these arguments; since Celery 5 they must name the command, which is added where it's missing."""
+        super().worker_main(argv if argv is None or "worker" in argv else ["worker", *argv])
 
 
 def queue_of(WorkerClass: type[celery.Task]) -> str:
