@@ -9,9 +9,10 @@ from collections.abc import Callable
 from inspect import Parameter, Signature
 
 import celery
-from celery.utils.functional import head_from_fun
 
 PACKAGE = __name__.partition(".")[0]
+_DEFERRED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+_ANY = {Parameter.VAR_POSITIONAL: "number of arguments", Parameter.VAR_KEYWORD: "keyword argument"}
 
 
 class ContractError(TypeError):
@@ -48,10 +49,17 @@ def implementation_of(contract: type[celery.Task]) -> type[celery.Task] | None:
 
 
 def check_implementation(task: type[celery.Task]) -> None:
-    """Raise ContractError where a task class can't be hosted: it is a bare contract, or breaks the one it inherits.
+    """Raise ContractError where a task class can't be hosted: nobody implemented it, or it breaks the contract it inherits.
 
     A class without a contract has only itself to keep to.
     """
+    if task.run is celery.Task.run:
+        raise ContractError(f"{_path(task)} has no run: define it")
+    if any(kind(task.run) for kind in _DEFERRED):
+        raise ContractError(
+            f"{_path(task)}.run is a coroutine or generator, whose body no worker would run: use def and return"
+        )
+    taken = _signature(task)
     contract = contract_of(task)
     if contract is None:
         return
@@ -62,20 +70,27 @@ def check_implementation(task: type[celery.Task]) -> None:
             f"{_path(task)} is named {task.name!r}, but its contract {_path(contract)} is named {contract.name!r}: "
             "producers would send to a queue that nobody serves"
         )
-    problem = _misfit(_signature(contract), _signature(task))
+    promised = _signature(contract)
+    problem = _misfit(promised, taken)
     if problem:
         raise ContractError(
-            f"{_path(task)}.run{_signature(task)} does not fit its contract {_path(contract)}.run{_signature(contract)}: "
-            f"{problem}"
+            f"{_path(task)}.run{taken} does not fit its contract {_path(contract)}.run{promised}: {problem}"
         )
 
 
-def argument_check(task: type[celery.Task]) -> Callable[..., object]:
-    """Return a function that raises TypeError for arguments that `run` does not take.
+def argument_check(task: type[celery.Task]) -> Callable[..., None]:
+    """Return a function that raises TypeError for arguments that the contract's `run` does not take.
 
     `Task.apply_async` calls it as `__header__` before it sends anything; for class-based tasks stock Celery has none.
     """
-    check: Callable[..., object] = head_from_fun((contract_of(task) or task).run, bound=True)
+    signature = _signature(contract_of(task) or task)
+
+    def check(*args: object, **kwargs: object) -> None:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{task.name}{signature}: {error}") from None
+
     return check
 
 
@@ -93,19 +108,26 @@ def unimplemented(contract: type[celery.Task]) -> type[celery.Task]:
 
 def _misfit(contract: Signature, implementation: Signature) -> str | None:
     """Return why some call that fits the contract would not fit the implementation, or None where all do."""
-    for args, kwargs in _calls(contract):
+    for kind, what in _ANY.items():
+        if _takes(contract, kind) and not _takes(implementation, kind):
+            return f"it does not take any {what}"
+    either = {name for name, each in contract.parameters.items() if each.kind is Parameter.POSITIONAL_OR_KEYWORD}
+    for args, kwargs in _calls(contract, more=len(implementation.parameters)):
         try:
             taken = implementation.bind(*args, **kwargs).arguments
         except TypeError as error:
             return str(error)
-        for name in args:
-            if name in contract.parameters and name in taken and taken[name] != name:
-                return f"argument {name!r} is at another position"
+        for name, sent in taken.items():
+            if isinstance(sent, str) and sent != name and sent in either:
+                return f"argument {sent!r} would arrive as {name!r}"
     return None
 
 
-def _calls(contract: Signature) -> list[tuple[tuple[str, ...], dict[str, str]]]:
-    """Return calls that a contract allows, which together use all that it allows; each value is its parameter's name."""
+def _calls(contract: Signature, more: int) -> list[tuple[tuple[str, ...], dict[str, str]]]:
+    """Return calls that a contract allows, which together use all that it allows; each value is its parameter's name.
+
+    more: how many arguments to add where it takes any number.
+    """
     parameters = list(contract.parameters.values())
     calls = []
     for given in (parameters, [each for each in parameters if each.default is Parameter.empty]):
@@ -115,17 +137,24 @@ def _calls(contract: Signature) -> list[tuple[tuple[str, ...], dict[str, str]]]:
         calls.append(((*only_positional, *either), named))
         calls.append((only_positional, {**{name: name for name in either}, **named}))
     most, named = calls[0]
-    if any(each.kind is Parameter.VAR_POSITIONAL for each in parameters):
-        calls.append(((*most, "one more"), named))
-    if any(each.kind is Parameter.VAR_KEYWORD for each in parameters):
+    if _takes(contract, Parameter.VAR_POSITIONAL):
+        calls.append(((*most, *["one more"] * more), named))
+    if _takes(contract, Parameter.VAR_KEYWORD):
         calls.append((most, {**named, "one_more": "one more"}))
     return calls
 
 
+def _takes(signature: Signature, kind: object) -> bool:
+    return any(each.kind is kind for each in signature.parameters.values())
+
+
 def _signature(task: type[celery.Task]) -> Signature:
-    signature = inspect.signature(task.run)
-    _, *parameters = signature.parameters.values()  # without self
-    return Signature(parameters)
+    """Return the signature of a class's `run` without self; raises ContractError where it has none."""
+    run = inspect.getattr_static(task, "run")
+    try:
+        return inspect.signature(run.__get__(object(), task) if hasattr(run, "__get__") else run)
+    except ValueError:
+        raise ContractError(f"{_path(task)}.run takes no self: define it as a method") from None
 
 
 def _most_derived(task: type[celery.Task]) -> set[type[celery.Task]]:

@@ -191,6 +191,12 @@ CASES = (
         {"plain.py": "import celery\nclass Plain(celery.Task):\n    name = 'amq.x'\n    def run(self): pass\n"},
     ),
     Case(
+        "a task that nobody wrote",
+        ("CELERY_AGENT_TASKS=plain:Plain",),
+        names("plain:Plain", "plain:Plain has no run: define it"),
+        {"plain.py": "import celery\nclass Plain(celery.Task):\n    name = 'plain'\n"},
+    ),
+    Case(
         "a bare contract",
         ("CELERY_AGENT_TASKS=celery_tasks.tasks:MagicCeleryTask",),
         names(
