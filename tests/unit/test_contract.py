@@ -9,7 +9,7 @@ from typing import Any
 
 import celery
 import pytest
-from hypothesis import assume, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celery_tasks import tasks
@@ -201,13 +201,14 @@ def parameters(draw: st.DrawFn) -> str:
     )
 
 
+@settings(max_examples=300)  # most pairs do not fit
 @given(parameters().filter(lambda text: not ("*args" in text and "**kwargs" in text)), parameters())
 def test_every_call_that_a_contract_allows_fits_an_implementation_that_passes(promised: str, taken: str) -> None:
     task = implementation(contract(promised), taken)
     try:
         check_implementation(task)
     except ContractError:
-        assume(False)
+        return
     allowed = [call for call in CALLS if fits(run_of(promised), *call)]
     assert [call for call in allowed if not fits(task.run, *call)] == []
 
