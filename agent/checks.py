@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from agent.broker_faults import EXPOSED, unreachable
 from agent.discovery import Discovery, Probe, discover_and_probe
 from agent.envfile import EnvFile, read_env_file
 from agent.errors import CONFIGURATION, FAILURE, OK
@@ -22,22 +23,6 @@ MEASURED_CELERY = "5.7."  # the releases whose faults were measured and mended
 
 _OTHERS_READ = 0o004
 _OTHERS_WRITE = 0o002
-
-EXPOSED = "exposed"  # what `agent.worker.probe` calls a broker that was reached over a network without TLS
-
-# What to do about a broker that can't be reached, by the kind of fault that `agent.worker.probe` names.
-_ADVICE = {
-    "refused": "Nothing listens there: start the broker, or correct RABBITMQ_HOST and RABBITMQ_PORT.",
-    "name": "The host has no address: correct RABBITMQ_HOST, or the name service.",
-    "login": "Correct RABBITMQ_USER and RABBITMQ_PWD; the user 'guest' may log in from the broker's own host only. "
-    "A unit's credentials are seen by root alone, while it runs.",
-    "vhost": "Create the virtual host and give the user rights in it: rabbitmqctl add_vhost and set_permissions.",
-    "tls": "See docs/broker.md.",
-    "silent": "No answer: is the host up, and does a firewall let this node through to the broker's port?",
-    "closed": "It hung up: that port may want TLS or speak another protocol, or the broker is still starting.",
-    "folder": "Make the folder, or let the agent's user write to it.",
-    "other": "Look into the broker's log.",
-}
 
 
 class Level(StrEnum):
@@ -158,8 +143,7 @@ def _broker(discovery: Discovery, probe: Probe) -> Finding:
             "the password. Set RABBITMQ_TLS=1; see docs/broker.md.",
         )
     if probe.fault:
-        text = f"{broker} can't be reached: {probe.text.rstrip('.')}. {_ADVICE[probe.fault]}"
-        return Finding(Level.BAD, "broker", text, exit_status=FAILURE)
+        return Finding(Level.BAD, "broker", unreachable(broker, probe.fault, probe.text), exit_status=FAILURE)
     if discovery.embedded:
         return _warning(
             "broker", f"{broker} is the embedded broker: for trying out; it can lose tasks. Unset CELERY_TASKS_BROKER."

@@ -21,6 +21,10 @@ DELIVERY_LIMIT = 5
 DEAD = ".dead"
 QUORUM = {"x-queue-type": "quorum"}
 
+# Looking at a dead letter is a delivery, too. RabbitMQ 4 sets a limit of 20 where there is none, and what is past the
+# limit of a queue that has no dead-letter queue itself is dropped.
+NO_DELIVERY_LIMIT = 2**31 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class QueueDeclaration:
@@ -77,7 +81,9 @@ def topology(queues: Iterable[str]) -> Topology:
     names = sorted(set(queues))
     declarations = []
     for name in names:
-        declarations.append(QueueDeclaration(dead_letter_queue(name), dict(QUORUM)))
+        declarations.append(
+            QueueDeclaration(dead_letter_queue(name), {**QUORUM, "x-delivery-limit": NO_DELIVERY_LIMIT})
+        )
         declarations.append(QueueDeclaration(name, arguments_of(name)))
     return Topology(tuple(names), tuple(declarations), tuple(Binding(name, name, name) for name in names))
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "reload": "have an instance read its env file anew",
     "check": "check an instance's configuration without starting anything",
     "config": "show an instance's settings, or an example env file",
+    "dead-letters": "list tasks that could not be done; send them back, or throw them away",
     "demo": "try it all out on the embedded broker",
 }
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked is None:
             commands.add_parser(name, help=help_text)
         elif name == asked:
-            import_module(f"agent.cli.{name}").add_parser(commands)
+            import_module(f"agent.cli.{name.replace('-', '_')}").add_parser(commands)
     options = parser.parse_args(given)
     try:
         status: int = options.run(options)

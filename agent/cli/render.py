@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from agent.cli.table import table
 from agent.limits import CONTROLLERS, Enforcement
 from agent.status import QueueStatus, Status
 
@@ -24,7 +23,7 @@ def render(status: Status) -> str:
     if status.reload_error is not None:
         lines.append(f"  last reload refused: {status.reload_error}")
     if status.queues:
-        lines += ["", *("  " + line for line in _table([HEADINGS, *(_row(queue) for queue in status.queues)]))]
+        lines += ["", *("  " + line for line in table([HEADINGS, *(_row(queue) for queue in status.queues)], RIGHT))]
     notes = [note for queue in status.queues for note in _notes(queue)]
     return "\n".join([*lines, *([""] if notes else []), *("  " + note for note in notes)])
 
@@ -93,17 +92,3 @@ def _enforcement(enforcement: Enforcement) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count / 1_048_576:.1f} MiB"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            _cell(text, width, heading) for text, width, heading in zip(row, widths, rows[0], strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _cell(text: str, width: int, heading: str) -> str:
-    return text.rjust(width) if heading in RIGHT else text.ljust(width)

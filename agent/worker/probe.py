@@ -80,7 +80,7 @@ def probe(app: Any, url: str) -> tuple[str, str]:
             peer = established.sock.getpeername()[0]
             transport.close_connection(established)
         except Exception as error:  # whatever a transport raises is the finding
-            return _fault(error), str(error) or repr(error)
+            return fault_of(error), str(error) or repr(error)
     return (EXPOSED, peer) if not connection.ssl and not ip_address(peer).is_loopback else (REACHED, "")
 
 
@@ -91,7 +91,8 @@ def _try_folders(options: dict[str, Any]) -> None:
             raise PermissionError(f"{folder} is no folder that this user may write to")
 
 
-def _fault(error: BaseException) -> str:
+def fault_of(error: BaseException) -> str:
+    """Return the kind of fault that an error of a connection is."""
     kind = next((fault for kind, fault in _FAULTS if isinstance(error, kind)), "other")
     if kind == "other" and isinstance(error, OSError):
         # py-amqp raises a bare OSError when the other end hangs up

@@ -31,3 +31,9 @@ def test_an_operator_who_has_declared_a_queue_is_not_second_guessed() -> None:
     queue = declared_task_queue("a")
     assert queue.no_declare
     assert queue.exchange.no_declare
+
+
+def test_a_dead_letter_may_be_looked_at_as_often_as_one_likes() -> None:
+    """RabbitMQ 4 drops what was delivered more than 20 times from a queue without a limit of its own."""
+    (dead, _) = topology(["a"]).queues
+    assert int(dead.arguments["x-delivery-limit"]) > 1_000_000_000

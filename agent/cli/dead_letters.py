@@ -1,0 +1,165 @@
+"""`agent dead-letters INSTANCE [ACTION …]`: tasks that could not be done, to look at, send back or throw away."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from agent.cli.letters import listing, whole
+from agent.dead_letters import Action, DeadLetter, Login, Visit, visit
+from agent.envfile import read_env_file
+from agent.errors import FAILURE, OK, AgentError
+from agent.instances import folders
+from agent.systemd import with_credentials
+from agent.validation import Configuration, read_settings
+
+SCHEMA = 1
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "dead-letters",
+        help="list tasks that could not be done; send them back, or throw them away",
+        description="Without an ACTION lists the tasks in the dead-letter queues of an instance: unknown names, wrong "
+        "arguments, exhausted deliveries, messages that are no tasks. Listing takes nothing away. See docs/dead-letters.md.",
+    )
+    parser.add_argument("instance", metavar="INSTANCE")
+    parser.set_defaults(
+        run=_dead_letters,
+        act=_list,
+        queue=None,
+        json=False,
+        user=None,
+        password_file=None,
+        ids=[],
+        all=False,
+        yes=False,
+    )
+    _add_options(parser)
+    actions = parser.add_subparsers(metavar="ACTION")
+    show = actions.add_parser("show", help="show letters with their headers and body")
+    show.add_argument("ids", metavar="ID", nargs="+", help="of the task; its first characters are enough")
+    replay = actions.add_parser(
+        "replay", help="send letters back to their queue, each confirmed before it is removed here"
+    )
+    replay.add_argument("ids", metavar="ID", nargs="*", default=[], help="of the task; its first characters are enough")
+    replay.add_argument("--all", action="store_true", help="all that are there now, the oldest first")
+    purge = actions.add_parser("purge", help="throw letters away; asks first")
+    purge.add_argument("ids", metavar="ID", nargs="*", default=[], help="of the task; default: all that are there now")
+    purge.add_argument("--yes", action="store_true", help="do not ask")
+    for action, act in ((show, _show), (replay, _replay), (purge, _purge)):
+        action.set_defaults(act=act)
+        _add_options(action)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what may stand before an action as well as after it; the defaults are the whole command's."""
+    later = argparse.SUPPRESS
+    parser.add_argument("--queue", metavar="QUEUE", default=later, help="the dead letters of this queue alone")
+    parser.add_argument("--json", action="store_true", default=later, help="one JSON value: docs/dead-letters.md")
+    parser.add_argument("--user", default=later, help="the broker's user to work as; default: the node's own")
+    parser.add_argument("--password-file", metavar="FILE", default=later, help="holds that user's password")
+
+
+def _dead_letters(options: argparse.Namespace) -> int:
+    places = folders(os.environ)
+    if options.instance not in places.configured():
+        raise places.unknown(options.instance)
+    configuration = read_settings(read_env_file(places.env_file(options.instance)))
+    status: int = options.act(options, options.instance, configuration)
+    return status
+
+
+def _list(options: argparse.Namespace, instance: str, configuration: Configuration) -> int:
+    letters = _visit(options, configuration, Action.LIST, None).letters
+    print(_json(_value(instance, letters)) if options.json else listing(instance, letters))
+    return OK
+
+
+def _show(options: argparse.Namespace, instance: str, configuration: Configuration) -> int:
+    letters = _visit(options, configuration, Action.SHOW, options.ids).letters
+    print(_json(_value(instance, letters)) if options.json else "\n\n".join(map(whole, letters)))
+    return OK
+
+
+def _replay(options: argparse.Namespace, instance: str, configuration: Configuration) -> int:
+    if bool(options.ids) == options.all:
+        raise AgentError("Name the ids of the letters to replay, or say --all.")
+    found = _visit(options, configuration, Action.REPLAY, None if options.all else options.ids)
+    return _tell(options, instance, found, "replayed")
+
+
+def _purge(options: argparse.Namespace, instance: str, configuration: Configuration) -> int:
+    letters = _visit(options, configuration, Action.LIST, options.ids or None).letters
+    if letters and not options.yes:
+        _ask(instance, letters)
+    # What died since it was listed was not asked about: it stays.
+    ids = sorted({letter.id for letter in letters})
+    found = _visit(options, configuration, Action.PURGE, ids) if ids else Visit((), (), "")
+    return _tell(options, instance, found, "purged")
+
+
+def _ask(instance: str, letters: Sequence[DeadLetter]) -> None:
+    if not sys.stdin.isatty():
+        raise AgentError(
+            f"{instance} has {len(letters)} to purge; say --yes where nobody can be asked. Nothing was purged."
+        )
+    print(listing(instance, letters), file=sys.stderr)
+    print(f"Throw {len(letters)} away for good? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise AgentError("Nothing was purged.")
+
+
+def _tell(options: argparse.Namespace, instance: str, found: Visit, word: str) -> int:
+    if options.json:
+        print(_json({"instance": instance, word: [asdict(each) for each in found.done]}))
+    else:
+        queues = [each.queue for each in found.done]
+        counts = ", ".join(f"{queues.count(queue)} of {queue}" for queue in sorted(set(queues)))
+        print(f"{instance}: {len(found.done)} {word}{': ' if counts else ''}{counts}")
+    if found.problem:
+        print(f"agent: {found.problem}", file=sys.stderr)
+        return FAILURE
+    return OK
+
+
+def _visit(
+    options: argparse.Namespace, configuration: Configuration, action: Action, ids: Sequence[str] | None
+) -> Visit:
+    environment = with_credentials(os.environ, options.instance)
+    return visit(configuration, environment, _login(options), action, options.queue, ids)
+
+
+def _login(options: argparse.Namespace) -> Login | None:
+    if options.user is None and options.password_file is None:
+        return None
+    if options.user is None or options.password_file is None:
+        raise AgentError("--user and --password-file go together: whom to work as, and the file with the password.")
+    path = Path(options.password_file).absolute()
+    try:
+        path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise AgentError(f"--password-file names {path}, which can't be read: {reason}.") from error
+    return Login(options.user, str(path))
+
+
+def _value(instance: str, letters: Sequence[DeadLetter]) -> dict[str, object]:
+    return {"instance": instance, "letters": [_letter(letter) for letter in letters]}
+
+
+def _letter(letter: DeadLetter) -> dict[str, object]:
+    value = asdict(letter)
+    return (
+        value if letter.body is not None else {name: value[name] for name in value if name not in {"headers", "body"}}
+    )
+
+
+def _json(value: dict[str, object]) -> str:
+    return json.dumps({"schema": SCHEMA, **value}, indent=2)

@@ -1,0 +1,143 @@
+"""An instance's dead-letter desk: what it holds, and having it send letters back or throw them away.
+
+The work is done beside user code, by `agent.worker.desk`: only there can be said whether arguments fit a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Any
+
+from agent.broker_faults import unreachable
+from agent.discovery import Discovery, discovery_of
+from agent.errors import AgentError
+from agent.guest import STEP_TIMEOUT, Answer, ask
+from agent.planner import problems_of, template_of
+from agent.problems import InvalidConfiguration
+from agent.secrets import redacted
+from agent.validation import Configuration
+from agent.worker.spec import TemplateSpec
+
+
+class Action(StrEnum):
+    """What to do with dead letters: `show` is `list` with headers and body."""
+
+    LIST = "list"
+    SHOW = "show"
+    REPLAY = "replay"
+    PURGE = "purge"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A task that could not be done; `agent.worker.letters` says what the fields mean.
+
+    headers, body: of the message, where they were asked for.
+    """
+
+    queue: str
+    id: str
+    task: str
+    args: Sequence[Any] | None
+    kwargs: Mapping[str, Any] | None
+    reason: str
+    text: str
+    deaths: int
+    first: float | None
+    last: float | None
+    headers: Mapping[str, Any] | None = None
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A letter that was replayed or purged."""
+
+    id: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What came of going to the desk.
+
+    letters: by the time of their last death, where they were to be listed or shown.
+    done: what was replayed or purged, in that order.
+    problem: why it was not all done, one line; empty where it was.
+    """
+
+    letters: tuple[DeadLetter, ...]
+    done: tuple[Done, ...]
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A broker's user that a person works as, in place of the node's own."""
+
+    user: str
+    password_file: str
+
+
+def visit(
+    configuration: Configuration,
+    environment: Mapping[str, str],
+    login: Login | None,
+    action: Action,
+    queue: str | None,
+    ids: Sequence[str] | None,
+) -> Visit:
+    """Go to the desk of an instance.
+
+    environment: the agent's own, as tasks inherit it.
+    queue, ids: what to act on; None for all. An id may be cut short.
+
+    Raises InvalidConfiguration where task classes can't be imported, AgentError where nothing was done.
+    """
+    template = _template(configuration, environment, login)
+    settings = configuration.settings
+    step = {"module": "desk", "action": action, "queue": queue, "ids": ids}
+    answer = ask(template, settings.tasks, settings.import_timeout, step)
+    discovery = discovery_of(answer)
+    if discovery.obstacles:
+        raise InvalidConfiguration(problems_of(configuration, template, discovery.obstacles))
+    _check_queue(configuration, discovery, queue)
+    problem = redacted(_problem(answer), template.environment)
+    done = tuple(Done(**each) for each in answer.all("acted"))
+    if problem and not done:
+        raise AgentError(problem)
+    return Visit(tuple(DeadLetter(**each) for each in answer.all("letter")), done, problem)
+
+
+def _template(configuration: Configuration, environment: Mapping[str, str], login: Login | None) -> TemplateSpec:
+    template = template_of(configuration, environment)
+    if login is None:
+        return template
+    own = {"RABBITMQ_USER": login.user, "RABBITMQ_PWD_FILE": login.password_file}
+    return replace(template, environment=tuple(sorted({**dict(template.environment), **own}.items())))
+
+
+def _check_queue(configuration: Configuration, discovery: Discovery, queue: str | None) -> None:
+    hosted = sorted({task.queue for task in discovery.tasks})
+    if queue is not None and queue not in hosted:
+        similar = get_close_matches(queue, hosted, n=1)
+        advice = f"Did you mean {similar[0]!r}?" if similar else f"Its queues are {', '.join(map(repr, hosted))}."
+        raise AgentError(f"{configuration.file.path} hosts no queue {queue!r}. {advice}")
+
+
+def _problem(answer: Answer) -> str:
+    for unknown in answer.all("unknown"):
+        return f"No dead letter has the id {unknown!r}; nothing was done. List them, and use --queue only for its own."
+    for ambiguous in answer.all("ambiguous"):
+        several = ", ".join(ambiguous["ids"][:3])
+        return f"Several dead letters have ids that begin with {ambiguous['given']!r} ({several}); nothing was done."
+    for failed in answer.all("failed"):
+        if failed["fault"]:
+            return unreachable(failed["broker"], failed["fault"], " ".join(failed["text"].split()))
+        return str(failed["text"])
+    if not answer.in_time:
+        return f"The broker did not answer for {STEP_TIMEOUT:g} s; what was not done stays in the dead-letter queue."
+    return "" if answer.has("finished") else f"The desk's process ended early: {answer.printed.strip()[-200:]}"
