@@ -34,14 +34,19 @@ class BrokerSettingError(ValueError):
 
 
 def password(environment: Mapping[str, str]) -> str:
-    """Return the broker's password; raises BrokerSettingError where its file can't be read."""
+    """Return the broker's password; raises BrokerSettingError where its file has none."""
     path = environment.get("RABBITMQ_PWD_FILE")
     if not path:
         return environment.get("RABBITMQ_PWD", "guest")
     try:
-        return Path(path).read_text().rstrip("\n")
+        text = Path(path).read_text().rstrip("\n")
     except OSError as error:
         raise BrokerSettingError(f"RABBITMQ_PWD_FILE names {path}, which can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BrokerSettingError(f"RABBITMQ_PWD_FILE names {path}, which is no text") from error
+    if not text:
+        raise BrokerSettingError(f"RABBITMQ_PWD_FILE names {path}, which is empty")
+    return text
 
 
 def port(environment: Mapping[str, str]) -> int:

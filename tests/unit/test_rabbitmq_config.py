@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu import Connection
 
-from celery_tasks.rabbitmq_config import BrokerSettingError, hosts, tls_options
+from celery_tasks.connection import SCHEME
+from celery_tasks.rabbitmq_config import BrokerSettingError, hosts, password, tls_options, url_part, uses_tls
 from tests.certificates import Authority
 
 
@@ -68,3 +72,41 @@ def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
 
 def test_without_tls_no_file_is_looked_at() -> None:
     assert tls_options({"RABBITMQ_CA_FILE": "/nowhere"}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("", False), ("0", False), ("no", False), ("1", True), ("True", True), ("on", True)]
+)
+def test_tls_is_spoken_when_that_is_said(text: str, expected: bool) -> None:
+    assert uses_tls({"RABBITMQ_TLS": text}) is expected
+
+
+def test_the_password_is_guest_unless_it_is_given() -> None:
+    assert password({}) == "guest"
+    assert password({"RABBITMQ_PWD": "hunter2"}) == "hunter2"
+
+
+def test_a_password_file_wins_and_its_last_line_end_is_none_of_it(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(" hunter 2 \n")
+    variables = {"RABBITMQ_PWD": "other", "RABBITMQ_PWD_FILE": str(tmp_path / "password")}
+    assert password(variables) == " hunter 2 "
+
+
+@pytest.mark.parametrize("name", ["nowhere", ""])
+def test_a_password_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BrokerSettingError, match=rf"RABBITMQ_PWD_FILE names {tmp_path}/?{name}, which can't be read: "):
+        password({"RABBITMQ_PWD_FILE": str(tmp_path / name)})
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"\xff\xfe", "no text"), (b"\n", "empty"), (b"", "empty")])
+def test_a_file_without_a_password_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "password").write_bytes(content)
+    with pytest.raises(BrokerSettingError, match=f"RABBITMQ_PWD_FILE names .*/password, which is {reason}"):
+        password({"RABBITMQ_PWD_FILE": str(tmp_path / "password")})
+
+
+@given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))
+def test_user_password_and_vhost_may_hold_any_character(user: str, secret: str, vhost: str) -> None:
+    url = f"{SCHEME}://{url_part(user)}:{url_part(secret)}@localhost:5672/{url_part(vhost)}"
+    connection = Connection(url)
+    assert (connection.userid, connection.password, connection.virtual_host) == (user, secret, vhost)

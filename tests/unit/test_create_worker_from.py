@@ -1,0 +1,120 @@
+"""Apps for task classes: their queue, their settings, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import celery
+import pytest
+from kombu.exceptions import OperationalError
+
+from celery_tasks import utils
+from celery_tasks.tasks import CountWordsTask, MagicCeleryTask
+from celery_tasks.utils import create_app_from, queue_of
+
+NOWHERE = "amqp://127.0.0.1:1"  # nobody listens there: what is sent fails
+
+
+class Alone(celery.Task):
+    name = "alone"
+
+    def run(self, number: int) -> int:
+        return number
+
+
+class First(celery.Task):
+    name = "first"
+    queue = "shared"
+
+
+class Second(celery.Task):
+    name = "second"
+    queue = "shared"
+
+
+def create_worker_from(*args: Any, **kwargs: Any) -> Any:
+    return utils.create_worker_from(*args, **kwargs)  # type: ignore[no-untyped-call]  # the article's
+
+
+def send(task: celery.Task, *args: object, **kwargs: object) -> None:
+    task.app.conf.broker_url = NOWHERE
+    task.apply_async(args, kwargs, retry=False)
+
+
+def test_the_queue_is_the_task_s_name() -> None:
+    app, task = create_worker_from(Alone)
+    assert app.conf.task_default_queue == task.name == "alone"
+    assert list(app.amqp.queues) == ["alone"]
+
+
+def test_classes_that_name_the_same_queue_share_it() -> None:
+    app = create_app_from([First, Second])
+    assert list(app.amqp.queues) == ["shared"]
+    assert {"first", "second"} <= set(app.tasks)
+
+
+def test_an_app_has_one_queue() -> None:
+    with pytest.raises(TypeError, match="an app has one queue, not 2: alone, shared"):
+        create_app_from([Alone, First])
+    with pytest.raises(TypeError, match="an app has one queue, not 0: no task class was given"):
+        create_app_from([])
+
+
+@pytest.mark.parametrize("thing", [None, "alone", Alone(), object, celery])
+def test_what_is_no_task_class_is_refused(thing: Any) -> None:
+    with pytest.raises(TypeError, match="is no task class: pass a subclass of celery.Task"):
+        create_worker_from(thing)
+
+
+@pytest.mark.parametrize("name", [None, "", 7])
+def test_a_task_class_without_a_name_is_refused(name: object) -> None:
+    with pytest.raises(TypeError, match="test_create_worker_from:Nameless has no name: set `name` in the class"):
+        queue_of(type("Nameless", (celery.Task,), {"name": name, "__module__": __name__}))
+
+
+@pytest.mark.parametrize(
+    ("contract", "args", "kwargs", "problem"),
+    [
+        (MagicCeleryTask, (1, 2), {}, "unique_magic_task(arg1, arg2, arg3): missing a required argument: 'arg3'"),
+        (MagicCeleryTask, (1, 2, 3, 4), {}, "unique_magic_task(arg1, arg2, arg3): too many positional arguments"),
+        (MagicCeleryTask, (1, 2, 3), {"arg3": 4}, "multiple values for argument 'arg3'"),
+        (CountWordsTask, ("a", 2), {}, "too many positional arguments"),
+        (CountWordsTask, ("a",), {"minimum": 2}, "got an unexpected keyword argument 'minimum'"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_sent(
+    contract: type[celery.Task], args: tuple[object, ...], kwargs: dict[str, object], problem: str
+) -> None:
+    _, task = create_worker_from(contract)
+    with pytest.raises(TypeError) as refused:
+        send(task, *args, **kwargs)
+    assert problem in str(refused.value)
+
+
+def test_right_arguments_are_sent() -> None:
+    _, task = create_worker_from(CountWordsTask)
+    with pytest.raises(OperationalError, match="Connection refused"):
+        send(task, "a b a", minimum_length=2)
+
+
+def test_a_contract_nobody_implemented_fails_where_it_is_run() -> None:
+    _, task = create_worker_from(CountWordsTask)
+    with pytest.raises(
+        NotImplementedError, match="'count_words' was run by its contract celery_tasks.tasks:CountWords"
+    ):
+        task("a b a")
+
+
+def test_only_json_is_written_and_read() -> None:
+    app, _ = create_worker_from(Alone)
+    assert (app.conf.task_serializer, app.conf.result_serializer) == ("json", "json")
+    assert app.conf.accept_content == ["json"]
+    assert app.conf.result_accept_content in (None, ["json"])
+
+
+def test_another_settings_module_can_be_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_settings.py").write_text("broker_url = 'amqp://own//'\ntask_serializer = 'yaml'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    app, _ = create_worker_from(Alone, celery_config="own_settings")
+    assert (app.conf.broker_url, app.conf.task_serializer) == ("amqp://own//", "yaml")
+    assert app.conf.task_default_queue == "alone"
