@@ -108,6 +108,10 @@ _SAFE: dict[str, Any] = {
     "task_acks_on_failure": True,
     # A task that is killed by its hard limit is redelivered and dead-lettered in the end; acked, it is gone (2 of 2).
     "task_acks_on_timeout": False,
+    # What a pool's process holds is not forgotten when a connection is lost or a worker stops (ran twice, 1 stop in 14).
+    "worker_pool": "celery_tasks.pool:TaskPool",
+    # SIGQUIT lets running tasks end for so long before it gives them back; a stop has a deadline of its own.
+    "worker_soft_shutdown_timeout": 3.0,
     # One task per slot: nothing waits behind a long task while another worker is idle.
     "worker_prefetch_multiplier": 1,
     # A link that died without a word is noticed in two heartbeats: 22 s; without heartbeats never.

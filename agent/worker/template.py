@@ -68,7 +68,8 @@ MODULES = (
     "multiprocessing.util",
     "tzlocal",
 )
-SHARED = ("celery_tasks.celery_config", "celery_tasks.consumer", "celery_tasks.results")  # the settings name the others
+# Of the user's celery_tasks; the settings name the others.
+SHARED = ("celery_tasks.celery_config", "celery_tasks.consumer", "celery_tasks.pool", "celery_tasks.results")
 
 
 def main() -> None:

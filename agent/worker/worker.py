@@ -32,7 +32,9 @@ def main(spec: WorkerSpec, generation: int, report: socket.socket, board: int) -
     worker = _worker_class(app)(
         hostname=f"{spec.queue}.{generation}@{socket.gethostname()}",
         queues=[spec.queue],
-        pool_cls=spec.pool,
+        pool_cls=app.conf.worker_pool
+        if spec.pool == "prefork"
+        else spec.pool,  # the settings may name a mended prefork
         concurrency=spec.concurrency,
         loglevel=spec.log_level,
         task_events=False,
@@ -57,6 +59,7 @@ def _configure(app: Celery, spec: WorkerSpec) -> None:
         task_soft_time_limit=spec.soft_time_limit,
         worker_max_tasks_per_child=spec.max_tasks_per_child,
         worker_max_memory_per_child=spec.max_memory_per_child,
+        worker_soft_shutdown_timeout=min(app.conf.worker_soft_shutdown_timeout, spec.cold_timeout / 2),
     )
 
 

@@ -1,0 +1,79 @@
+"""The mend of Celery's prefork pool, on a real pool of processes."""
+
+import subprocess
+import sys
+
+import pytest
+from celery.concurrency.prefork import TaskPool as StockTaskPool
+
+from celery_tasks.pool import PatientPool, pool_for
+
+# A job is written to a child; before its start is read, the pool is flushed, as when the connection is lost.
+SCRIPT = """
+import os, sys, time
+import celery
+from celery.concurrency.prefork import TaskPool as Stock
+from celery_tasks.pool import TaskPool
+from kombu.asynchronous import Hub, set_event_loop
+
+hub = Hub()
+set_event_loop(hub)
+app = celery.Celery(broker="memory://")
+pool = {"stock": Stock, "mended": TaskPool}[sys.argv[1]](1, app=app, initargs=(app, "host"), threads=False)
+pool.start()
+while not pool.did_start_ok():
+    time.sleep(0.01)
+pool.register_with_event_loop(hub)
+loop = hub.create_loop()
+results = []
+job = pool.apply_async(pow, (2, 3), callback=results.append)
+while job._write_to is None or pool._pool._active_writers:
+    next(loop)
+assert not job._accepted
+pool.flush()
+deadline = time.monotonic() + 3
+while not results and time.monotonic() < deadline:
+    hub.call_later(0.1, lambda: None)
+    next(loop)
+print(results)
+sys.stdout.flush()
+pool.terminate()
+os._exit(0)
+"""
+
+
+def results_after_a_flush(pool: str) -> str:
+    done = subprocess.run([sys.executable, "-c", SCRIPT, pool], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_what_a_child_has_is_not_forgotten_when_the_pool_is_flushed() -> None:
+    assert results_after_a_flush("mended") == "[8]"
+
+
+def test_the_stock_pool_still_forgets_it() -> None:
+    # Once this fails, celery_tasks/pool.py can go.
+    assert results_after_a_flush("stock") == "[]"
+
+
+@pytest.mark.parametrize("version", ["5.6.2", "5.8.0", "6.0.0"])
+def test_a_release_that_was_not_read_keeps_its_own_pool(version: str) -> None:
+    assert pool_for(version) is StockTaskPool.Pool
+
+
+def test_the_release_that_is_installed_is_mended() -> None:
+    assert pool_for("5.7.3") is PatientPool
+
+
+def test_an_unmended_pool_says_so() -> None:
+    code = SCRIPT.replace(
+        "hub = Hub()",
+        "import logging, celery_tasks.pool as p\nlogging.basicConfig()\nTaskPool.Pool = p.pool_for('5.8.0')\nhub = Hub()",
+        1,
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "mended"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.strip() == "[]"
+    assert done.stderr.count("the prefork pool is mended") == 1
