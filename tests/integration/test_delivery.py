@@ -66,3 +66,18 @@ def test_an_unknown_profile_is_refused_with_its_place(node: Node) -> None:
     done = node.run("check", "magic")
     assert done.returncode == 78
     assert "CELERY_TASKS_DELIVERY is 'save', but must be one of: safe, article" in done.stdout
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_a_task_of_many_heartbeats_is_not_cut_off(node: Node, pool: str) -> None:
+    node.broker.control("eval", "application:set_env(rabbit, heartbeat, 1).")  # seconds; the lower one counts
+    try:
+        node.configure("alpha", DEFAULTS__POOL=pool)
+        node.start()
+        node.wait_until_consuming()
+    finally:
+        node.broker.control("eval", "application:set_env(rabbit, heartbeat, 60).")
+    assert node.send("alpha", "sleep", 6) == 6
+    assert node.send("alpha", "return", 1) == 1
+    assert node.queue("alpha")["succeeded"] == 2
+    assert "Connection to broker lost" not in node.log.read_text()

@@ -1,0 +1,71 @@
+"""Heartbeats for a connection whose own thread is busy with a task, as it is in the solo pool.
+
+A broker that hears nothing for two heartbeats cuts the connection: the task's ack finds it gone, and the task runs again.
+Nor is anything read meanwhile, and Celery, after such a task, takes the silence for the broker's and cuts it itself.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Heart:
+    """Beats while a task runs; costs nothing while none does.
+
+    The thread writes only inside `beating`, where the connection's own thread does not: two at once can break TLS.
+    """
+
+    def __init__(self) -> None:
+        """Have no thread before the first task."""
+        self._lock = threading.Lock()
+        self._connection: Any = None  # of py-amqp, while a task runs
+        self._was_used = False  # since the thread last looked
+        self._is_asleep = True
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def beating(self, connection: Any) -> Iterator[None]:
+        """Beat for a connection of py-amqp, at half of the interval that was agreed upon with the broker."""
+        if not connection.heartbeat:
+            yield
+            return
+        with self._lock:
+            self._connection = connection
+            self._was_used = True
+            if self._is_asleep:
+                self._awake()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connection = None
+            connection.prev_recv = None  # what it has not read yet counts as heard
+
+    def _awake(self) -> None:
+        self._is_asleep = False
+        self._wake.set()
+        if self._thread is None:
+            interval = self._connection.heartbeat / 2
+            self._thread = threading.Thread(target=self._beat, args=(interval,), name="heart", daemon=True)
+            self._thread.start()
+
+    def _beat(self, interval: float) -> None:
+        pause = threading.Event()
+        while True:
+            self._wake.wait()
+            pause.wait(interval)
+            with self._lock:
+                if self._connection is not None:
+                    self._send()
+                elif not self._was_used:
+                    self._is_asleep = True
+                    self._wake.clear()
+                self._was_used = False
+
+    def _send(self) -> None:
+        try:
+            self._connection.send_heartbeat()
+        except OSError:
+            pass  # its own thread will meet the same

@@ -1,0 +1,65 @@
+"""What is wrong with a message before a task is made of it.
+
+Stock Celery acks a wrong signature as a failure, acks what it can't decode, and dies of some others, again and again.
+Here all of them are rejected and not delivered again: they become dead letters.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Task
+from celery.exceptions import InvalidTaskError
+from celery.utils.functional import head_from_fun
+
+
+class Signatures:
+    """What tasks can be called with; each is looked at once."""
+
+    def __init__(self) -> None:
+        self._heads: dict[type[Task], Any] = {}
+
+    def check(self, tasks: Mapping[str, Task], message: Any) -> None:
+        """Raise InvalidTaskError for a message whose arguments do not suit its task, or which is no task message at all.
+
+        Names that are not among the tasks are left for Celery to find. Raises what `arguments_of` does.
+        """
+        args, kwargs = arguments_of(message)
+        name = (message.headers or {}).get("task") or message.payload["task"]
+        task = tasks.get(name)
+        if task is None or not task.typing:
+            return
+        try:
+            self._head(type(task))(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidTaskError(f"task {name} can't be called with these arguments: {error}") from error
+
+    def _head(self, task: type[Task]) -> Any:
+        head = self._heads.get(task)
+        if head is None:
+            of_function = getattr(task, "__header__", None)  # what a decorator made a task of has one
+            head = self._heads[task] = of_function or head_from_fun(task.run, bound=True)
+        return head
+
+
+def arguments_of(message: Any) -> tuple[Any, Any]:
+    """Return a message's positional and named arguments; raises InvalidTaskError for what is no task message.
+
+    kombu's DecodeError and ContentDisallowed are raised for a body that can't be read. Both versions of Celery's protocol
+    are understood.
+    """
+    headers = message.headers or {}
+    if "task" in headers and not (isinstance(headers["task"], str) and isinstance(headers.get("id"), str)):
+        raise InvalidTaskError("the headers `task` and `id` are not both text")
+    body = message.payload
+    match body:
+        case {"task": str(), "id": str()} if "task" not in headers:
+            args, kwargs = body.get("args", ()), body.get("kwargs", {})
+        case {"args": _} | {"kwargs": _} if "task" in headers:
+            args, kwargs = body.get("args", ()), body.get("kwargs", {})
+        case [args, kwargs, dict() | None] if "task" in headers:
+            pass
+        case _:
+            raise InvalidTaskError("the body is not a list of arguments, named arguments and options")
+    if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
+        raise InvalidTaskError("the arguments are no list, or the named arguments no mapping")
+    return args, kwargs
