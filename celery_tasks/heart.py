@@ -1,7 +1,7 @@
 """Heartbeats for a connection whose own thread is busy with a task, as it is in the solo pool.
 
 A broker that hears nothing for two heartbeats cuts the connection: the task's ack finds it gone, and the task runs again.
-Nor is anything read meanwhile, and Celery, after such a task, takes the silence for the broker's and cuts it itself.
+What the broker says meanwhile is read after the task, before Celery asks whether it has been heard.
 """
 
 import threading
@@ -41,7 +41,6 @@ class Heart:
         finally:
             with self._lock:
                 self._connection = None
-            connection.prev_recv = None  # what it has not read yet counts as heard
 
     def _awake(self) -> None:
         self._is_asleep = False
