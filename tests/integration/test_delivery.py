@@ -33,8 +33,8 @@ def test_a_killed_workers_task_is_run_by_the_next(node: Node, pool: str) -> None
 
 def test_the_articles_settings_lose_a_killed_workers_task(node: Node) -> None:
     node.variables["CELERY_TASKS_DELIVERY"] = "article"
-    node.configure("alpha", DEFAULTS__POOL="solo")
-    kill_while_running(node, "solo")
+    node.configure("alpha")
+    kill_while_running(node, "prefork")
     assert node.send("alpha", "return", 1) == 1
     seen = node.wait_for("alpha", lambda queue: queue["succeeded"] > 0, "has counted")
     assert (seen["succeeded"], seen["active_count"], messages(node, "alpha")) == (1, 0, 0)
