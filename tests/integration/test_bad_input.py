@@ -15,6 +15,7 @@ import pytest
 
 from agent.cli.main import main
 from agent.errors import CONFIGURATION
+from tests.environment import environment_with_celery
 from tests.integration.bad_input import CASES, GOOD, TASKS, Case, write
 
 by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -224,13 +225,8 @@ class TestInterpreter:
             in result.stdout
         )
 
-    def test_without_celery_tasks_is_told_where_to_put_it(self, tmp_path: Path, bare: Path) -> None:
-        # Celery and what it needs, each by a link: without what else is installed beside them.
-        here = Path(pytest.importorskip("celery").__file__).parents[1]
-        for entry in here.iterdir():
-            if "celery_tasks" not in entry.name and not entry.name.endswith(".pth"):
-                (self.site_packages(bare) / entry.name).symlink_to(entry)
-        interpreter = bare / "bin" / "python"
+    def test_without_celery_tasks_is_told_where_to_put_it(self, tmp_path: Path) -> None:
+        interpreter = environment_with_celery(tmp_path / "venv")
         assert self.said(tmp_path, interpreter) == (
             "{env}: celery_tasks can't be used: there is no module celery_tasks. Put the folder that holds "
             "celery_tasks/, the checkout of the shared repository, into CELERY_AGENT_PATH, or install its wheel for "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import environment_with_celery
 from tests.node import Node
 
 
@@ -29,18 +30,8 @@ def test_the_demo_sends_real_tasks_and_leaves_nothing_behind(tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def consumer_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment that holds Celery and nothing of the agent: the project's own packages but two."""
-    folder = tmp_path_factory.mktemp("consumer") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    site = next(folder.glob("lib/python*/site-packages"))
-    own = next(Path(sys.prefix).glob("lib/python*/site-packages"))
-    needed = ("amqp", "billiard", "celery", "click", "dateutil", "kombu", "packaging", "six.py", "tzlocal", "vine")
-    for entry in own.iterdir():
-        if entry.name.partition("-")[0] in needed or entry.name.startswith(
-            ("click_", "prompt_toolkit", "python_dateutil")
-        ):
-            (site / entry.name).symlink_to(entry)
-    return folder / "bin" / "python"
+    """The interpreter of a virtual environment that holds Celery and nothing of the agent."""
+    return environment_with_celery(tmp_path_factory.mktemp("consumer") / "venv")
 
 
 def test_user_code_runs_in_the_consumers_own_interpreter(node: Node, consumer_python: Path) -> None:

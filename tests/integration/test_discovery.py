@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -15,6 +14,7 @@ import pytest
 
 from agent.discovery import Discovery, HostedTask, discover, discover_and_probe
 from agent.worker.spec import TemplateSpec
+from tests.environment import environment_with_celery
 from tests.integration.bad_input import GOOD
 from tests.waiting import wait_until
 
@@ -101,24 +101,13 @@ def test_user_code_sees_the_environment_it_is_given_and_no_other(template: Templ
 
 def test_the_user_s_environment_holds_nothing_of_the_agent_s(template: TemplateSpec, tmp_path: Path) -> None:
     """A virtual environment with Celery alone, and a consumer whose own package is called `agent`."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
-    (site_packages,) = (tmp_path / "venv").glob("lib/python3*/site-packages")
-    celery = find_spec("celery")
-    assert celery is not None
-    assert celery.origin is not None
-    for entry in Path(celery.origin).parents[1].iterdir():
-        if not entry.name.startswith(
-            ("pydantic", "sdnotify", "psutil", "celery_agent", "celery_tasks", "__editable__")
-        ):
-            if entry.suffix != ".pth":
-                (site_packages / entry.name).symlink_to(entry)
+    python = str(environment_with_celery(tmp_path / "venv"))
     code = Path(template.path[0])
     (code / "celery_tasks").symlink_to(ROOT / "celery_tasks")
     (code / "agent").mkdir()
     (code / "agent" / "__init__.py").write_text("mine = True\n")
     check = "import agent, importlib.util\nassert agent.mine and importlib.util.find_spec('pydantic') is None\n"
     write(template, consumer=GOOD + check)
-    python = str(tmp_path / "venv" / "bin" / "python")
     assert found(replace(template, python=python), "consumer:ActualMagicCeleryTask").tasks
 
 
