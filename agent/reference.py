@@ -40,6 +40,9 @@ described below; everything else is handed on to the tasks, together with the en
 
 Two variables are read from the agent's own environment instead, because they say where everything else is:
 `CELERY_AGENT_CONFIG_DIR` (default `/etc/celery-agent`) and `CELERY_AGENT_RUNTIME_DIR` (default `/run/celery-agent`).
+
+Secrets need not be in the file: each credential `NAME` of the systemd unit is found by the tasks as the file that the variable
+`NAME_FILE` names, unless the env file sets that variable itself. `deploy/systemd/dropins/credentials.conf` has the lines.
 """
 
 _JSON = """
