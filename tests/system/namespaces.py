@@ -3,9 +3,9 @@
 When that process is killed, or the one that made it ends in whatever way, the kernel takes every process of the lab, its
 mounts and its network with it. Only empty cgroups are left, which `close` removes.
 
-The lab mounts the tree of cgroup v2 for itself, so hosts see a v2 system as in production, whatever the machine's own PID 1
-uses. Where the machine's controllers are bound to v1, MemoryMax=, TasksMax= and CPUQuota= are accepted and not enforced:
-tests of such limits belong into a virtual machine.
+Hosts see a v2 system, as in production: where the machine itself uses v1, the lab mounts the tree of v2 for itself. Controllers
+that are bound to v1 are missing then, and MemoryMax=, TasksMax= and CPUQuota= are accepted and not enforced: tests of such
+limits belong into a virtual machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CGROUPS = "/sys/fs/cgroup"
 
 _FIRST_PROCESS = f"""
 mount -t proc proc /proc
-mount -t cgroup2 cgroup2 {CGROUPS}
+[ "$(stat --file-system --format=%T {CGROUPS})" = cgroup2fs ] || mount -t cgroup2 cgroup2 {CGROUPS}
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir {RUN} "$CGROUP"
 eval "$SET_UP"
