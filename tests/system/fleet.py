@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.certificates import Authority
 from tests.node import ROOT
 from tests.system.host import Host
 from tests.system.images import image
@@ -13,6 +14,17 @@ from tests.system.release import CONSUMER, CURRENT, node_image
 from tests.system.service import PASSWORD, Code, Service
 
 DEPLOY = ROOT / "deploy" / "systemd"
+
+# Over TLS it lets only those in who have a certificate themselves.
+RABBITMQ = """
+listeners.tcp.default = 5672
+listeners.ssl.default = 5671
+ssl_options.cacertfile = /etc/rabbitmq/ca.pem
+ssl_options.certfile = /etc/rabbitmq/broker.pem
+ssl_options.keyfile = /etc/rabbitmq/broker.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+"""
 
 MAGIC = """
 import os, time
@@ -77,6 +89,10 @@ def build(lab: Lab, folder: Path) -> Fleet:
     """Boot a broker and a node; return when RabbitMQ runs and the unit can be started."""
     broker = lab.add("broker", image("broker"))
     node = lab.add("node", node_image(folder))
+    authority = Authority(folder / "authority")
+    broker.write("/etc/rabbitmq/rabbitmq.conf", RABBITMQ)
+    _write_identity(broker, "/etc/rabbitmq", "broker", authority, "rabbitmq")
+    _write_identity(node, "/etc/celery-agent", "magic", authority, "root")
     node.copy(DEPLOY, "/root/deploy")
     for name, module, text in (("magic", "magic_tasks", MAGIC), ("numbers", "number_tasks", NUMBERS)):
         node.copy(ROOT / "celery_tasks", f"/srv/{name}/celery_tasks")
@@ -98,6 +114,16 @@ def install_commands() -> list[str]:
     """Return the commands that deploy/systemd/README.md gives for the installation."""
     text = (DEPLOY / "README.md").read_text()
     return text.partition("```sh\n")[2].partition("```")[0].splitlines()
+
+
+def _write_identity(host: Host, folder: str, name: str, authority: Authority, owner: str) -> None:
+    identity = authority.identity(f"DNS:{name}")
+    for source, target in (
+        (identity.authority, "ca.pem"),
+        (identity.certificate, f"{name}.pem"),
+        (identity.key, f"{name}.key"),
+    ):
+        host.write(f"{folder}/{target}", source.read_text(), mode=0o600, owner=owner)
 
 
 def _magic(node: Host) -> Service:

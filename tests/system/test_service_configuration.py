@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.fleet import Fleet
+from tests.system.fleet import DEPLOY, Fleet
 from tests.system.release import CURRENT
 from tests.system.service import PASSWORD, Service
 
@@ -74,6 +74,21 @@ def test_a_password_that_is_a_credential_is_in_no_environment_command_line_journ
     ]
     seen += [magic.journal(), magic.host.run("systemctl", "show", magic.unit)]
     assert [text for text in seen if PASSWORD in text] == []
+
+
+def test_authority_certificate_and_key_come_as_credentials_too(fleet: Fleet, magic: Service) -> None:
+    _, section, lines = (DEPLOY / "dropins" / "credentials.conf").read_text().partition("[Service]\n")
+    magic.drop_in("tls", section + lines.replace("#", ""))
+    magic.write_env_file(magic.host.run("cat", magic.env_file) + "RABBITMQ_TLS=1\n")
+    magic.systemctl("start")
+    assert magic.show("StatusText") == "consuming from 1 queue"
+    assert magic.send("Magic", 1, 2, 3) == 6
+    connections = fleet.broker.run(
+        "rabbitmqctl", "--quiet", "--no-table-headers", "list_connections", "ssl", "peer_cert_issuer"
+    )
+    assert [line for line in connections.splitlines() if line.startswith("true\tCN=authority")]
+    for pid in magic.pids():
+        assert "PRIVATE KEY" not in magic.host.run("cat", f"/proc/{pid}/environ")
 
 
 def test_a_password_in_user_code_s_traceback_is_masked_when_the_start_fails(magic: Service) -> None:
