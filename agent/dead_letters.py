@@ -12,11 +12,11 @@ from enum import StrEnum
 from typing import Any
 
 from agent.broker_faults import unreachable
-from agent.discovery import Discovery, discovery_of
+from agent.discovery import Discovery
 from agent.errors import AgentError
-from agent.guest import STEP_TIMEOUT, Answer, ask
-from agent.planner import problems_of, template_of
-from agent.problems import InvalidConfiguration
+from agent.guest import STEP_TIMEOUT, Answer
+from agent.inquiry import inquire
+from agent.planner import template_of
 from agent.secrets import redacted
 from agent.validation import Configuration
 from agent.worker.spec import TemplateSpec
@@ -98,12 +98,8 @@ def visit(
     Raises InvalidConfiguration where task classes can't be imported, AgentError where nothing was done.
     """
     template = _template(configuration, environment, login)
-    settings = configuration.settings
     step = {"module": "desk", "action": action, "queue": queue, "ids": ids}
-    answer = ask(template, settings.tasks, settings.import_timeout, step)
-    discovery = discovery_of(answer)
-    if discovery.obstacles:
-        raise InvalidConfiguration(problems_of(configuration, template, discovery.obstacles))
+    discovery, answer = inquire(configuration, template, step)
     _check_queue(configuration, discovery, queue)
     problem = redacted(_problem(answer), template.environment)
     done = tuple(Done(**each) for each in answer.all("acted"))

@@ -48,6 +48,10 @@ class SendError(OperationalError):
         super().__init__(text)
         self.task_id = task_id
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be pickled: a pool's process tells of it that way, and what can't be read back ends the worker."""
+        return type(self), (str(self), self.task_id)
+
 
 class NotAccepted(SendError):
     """The broker does not have the task: it refused it, or could not be reached."""

@@ -187,6 +187,11 @@ class RabbitMQ:
                 return None
             return Queue(found.message_count, found.consumer_count)
 
+    def messages(self, name: str, vhost: str = "/") -> int:
+        """Return how many messages wait in a queue; none where there is no such queue."""
+        queue = self.queue(name, vhost)
+        return 0 if queue is None else queue.messages
+
     def consumers(self, name: str, vhost: str = "/") -> int:
         """Return how many consumers a queue has."""
         queue = self.queue(name, vhost)

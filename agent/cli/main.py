@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "check an instance's configuration without starting anything",
     "config": "show an instance's settings, or an example env file",
     "dead-letters": "list tasks that could not be done; send them back, or throw them away",
+    "topology": "print what the broker needs for an instance, and its users' rights",
     "demo": "try it all out on the embedded broker",
 }
 

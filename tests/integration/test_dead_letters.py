@@ -62,8 +62,7 @@ def reject(node: Node, queue: str, count: int) -> None:
 
 
 def waiting(node: Node, queue: str) -> int:
-    found = node.broker.queue(queue, node.vhost)
-    return 0 if found is None else found.messages
+    return node.broker.messages(queue, node.vhost)
 
 
 def wait_until_grown(node: Node, queue: str, count: int) -> None:

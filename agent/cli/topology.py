@@ -1,0 +1,140 @@
+"""`agent topology INSTANCE …`: what the broker needs for some instances, and the least rights that its users get by on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.cli.table import table
+from agent.definitions import definitions
+from agent.envfile import read_env_file
+from agent.errors import OK, AgentError
+from agent.inquiry import inquire
+from agent.instances import Folders, folders
+from agent.planner import template_of
+from agent.systemd import with_credentials
+from agent.topology import Declared, Permission, declared_of, permissions
+from agent.validation import read_settings
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "topology",
+        help="print what the broker needs for an instance, and its users' rights",
+        description="Prints queues, exchanges and the rights that users need where the operator declares all of it and "
+        "nobody else may (CELERY_TASKS_DECLARE=0). Nothing is sent to the broker. See docs/broker.md.",
+    )
+    parser.add_argument("instances", metavar="INSTANCE", nargs="+", help="all that share a broker's user, in one go")
+    parser.add_argument("--definitions", action="store_true", help="as JSON for `rabbitmqctl import_definitions`")
+    parser.add_argument(
+        "--producer", metavar="USER", action="append", default=[], help="a user who sends tasks; may be repeated"
+    )
+    parser.add_argument(
+        "--operator",
+        metavar="USER",
+        action="append",
+        default=[],
+        help="a user for `agent dead-letters`; may be repeated",
+    )
+    parser.add_argument(
+        "--password-file",
+        metavar="USER=FILE",
+        action="append",
+        default=[],
+        help="create the user with the password in a file, as a hash; without it the user must be there; may be repeated",
+    )
+    parser.set_defaults(run=_topology)
+
+
+def _topology(options: argparse.Namespace) -> int:
+    places = folders(os.environ)
+    instances = {name: _declared(places, name) for name in options.instances}
+    allowed = permissions(instances.values(), options.producer, options.operator)
+    passwords = _passwords(options.password_file, {each.user for each in allowed})
+    if options.definitions:
+        print(json.dumps(definitions(tuple(instances.values()), allowed, passwords), indent=2))
+    else:
+        print("\n\n".join([*(_text(*item) for item in instances.items()), _rights(allowed)]))
+    for note in _notes(instances, allowed, passwords if options.definitions else None):
+        print(f"agent: {note}", file=sys.stderr)
+    return OK
+
+
+def _declared(places: Folders, instance: str) -> Declared:
+    if instance not in places.configured():
+        raise places.unknown(instance)
+    configuration = read_settings(read_env_file(places.env_file(instance)))
+    template = template_of(configuration, with_credentials(os.environ, instance))
+    _, answer = inquire(configuration, template, {"module": "topology"})
+    return declared_of(answer)
+
+
+def _passwords(given: Sequence[str], users: set[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in given:
+        user, equals, name = each.partition("=")
+        if not equals or not user or not name:
+            raise AgentError(f"--password-file is {each!r}, but must be USER=FILE.")
+        if user not in users:
+            raise AgentError(f"--password-file names user {user!r}, but the users are {', '.join(sorted(users))}.")
+        try:
+            found[user] = Path(name).read_text().rstrip("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise AgentError(f"--password-file names {name}, which can't be read: {reason}.") from error
+        if not found[user]:
+            raise AgentError(
+                f"--password-file names {name}, which is empty: RabbitMQ lets nobody in without a password."
+            )
+    return found
+
+
+def _text(instance: str, declared: Declared) -> str:
+    rows = [
+        (
+            queue.name,
+            "tasks" if queue.dead_letters else "dead letters",
+            json.dumps(queue.arguments),
+        )
+        for queue in declared.queues
+    ]
+    lines = table([("QUEUE", "FOR", "ARGUMENTS"), *rows], ())
+    exchanges = (
+        f"each queue for tasks is bound to a durable direct exchange of its name: {', '.join(declared.exchanges)}"
+    )
+    return "\n".join([f"{instance}: vhost {declared.vhost}, {exchanges}", "", *("  " + line for line in lines)])
+
+
+def _rights(allowed: Sequence[Permission]) -> str:
+    rows = [(each.user, each.vhost, each.configure, each.write, each.read) for each in allowed]
+    lines = table([("USER", "VHOST", "CONFIGURE", "WRITE", "READ"), *rows], ())
+    return "\n".join(["rights, as regular expressions of names:", "", *("  " + line for line in lines)])
+
+
+def _notes(
+    instances: dict[str, Declared], allowed: Sequence[Permission], passwords: dict[str, str] | None
+) -> list[str]:
+    notes = []
+    missing = sorted({each.user for each in allowed} - set(passwords or ()))
+    if passwords is not None and missing:
+        notes.append(
+            f"Without a --password-file these users must be there before the import: {', '.join(missing)}. Else it ends at "
+            "their rights."
+        )
+    for instance, declared in instances.items():
+        if declared.declare:
+            notes.append(
+                f"{instance}: its clients declare what they use, and need more rights than these. Set CELERY_TASKS_DECLARE=0 "
+                "for nodes and producers."
+            )
+        if declared.replies:
+            notes.append(
+                f"{instance}: results come through the broker, for which its user may write to the default exchange, and so "
+                "into every queue of the vhost. Set CELERY_TASKS_RESULTS to redis://… or off."
+            )
+    return notes

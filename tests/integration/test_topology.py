@@ -1,0 +1,332 @@
+"""The operator's declaration on a real broker: it can be imported twice, and its users can do what they must and no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import amqp
+import pytest
+from amqp.exceptions import AccessRefused, NotFound
+
+from agent.errors import CONFIGURATION, FAILURE, NO_SUCH_INSTANCE, OK, USAGE
+from tests.node import Node
+from tests.rabbitmq import RabbitMQ
+from tests.redis import Redis
+from tests.waiting import wait_until
+
+ROLES = ("node", "producer", "operator")
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Redis]:
+    server = Redis()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+class Strict:
+    """An instance whose operator has declared everything, with a user for each role."""
+
+    def __init__(self, node: Node, folder: Path, results: str) -> None:
+        """Configure the instance to host alpha and beta and to work as the node's user."""
+        self.node = node
+        self.users = {role: f"{role}-{node.vhost}" for role in ROLES}
+        self.files = {role: folder / f"{role}.password" for role in ROLES}
+        for role in ROLES:
+            self.files[role].write_text(f"secret of the {role}\n")
+        node.variables |= {"CELERY_TASKS_DECLARE": "0", "CELERY_TASKS_RESULTS": results, **self.login("node")}
+        node.configure("alpha", "beta")
+
+    def login(self, role: str) -> dict[str, str]:
+        """Return the variables by which producers and nodes work as a role."""
+        return {"RABBITMQ_USER": self.users[role], "RABBITMQ_PWD_FILE": str(self.files[role])}
+
+    def definitions(self) -> dict[str, Any]:
+        """Return what the command prints for all roles, with passwords."""
+        passwords = [f"--password-file={self.users[role]}={self.files[role]}" for role in ROLES]
+        others = ["--producer", self.users["producer"], "--operator", self.users["operator"]]
+        done = self.node.run("topology", "magic", "--definitions", *others, *passwords)
+        assert done.returncode == OK, done.stderr
+        value: dict[str, Any] = json.loads(done.stdout)
+        return value
+
+    def declare(self, definitions: dict[str, Any]) -> None:
+        """Have the broker import definitions."""
+        path = self.node.config / "definitions.json"
+        path.write_text(json.dumps(definitions))
+        self.node.broker.control("import_definitions", str(path))
+
+    def exported(self) -> dict[str, Any]:
+        """Return what the broker says of the vhost and its users."""
+        path = self.node.config / "exported.json"
+        self.node.broker.control("export_definitions", str(path))
+        value: dict[str, list[dict[str, Any]]] = json.loads(path.read_text())
+        kinds = ("permissions", "topic_permissions", "policies", "queues", "exchanges", "bindings")
+        found = {kind: [each for each in value[kind] if each["vhost"] == self.node.vhost] for kind in kinds}
+        found["users"] = [each for each in value["users"] if each["name"] in self.users.values()]
+        found["permissions"] = [each for each in found["permissions"] if each["user"] in self.users.values()]
+        return {kind: in_order(found[kind]) for kind in found}
+
+    def channel(self, role: str) -> Any:
+        """Return a new channel of a user, on a connection of its own."""
+        connection = amqp.Connection(
+            f"{self.node.broker.host}:{self.node.broker.port}",
+            userid=self.users[role],
+            password=self.files[role].read_text().strip(),
+            virtual_host=self.node.vhost,
+            read_timeout=10,
+        )
+        connection.connect()
+        return connection.channel()
+
+
+@pytest.fixture
+def make_strict(node: Node, tmp_path: Path) -> Iterator[Callable[[str], Strict]]:
+    made = []
+
+    def make(results: str) -> Strict:
+        strict = Strict(node, tmp_path, results)
+        strict.declare(strict.definitions())
+        made.append(strict)
+        return strict
+
+    yield make
+    node.close()
+    for strict in made:
+        for user in strict.users.values():
+            node.broker.control("delete_user", user)
+
+
+@pytest.fixture
+def strict(make_strict: Callable[[str], Strict]) -> Strict:
+    """An instance without results, declared."""
+    return make_strict("off")
+
+
+class TestDefinitions:
+    def test_say_the_same_every_time(self, strict: Strict) -> None:
+        assert strict.definitions() == strict.definitions()
+
+    def test_can_be_imported_twice_without_a_change(self, strict: Strict) -> None:
+        first = strict.exported()
+        strict.declare(strict.definitions())
+        assert strict.exported() == first
+
+    def test_are_what_the_broker_then_has(self, strict: Strict) -> None:
+        said, found = strict.definitions(), strict.exported()
+        for kind in found:
+            assert in_order(said[kind]) == in_order(known(found[kind], said[kind])), kind
+
+    def test_are_what_clients_would_have_declared(self, node: Node, strict: Strict) -> None:
+        """Else each of them would be refused (406 PRECONDITION_FAILED)."""
+        before = strict.exported()["queues"]
+        node.variables = {**node.broker.variables(node.vhost)}
+        node.configure("alpha", "beta")
+        node.start()
+        node.wait_until_consuming()
+        assert node.send("beta", "return", 1) == 1
+        assert [each for each in strict.exported()["queues"] if not each["name"].startswith("replies.")] == before
+
+    def test_of_several_instances_put_together_what_one_user_may_do(self, node: Node, strict: Strict) -> None:
+        text = node.env_file.read_text()
+        (node.config / "other.env").write_text(text.replace("greek:Alpha,greek:Beta", "greek:Gamma"))
+        done = node.run("topology", "magic", "other", "--definitions")
+        (permission,) = json.loads(done.stdout)["permissions"]
+        assert permission["read"] == permission["write"] == "^(alpha|beta|gamma)$"
+
+
+def in_order(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(values, key=lambda value: json.dumps(value, sort_keys=True))
+
+
+def known(found: list[dict[str, Any]], said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was found without fields that nobody gave a value: the broker adds some."""
+    fields = {name for each in said for name in each}
+    return [{name: value for name, value in each.items() if name in fields} for each in found]
+
+
+def test_a_node_and_a_producer_do_their_work_with_the_rights_they_have(
+    make_strict: Callable[[str], Strict], node: Node, redis: Redis
+) -> None:
+    """Consume, ack, retry, and a result by Redis; nothing is declared, and nobody else's user is used."""
+    strict = make_strict(redis.url)
+    source = node.code / "greek.py"
+    retry = 'if action == "retry" and self.request.retries < 2:\n                raise self.retry(countdown=0)\n            el'
+    source.write_text(source.read_text().replace('if action == "sleep"', f'{retry}if action == "sleep"'))
+    before = strict.exported()
+    node.start()
+    node.wait_until_consuming()
+    node.variables |= strict.login("producer")
+    assert node.send("alpha", "return", 7) == 7
+    assert node.send("beta", "retry", 8) == 8
+    node.wait_for("beta", lambda queue: queue["retried"] == 2, "has tried again")
+    assert strict.exported() == before
+    assert [node.broker.messages(queue, node.vhost) for queue in ("alpha.dead", "beta.dead")] == [0, 0]
+
+
+def test_remote_control_is_off(strict: Strict, node: Node) -> None:
+    """Whoever may write to its exchange could shut workers down."""
+    node.start()
+    node.wait_until_consuming()
+    with node.broker.connect(node.vhost) as connection, pytest.raises(NotFound):
+        connection.channel().exchange_declare("celery.pidbox", "fanout", passive=True)
+
+
+class TestANode:
+    @pytest.mark.parametrize(
+        "attempt",
+        [
+            pytest.param(lambda channel: channel.queue_declare("mine"), id="declare a queue"),
+            pytest.param(lambda channel: channel.queue_delete("alpha"), id="delete its own queue"),
+            pytest.param(lambda channel: channel.exchange_declare("mine", "direct"), id="declare an exchange"),
+            pytest.param(lambda channel: channel.exchange_delete("alpha"), id="delete its own exchange"),
+            pytest.param(lambda channel: channel.queue_bind("alpha", "gamma", "gamma"), id="have others' tasks come"),
+            pytest.param(lambda channel: channel.basic_get("alpha.dead"), id="read its dead letters"),
+            pytest.param(lambda channel: channel.queue_purge("alpha.dead"), id="purge its dead letters"),
+            pytest.param(lambda channel: channel.basic_get("gamma"), id="read another queue"),
+            pytest.param(lambda channel: send(channel, "gamma", "gamma"), id="send to another queue"),
+            pytest.param(lambda channel: send(channel, "", "gamma"), id="send to any queue"),
+            pytest.param(lambda channel: send(channel, "", "alpha.dead"), id="send to its dead letters"),
+            pytest.param(lambda channel: send(channel, "amq.topic", "x"), id="send to all who listen"),
+            pytest.param(lambda channel: send(channel, "amq.fanout", ""), id="send to everybody"),
+        ],
+    )
+    def test_may_not(self, strict: Strict, attempt: Callable[[Any], object]) -> None:
+        with strict.node.broker.connect(strict.node.vhost) as connection:
+            channel = connection.channel()
+            channel.queue_declare("gamma")
+            channel.exchange_declare("gamma", "direct")
+            channel.queue_bind("gamma", "gamma", "gamma")
+        channel = strict.channel("node")
+        with pytest.raises(AccessRefused):
+            attempt(channel)
+        channel.connection.close()
+
+    def test_that_may_not_even_retry_leaves_a_dead_letter(self, strict: Strict, node: Node) -> None:
+        """What the right to write is for; without dead letters the task would be gone."""
+        source = node.code / "greek.py"
+        retry = 'if action == "retry":\n                raise self.retry(countdown=0)\n            el'
+        source.write_text(source.read_text().replace('if action == "sleep"', f'{retry}if action == "sleep"'))
+        nothing = {**strict.definitions()["permissions"][0], "write": "^$"}
+        strict.declare({"permissions": [nothing]})
+        node.start()
+        node.wait_until_consuming()
+        node.variables |= strict.login("producer")
+        node.send_and_leave("alpha", "retry")
+        wait_until(lambda: node.broker.messages("alpha.dead", node.vhost) == 1, 60, "the task is a dead letter")
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        pytest.param(lambda channel: channel.basic_get("alpha"), id="read a queue"),
+        pytest.param(lambda channel: channel.queue_purge("alpha"), id="purge a queue"),
+        pytest.param(lambda channel: channel.queue_declare("mine"), id="declare a queue"),
+        pytest.param(lambda channel: send(channel, "", "alpha.dead"), id="send around the exchange"),
+    ],
+)
+def test_a_producer_may_send_and_nothing_else(strict: Strict, attempt: Callable[[Any], object]) -> None:
+    channel = strict.channel("producer")
+    send(channel, "alpha", "alpha")
+    with pytest.raises(AccessRefused):
+        attempt(channel)
+    channel.connection.close()
+
+
+def test_an_operator_may_replay_and_the_node_may_not(strict: Strict, node: Node) -> None:
+    with node.broker.connect(node.vhost) as connection:
+        channel = connection.channel()
+        channel.basic_publish(amqp.Message("[[], {}, {}]", content_type="application/json"), "alpha", "alpha")
+        channel.basic_reject(wait_until(lambda: channel.basic_get("alpha")).delivery_tag, requeue=False)
+    wait_until(lambda: node.broker.messages("alpha.dead", node.vhost) == 1, 60, "it is a dead letter")
+    done = node.run("dead-letters", "magic")
+    assert done.returncode == FAILURE
+    assert "This user may not read 'alpha.dead': name one who may, with --user and --password-file." in done.stderr
+    login = ("--user", strict.users["operator"], "--password-file", str(strict.files["operator"]))
+    assert node.run("dead-letters", "magic", "replay", "--all", *login).stdout == "magic: 1 replayed: 1 of alpha\n"
+    assert node.broker.messages("alpha", node.vhost) == 1
+
+
+def test_results_through_the_broker_cost_rights_and_that_is_said(
+    make_strict: Callable[[str], Strict], node: Node
+) -> None:
+    strict = make_strict("rpc")
+    said = node.run("topology", "magic").stderr
+    assert "its user may write to the default exchange, and so into every queue of the vhost" in said
+    node.start()
+    node.wait_until_consuming()
+    node.variables |= strict.login("producer")
+    assert node.send("alpha", "return", 7) == 7
+
+
+def test_clients_that_declare_are_pointed_out(node: Node) -> None:
+    node.configure("alpha")
+    said = node.run("topology", "magic").stderr
+    assert "magic: its clients declare what they use, and need more rights than these." in said
+
+
+def test_people_get_tables(strict: Strict, node: Node) -> None:
+    lines = [line.split() for line in node.run("topology", "magic").stdout.splitlines()]
+    assert ["QUEUE", "FOR", "ARGUMENTS"] in lines
+    assert [strict.users["node"], node.vhost, "^$", "^(alpha|beta)$", "^(alpha|beta)$"] in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ((), USAGE, "the following arguments are required: INSTANCE"),
+        (("magick",), NO_SUCH_INSTANCE, "There is no instance 'magick'"),
+        (("magic", "--password-file", "file"), FAILURE, "--password-file is 'file', but must be USER=FILE."),
+        (("magic", "--password-file", "me=/x"), FAILURE, "names user 'me', but the users are guest."),
+        (
+            ("magic", "--password-file", "guest=/nowhere"),
+            FAILURE,
+            "--password-file names /nowhere, which can't be read: No such file or directory.",
+        ),
+        (("magic", "--password-file", "guest=/dev/null"), FAILURE, "--password-file names /dev/null, which is empty"),
+    ],
+)
+def test_bad_input_is_one_line(node: Node, arguments: tuple[str, ...], status: int, said: str) -> None:
+    node.configure("alpha")
+    done = node.run("topology", *arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert said in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "said"),
+    [
+        (
+            {"CELERY_TASKS_DELIVERY": "article"},
+            FAILURE,
+            "CELERY_TASKS_DELIVERY=article leaves declaring to the clients",
+        ),
+        ({"CELERY_TASKS_BROKER": "embedded"}, FAILURE, "The embedded broker has neither users nor rights"),
+        ({"CELERY_TASKS_DECLARE": "maybe"}, CONFIGURATION, "CELERY_TASKS_DECLARE is 'maybe', but must be 1 or 0"),
+    ],
+)
+def test_what_has_no_topology_is_one_line(node: Node, variables: dict[str, str], status: int, said: str) -> None:
+    node.variables |= variables
+    node.configure("alpha")
+    done = node.run("topology", "magic", "--definitions")
+    assert (done.returncode, done.stdout) == (status, "")
+    (line,) = done.stderr.splitlines()
+    assert said in line
+
+
+def send(channel: Any, exchange: str, routing_key: str) -> None:
+    """Send a message, and wait until the broker has looked at it."""
+    channel.confirm_select()
+    channel.basic_publish_confirm(amqp.Message("{}"), exchange, routing_key)
+
+
+def test_a_broker_lets_in_whom_the_definitions_made(strict: Strict, broker: RabbitMQ) -> None:
+    for role in ROLES:
+        assert strict.channel(role).is_open
+        broker.control("authenticate_user", strict.users[role], strict.files[role].read_text().strip())
