@@ -10,6 +10,7 @@ They are read here, for producers and consumers alike, so that the two can't dis
 Celery 5.7.0 and RabbitMQ 3.10.8; `docs/delivery.md` tells more.
 """
 
+import socket
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -117,8 +118,13 @@ _SAFE: dict[str, Any] = {
     # A link that died without a word is noticed in two heartbeats: 22 s; without heartbeats never.
     "broker_heartbeat": HEARTBEAT,
     "broker_connection_timeout": CONNECT_TIMEOUT,
-    # What waits for an answer of the broker gives up; without a limit a frozen link is waited on for ever.
-    "broker_transport_options": {"read_timeout": 5.0, "write_timeout": 5.0},
+    "broker_transport_options": {
+        # What waits for an answer of the broker gives up; without a limit a frozen link is waited on for ever.
+        "read_timeout": 5.0,
+        "write_timeout": 5.0,
+        # py-amqp's 1 s cuts the connection to a broker that is only slow to read (2,000 tasks at once, ETIMEDOUT).
+        "socket_settings": {socket.TCP_USER_TIMEOUT: HEARTBEAT * 1000},
+    },
     # A broker that is away, at the start or for long, is waited for; the default gives up after 100 attempts.
     "broker_connection_retry": True,
     "broker_connection_retry_on_startup": True,

@@ -11,8 +11,10 @@
 A publish that fails is tried again until its time is over, with the same task id: the broker may have it already.
 """
 
+import logging
 import os
 import time
+from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakSet
 
@@ -30,9 +32,10 @@ from kombu.exceptions import LimitExceeded, OperationalError
 from kombu.messaging import Producer as StockProducer
 from kombu.pools import ProducerPool
 
+from celery_tasks import delays
 from celery_tasks.confirms import Confirms
 from celery_tasks.delivery import CONNECT_TIMEOUT
-from celery_tasks.queues import TaskQueue
+from celery_tasks.queues import TaskQueue, declare
 
 SEND_TIMEOUT = 10.0  # seconds for one task; a quorum queue has another leader in 3 s
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts; each pause is twice the one before
@@ -106,8 +109,9 @@ class Producer(StockProducer):
         confirms = Confirms.of(channel)
         for queue in options["declare"]:
             self._declare(queue, channel)
+        route = self._route(options, channel)
         self._was_sent = True
-        super().publish(body, **{**options, **_route(options), "declare": None, "mandatory": True})
+        super().publish(body, **{**options, **route, "declare": None, "mandatory": True})
         return confirms, confirms.last
 
     def _prepared(self, options: dict[str, Any]) -> tuple[dict[str, Any], float, bool]:
@@ -147,6 +151,24 @@ class Producer(StockProducer):
         if not queue.can_cache_declaration or hash(queue) not in declared:
             queue.bind(channel).declare(nowait=True)
             declared.add(hash(queue))
+
+    def _route(self, options: dict[str, Any], channel: Any) -> dict[str, Any]:
+        """Return exchange and routing key: a queue's own, instead of the exchange that leads to every queue, or a delay.
+
+        Raises DelayError for a time that is too far away.
+        """
+        queue = next((each for each in options["declare"] if isinstance(each, TaskQueue)), None)
+        if queue is None or options["exchange"] != "":
+            return {}
+        seconds = delays.seconds_until(options["headers"].get("eta"), datetime.now(UTC))
+        if not seconds:
+            return {"exchange": queue.exchange.name, "routing_key": queue.routing_key}
+        levels = f"the delays of {queue.name}"
+        if not queue.no_declare and levels not in self.connection.declared_entities:
+            declare(delays.topology([queue.name]), channel)
+            self.connection.declared_entities.add(levels)
+        # A time to live that is shorter than a stay would end it; the worker looks at `expires` too.
+        return {"exchange": delays.FIRST, "routing_key": delays.routing_key(seconds, queue.name), "expiration": None}
 
     def _failure(self, error: Exception, options: dict[str, Any], seconds: float) -> SendError:
         broker = self.connection.as_uri()
@@ -242,17 +264,12 @@ def _let_go() -> None:
 
 os.register_at_fork(after_in_child=_let_go)
 
+# Celery warns, for each task with a delay, that its own delays do not work with direct exchanges. They are not used here.
+logging.getLogger("celery.app.base").addFilter(lambda record: "Direct exchanges" not in str(record.msg))
+
 
 def _is_task(options: dict[str, Any]) -> bool:
     return "task" in (options.get("headers") or {})
-
-
-def _route(options: dict[str, Any]) -> dict[str, str]:
-    """Return exchange and routing key: a queue's own where Celery would take the one that leads to every queue."""
-    own = next((queue for queue in options["declare"] if isinstance(queue, TaskQueue)), None)
-    if own is None or options["exchange"] != "":
-        return {"exchange": options["exchange"], "routing_key": options["routing_key"]}
-    return {"exchange": own.exchange.name, "routing_key": own.routing_key}
 
 
 def _id(options: dict[str, Any]) -> str | None:

@@ -31,6 +31,8 @@ def make(name):
                 return os.environ.get(value)
             elif action == "allocate":
                 return len(bytearray(value * 1_048_576))
+            elif action == "retry" and self.request.retries < value:
+                raise self.retry(countdown=1)
             elif action == "abort":
                 os.abort()
             elif action == "pid":

@@ -15,21 +15,17 @@ import amqp
 import pytest
 
 from agent.errors import FAILURE, NO_SUCH_INSTANCE, OK, USAGE
+from celery_tasks.queues import declare as declare_topology
 from celery_tasks.queues import topology
 from tests.node import Node, children
 from tests.waiting import wait_until
 
 
 def declare(node: Node, *queues: str) -> None:
-    found = topology(queues)
     with node.broker.connect(node.vhost) as connection:
         channel = connection.channel()
-        for exchange in found.exchanges:
-            channel.exchange_declare(exchange, "direct", durable=True, auto_delete=False)
-        for queue in found.queues:
-            channel.queue_declare(queue.name, durable=True, auto_delete=False, arguments=queue.arguments)
-        for binding in found.bindings:
-            channel.queue_bind(binding.queue, binding.exchange, binding.routing_key)
+        declare_topology(topology(queues), channel)
+        channel.queue_declare(queues[-1], passive=True)
 
 
 def task(name: str = "alpha", *args: object, id: str = "", **kwargs: object) -> amqp.Message:  # noqa: A002

@@ -1,6 +1,14 @@
 """The topology of the safe profile, as values."""
 
-from celery_tasks.queues import Binding, QueueDeclaration, arguments_of, declared_task_queue, task_queue, topology
+from celery_tasks.queues import (
+    Binding,
+    ExchangeDeclaration,
+    QueueDeclaration,
+    arguments_of,
+    declared_task_queue,
+    task_queue,
+    topology,
+)
 
 
 def test_a_dead_letter_queue_is_declared_before_the_queue_that_sends_there() -> None:
@@ -13,7 +21,7 @@ def test_every_queue_is_a_quorum_queue() -> None:
 
 def test_each_queue_has_an_exchange_of_its_own() -> None:
     found = topology(["a", "b"])
-    assert found.exchanges == ("a", "b")
+    assert found.exchanges == (ExchangeDeclaration("a", "direct"), ExchangeDeclaration("b", "direct"))
     assert found.bindings == (Binding("a", "a", "a"), Binding("b", "b", "b"))
 
 

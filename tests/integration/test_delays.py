@@ -1,0 +1,88 @@
+"""Tasks that are to run later: held by the broker, not by a worker, and not lost there."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from celery_tasks.delays import level
+from tests.node import Node
+from tests.rabbitmq import RabbitMQ
+from tests.waiting import wait_until
+
+
+def messages(node: Node, queue: str) -> int:
+    found = node.broker.queue(queue, node.vhost)
+    return 0 if found is None else found.messages
+
+
+def run(node: Node, **settings: str) -> None:
+    node.configure("alpha", **settings)
+    node.start()
+    node.wait_until_consuming()
+
+
+@pytest.fixture
+def impatient(broker: RabbitMQ) -> Iterator[None]:
+    """A broker that closes the channel of whoever keeps a message for more than two seconds."""
+    set_env = "application:set_env(rabbit, {}, {})."
+    broker.control("eval", set_env.format("consumer_timeout", 2000))
+    broker.control("eval", set_env.format("channel_tick_interval", 500))
+    yield
+    broker.control("eval", set_env.format("consumer_timeout", 1_800_000))
+    broker.control("eval", set_env.format("channel_tick_interval", 60_000))
+
+
+def test_a_delayed_task_keeps_nobody_waiting_and_runs_when_it_is_due(node: Node) -> None:
+    run(node)
+    code = """
+import time
+sent = time.time()
+later = worker.apply_async(("return", "later"), countdown=4)
+at_once = worker.delay("return", "at once").get(timeout=30)
+assert not later.ready()
+print(json.dumps([at_once, later.get(timeout=60), time.time() - sent]))"""
+    at_once, later, seconds = node.produce(code, "alpha")
+    assert (at_once, later) == ("at once", "later")
+    assert seconds >= 4
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("pool", ["solo", "prefork"])
+def test_a_delay_longer_than_the_brokers_patience_is_no_matter(node: Node, pool: str) -> None:
+    run(node, DEFAULTS__POOL=pool)
+    assert node.produce("print(worker.apply_async(('return', 7), countdown=6).get(timeout=60))", "alpha") == 7
+    assert "Connection to broker lost" not in node.log.read_text()
+    assert node.queue("alpha")["succeeded"] == 1
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_a_task_that_is_retried_runs_again_until_it_is_done(node: Node, pool: str) -> None:
+    run(node, DEFAULTS__POOL=pool)
+    assert node.send("alpha", "retry", 2) == 2
+    seen = node.wait_for("alpha", lambda queue: queue["succeeded"] == 1, "has counted")
+    assert (seen["retried"], seen["failed"]) == (2, 0)
+    assert (messages(node, "alpha"), messages(node, "alpha.dead")) == (0, 0)
+
+
+def test_delayed_tasks_survive_the_brokers_death(node: Node, broker: RabbitMQ) -> None:
+    code = """
+for number in range(100):
+    worker.apply_async(("return", number), countdown=12 + number % 4)
+print(1)"""
+    node.produce(code, "alpha")
+    assert messages(node, level(3)) == 100
+    broker.settle()
+    broker.kill()
+    broker.start()
+    wait_until(lambda: messages(node, "alpha") >= 100, 90, "all are due")
+
+
+def test_a_task_that_expires_before_it_is_due_does_not_run(node: Node) -> None:
+    run(node)
+    code = """
+import celery.exceptions
+try:
+    print(json.dumps(worker.apply_async(("return", 1), countdown=3, expires=1).get(timeout=60)))
+except celery.exceptions.TaskRevokedError as error:
+    print(json.dumps("revoked"))"""
+    assert node.produce(code, "alpha") == "revoked"

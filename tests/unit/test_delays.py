@@ -1,0 +1,71 @@
+"""Delays as routing keys: which stays a task has in the queues of the levels."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from celery_tasks.delays import DUE, FIRST, LEVELS, LONGEST, DelayError, level, routing_key, seconds_until, topology
+from celery_tasks.queues import Binding
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+def matches(pattern: str, key: str) -> bool:
+    """Tell whether a topic exchange would take a key; '#' is the last word, or the first."""
+    words, found = pattern.split("."), key.split(".")
+    if words[0] == "#":
+        return found[-len(words) + 1 :] == words[1:]
+    return len(found) >= len(words) - 1 and all(w in ("*", f) for w, f in zip(words[:-1], found, strict=False))
+
+
+def stay(seconds: int, queue: str, queues: tuple[str, ...]) -> tuple[int, set[str]]:
+    """Follow a task through the topology; return how long it was kept, and where it came out."""
+    found = topology(queues)
+    ttl = {each.name: int(each.arguments["x-message-ttl"]) // 1000 for each in found.queues}
+    next_exchange = {each.name: str(each.arguments["x-dead-letter-exchange"]) for each in found.queues}
+    key, at, waited, arrived = routing_key(seconds, queue), [FIRST], 0, set()
+    while at:
+        exchange = at.pop()
+        for binding in found.bindings:
+            if binding.source == exchange and matches(binding.routing_key, key):
+                if binding.to == "exchange":
+                    at.append(binding.destination)
+                elif binding.destination in ttl:
+                    waited += ttl[binding.destination]
+                    at.append(next_exchange[binding.destination])
+                else:
+                    arrived.add(binding.destination)
+    return waited, arrived
+
+
+@given(st.integers(1, LONGEST))
+def test_a_task_is_kept_for_its_delay_and_comes_to_its_queue_alone(seconds: int) -> None:
+    assert stay(seconds, "mails", ("mails", "other")) == (seconds, {"mails"})
+
+
+@pytest.mark.parametrize("queue", ["out", "mails.out", "a.*", "#", "ä b", "mails%2Eout"])
+def test_a_queue_s_name_means_no_other_queue(queue: str) -> None:
+    assert stay(5, queue, ("out", "mails.out", "a.*", "#", "ä b", "mails%2Eout")) == (5, {queue})
+
+
+def test_a_dead_letter_queue_of_a_level_is_the_next_level() -> None:
+    found = topology([])
+    assert [each.name for each in found.exchanges] == [level(number) for number in range(LEVELS - 1, -2, -1)]
+    assert found.queues[-1].arguments["x-dead-letter-exchange"] == DUE
+    assert Binding(DUE, "a", "#.a") in topology(["a"]).bindings
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(-5, 0), (0, 0), (0.001, 1), (1, 1), (1.5, 2), (86_400, 86_400)])
+def test_a_delay_is_whole_seconds_rounded_up(seconds: float, expected: int) -> None:
+    assert seconds_until((NOW + timedelta(seconds=seconds)).isoformat(), NOW) == expected
+
+
+def test_a_time_without_a_zone_is_in_utc() -> None:
+    assert seconds_until("2026-05-04T12:00:07", NOW) == 7
+
+
+def test_a_time_too_far_away_is_refused() -> None:
+    with pytest.raises(DelayError, match="388 days at most, not until 2028"):
+        seconds_until("2028-01-01T00:00:00+00:00", NOW)
