@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 OUTCOME = """
 def outcome(**options):
     try:
-        worker.apply_async(("return", 1), **options)
+        worker.apply_async(("return", 1), **{"confirm_timeout": 60, **options})
     except Exception as error:
         return type(error).__name__
     return "accepted"
