@@ -7,6 +7,8 @@
     a signal does not end the poll (PEP 475 restarts it)          SIGTERM of an idle worker: 4 to 8 s   WakeOnSignal
     the pause between connection attempts grows to 30 s and       20 s without a consumer after the     ensure_connected
     has no setting                                                broker is back
+    a cold shutdown asks every pool to end its tasks, which       SIGQUIT of a solo worker: its task     cancel_active_...
+    threads and solo can't (NotImplementedError)                  fails by that error, and is acked
     quorum queues make it declare 28 queues for delayed tasks     a quorum leader killed: 18 s without   Blueprint
     at each connection (`queues` has what delays need)            a consumer, 17 of them for these
     a message that can't be decoded, and a wrong signature, are   a task that is gone, or a worker that  create_task_handler,
@@ -24,10 +26,13 @@ from functools import partial
 from typing import Any
 
 from celery import bootsteps
+from celery.concurrency.base import BasePool
 from celery.concurrency.solo import TaskPool as SoloPool
-from celery.exceptions import InvalidTaskError
+from celery.exceptions import InvalidTaskError, WorkerTerminate
+from celery.platforms import EX_FAILURE
 from celery.utils.log import get_logger
 from celery.utils.objects import Bunch
+from celery.worker import state
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.exceptions import ContentDisallowed, DecodeError
 
@@ -163,3 +168,14 @@ class Consumer(StockConsumer):
 
         conn.ensure_connection = ensure_connection
         return super().ensure_connected(conn)
+
+    def cancel_active_requests(self) -> None:
+        """End what is running, for a cold shutdown, where the pool can; it has not been acked, and is delivered again.
+
+        The solo pool runs its task below this signal handler: leaving through it ends the task, and its `finally` clauses
+        are run. A thread can't be ended: its tasks go on until they end, or until whoever wants the worker gone kills it.
+        """
+        if type(self.pool).terminate_job is not BasePool.terminate_job:
+            super().cancel_active_requests()
+        elif isinstance(self.pool, SoloPool) and state.active_requests:
+            raise WorkerTerminate(EX_FAILURE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tests.rabbitmq import Neighbourhood, RabbitMQ
@@ -46,11 +47,13 @@ class Cluster:
         names: list[str] = status["running_nodes"]
         return names
 
-    def leader(self, queue: str, vhost: str = "/") -> RabbitMQ:
-        """Return the node that has a queue's leader; a classic queue has no other place than it."""
-        listed = self.first.control("list_queues", "-p", vhost, "name", "pid", "--no-table-headers")
-        pids = dict(line.split("\t") for line in listed.splitlines())
-        return next(node for node in self.nodes if node.name in pids[queue])
+
+def leader(nodes: Sequence[RabbitMQ], queue: str, vhost: str = "/") -> RabbitMQ:
+    """Return the node that has a queue's leader; a classic queue has no other place than it."""
+    running = next(node for node in nodes if node.is_running)
+    listed = running.control("list_queues", "-p", vhost, "name", "pid", "--no-table-headers")
+    pids = dict(line.split("\t") for line in listed.splitlines())
+    return next(node for node in nodes if node.name in pids[queue])
 
 
 def _formation(nodes: list[RabbitMQ]) -> str:

@@ -1,18 +1,33 @@
 """Lead connections from one socket to another, as a path out of a network namespace: sockets in files have no network.
 
 python -m tests.forward FROM TO    each an address and port, or a file: 10.77.0.1:5672, /tmp/socket
+
+SIGUSR1 freezes the connections of that moment: they stay open, and no byte passes. Later ones are led as before.
 """
 
 import asyncio
+import signal
 import sys
 
 
 async def main(listen: str, target: str) -> None:
     """Serve until the end of the process."""
+    copies: set[asyncio.Task[None]] = set()
+    frozen: list[object] = []
 
     async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await _open(target)
-        await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
+        both = {asyncio.create_task(_copy(reader, there_writer)), asyncio.create_task(_copy(there_reader, writer))}
+        copies.update(both)
+        await asyncio.wait(both)
+        copies.difference_update(both)
+        frozen.extend((writer, there_writer))  # closed ones too: it is the reference that keeps the others open
+
+    def freeze() -> None:
+        for copy in copies:
+            copy.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, freeze)
 
     host, _, port = listen.rpartition(":")
     if host:

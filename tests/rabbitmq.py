@@ -39,7 +39,7 @@ class Neighbourhood:
 
     def __init__(self) -> None:
         """Start a port mapper of our own; Erlang would start it as a daemon that outlives us."""
-        (self.mapper_port,) = _free_ports(1)
+        (self.mapper_port,) = free_ports(1)
         self.cookie = secrets.token_hex(16)
         self.nodes: list[RabbitMQ] = []
         self._mapper = _spawn(
@@ -69,7 +69,7 @@ class RabbitMQ:
         if not SERVER.exists():
             raise RuntimeError("RabbitMQ is missing: apt-get install rabbitmq-server (scripts/prepare-tests does it)")
         self.host = HOST
-        self.port, self.tls_port, self._distribution_port = _free_ports(3)
+        self.port, self.tls_port, self._distribution_port = free_ports(3)
         self._identity = identity
         self.name = f"test{self.port}@localhost"
         self._lives_alone = neighbourhood is None
@@ -247,6 +247,18 @@ class RabbitMQ:
         }
 
 
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
 def _spawn(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -258,17 +270,6 @@ def _spawn(arguments: list[str], environment: dict[str, str], log: Path) -> subp
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def _die_with_parent() -> None:
