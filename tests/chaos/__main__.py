@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import groupby, product
 from pathlib import Path
 
-from tests.chaos.catalogue import LONG_COUNT, POOLS, Fault, long_form
+from tests.chaos.catalogue import LONG_COUNT, POOLS, RATE, Fault, long_form
 from tests.chaos.network import Network
 from tests.chaos.run import Outcome, play
 from tests.chaos.stage import Setting, Stage
@@ -25,12 +25,14 @@ def main() -> int:
     """Play what is asked for; return 1 where the safe profile has lost a task or came to no end."""
     options = _options()
     print(f"seed {options.seed}", file=sys.stderr)
-    faults = [fault for fault in long_form(options.count, options.seed) if options.only in fault.name]
-    outcomes = list(_outcomes(faults, options))
-    table = render(outcomes, f"{machine_facts()} Seed of full chaos: {options.seed}.")
-    print(table)
-    if options.write is not None:
-        options.write.write_text(put_into(options.write.read_text(), table))
+    faults = [fault for fault in long_form(options.count, options.rate, options.seed) if options.only in fault.name]
+    facts = f"{machine_facts()} {options.rate:g} tasks a second. Seed of full chaos: {options.seed}."
+    outcomes = []
+    for outcome in _outcomes(faults, options):
+        outcomes.append(outcome)
+        if options.write is not None:  # at once: what was played is not lost with a run that is cut short
+            options.write.write_text(put_into(options.write.read_text(), render(outcomes, facts)))
+    print(render(outcomes, facts))
     return int(any(each.profile == "safe" and (each.verdict.lost or each.trouble) for each in outcomes))
 
 
@@ -39,7 +41,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="play the faults whose names have this text in them")
     parser.add_argument("--pools", nargs="+", choices=POOLS, default=POOLS)
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=PROFILES)
-    parser.add_argument("--count", type=int, default=LONG_COUNT, help="tasks a run (full chaos: 3.6 times as many)")
+    parser.add_argument("--count", type=int, default=LONG_COUNT, help="tasks a run (full chaos takes five minutes)")
+    parser.add_argument("--rate", type=float, default=RATE, help="tasks a second, no more than the pools are good for")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of full chaos")
     parser.add_argument("--logs", type=Path, help="a folder to keep ledgers and logs in")
     parser.add_argument("--write", type=Path, help="the document to write the table into")

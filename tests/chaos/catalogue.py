@@ -45,11 +45,11 @@ class Fault:
         return Setting(pool, profile, self.settings, self.is_forwarded)
 
 
-def long_form(count: int, seed: int) -> tuple[Fault, ...]:
+def long_form(count: int, rate: float, seed: int) -> tuple[Fault, ...]:
     """Return all faults, each with so many tasks; with LONG_COUNT, full chaos takes five minutes of sending or more."""
-    load = Load(count, RATE)
-    patient = Load(count, RATE, long_every=count // 10, long_seconds=8.0)
-    lasting = Load(round(CHAOS_SECONDS * RATE * count / LONG_COUNT), RATE)
+    load = Load(count, rate)
+    patient = Load(count, rate, long_every=count // 10, long_seconds=8.0)
+    lasting = Load(round(CHAOS_SECONDS * rate * count / LONG_COUNT), rate)
     return (
         Fault("kill -9 of a worker", (kill_worker,) * 3, load),
         Fault("kill -9 of a pool child", (faults.kill_pool_child,) * 5, load, ("prefork",)),
