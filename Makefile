@@ -1,11 +1,12 @@
 # make demo    watch a node do real Celery work, no broker needed
 # make test    install what the tests need and run them all
 # make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
+# make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
 # make check   format, lint, types, arrows between modules
 # make bench   the agent beside supervisord, circus, celery multi and plain workers
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test stall check bench lock clean
+.PHONY: help demo test stall chaos check bench lock clean
 .DEFAULT_GOAL := help
 
 LOCKED := requirements/build.txt pyproject.toml celery_tasks/pyproject.toml
@@ -31,6 +32,10 @@ test: .venv/dev
 stall: .venv/dev
 	@scripts/prepare-tests
 	.venv/bin/python -m pytest -k never_sleeps_on_its_acks --bursts 10 --burst 5000 --durations 3 $(PYTEST)
+
+chaos: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m tests.chaos --write docs/delivery.md $(CHAOS)
 
 check: .venv/dev
 	.venv/bin/ruff format --check .

@@ -31,6 +31,22 @@ def test_a_killed_workers_task_is_run_by_the_next(node: Node, pool: str) -> None
     assert messages(node, "alpha") == 0
 
 
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_a_task_that_a_cold_shutdown_ended_is_run_by_the_next(node: Node, pool: str) -> None:
+    node.configure("alpha", DEFAULTS__POOL=pool, DEFAULTS__COLD_TIMEOUT="2")
+    node.start()
+    node.wait_until_consuming()
+    node.send_and_leave("alpha", "sleep", 8)
+    pid = node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the task")["pid"]
+    node.signal(signal.SIGQUIT)
+    assert node.process is not None
+    node.process.wait(60)
+    wait_until(lambda: messages(node, "alpha") == 1, what="the broker has the task back")
+    node.start()
+    seen = node.wait_for("alpha", lambda queue: queue["succeeded"] == 1, "has run the task again")
+    assert (seen["pid"] != pid, seen["failed"]) == (True, 0)
+
+
 def test_the_articles_settings_lose_a_killed_workers_task(node: Node) -> None:
     node.variables["CELERY_TASKS_DELIVERY"] = "article"
     node.configure("alpha")
