@@ -48,11 +48,12 @@ mv "$1.new" "$1"
 class Host:
     """A host that was added to a lab; see `tests.system.lab.Lab.add`."""
 
-    def __init__(self, name: str, address: str, image: Image, lab: Namespaces, console: Path) -> None:
+    def __init__(self, name: str, address: str, address6: str, image: Image, lab: Namespaces, console: Path) -> None:
         """Prepare the host's file system; it is not booted."""
         assert len(name) <= LONGEST_NAME, f"{name}: its network interface would have another name"
         self.name = name
         self.address = address
+        self.address6 = address6
         self.console = console
         self._lab = lab
         self._folder = f"{RUN}/{name}"

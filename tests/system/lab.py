@@ -26,6 +26,7 @@ from tests.system.images import Image
 from tests.system.namespaces import Namespaces
 
 SUBNET = "10.90.0"
+SUBNET6 = "fd90::"
 CONTROL_NODE = f"{SUBNET}.1"  # the lab's own address, from which ssh and Ansible work
 FIRST_HOST = 11
 
@@ -33,6 +34,7 @@ _SET_UP = f"""
 ip link set lo up
 ip link add br0 type bridge
 ip address add {CONTROL_NODE}/24 dev br0
+ip address add {SUBNET6}1/64 dev br0 nodad
 ip link set br0 up
 # Where Docker's module is loaded, bridged packets would go through IP rules.
 [ ! -e /proc/sys/net/bridge/bridge-nf-call-iptables ] || echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables
@@ -77,9 +79,10 @@ class Lab:
 
     def add(self, name: str, image: Image) -> Host:
         """Add a host, which may be written to before it is booted; hosts know one another by name."""
-        address = f"{SUBNET}.{FIRST_HOST + len(self.hosts)}"
-        host = Host(name, address, image, self._namespaces, self._folder / f"{name}.console")
-        host.write("/etc/systemd/network/10-host0.network", _host0(address))
+        number = FIRST_HOST + len(self.hosts)
+        address, address6 = f"{SUBNET}.{number}", f"{SUBNET6}{number}"
+        host = Host(name, address, address6, image, self._namespaces, self._folder / f"{name}.console")
+        host.write("/etc/systemd/network/10-host0.network", _host0(address, address6))
         host.write("/root/.ssh/authorized_keys", self._public_key, mode=0o600)
         self.hosts[name] = host
         known = "".join(f"{each.address} {each.name}\n" for each in self.hosts.values())
@@ -134,8 +137,8 @@ class Lab:
         self.run("nft", verb, "element", "bridge", "lab", "cut", pairs)
 
 
-def _host0(address: str) -> str:
+def _host0(address: str, address6: str) -> str:
     return (
-        f"[Match]\nName=host0\n\n[Network]\nAddress={address}/24\nGateway={CONTROL_NODE}\n"
+        f"[Match]\nName=host0\n\n[Network]\nAddress={address}/24\nAddress={address6}/64\nGateway={CONTROL_NODE}\n"
         "LinkLocalAddressing=no\nIPv6AcceptRA=no\nLLDP=no\nEmitLLDP=no\n"
     )
