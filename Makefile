@@ -2,11 +2,14 @@
 # make test    install what the tests need and run them all
 # make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
 # make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
+# make test-ansible  what of deploy/ansible takes longer: firewalls, Docker, a cluster, upgrades under load
 # make check   format, lint, types, arrows between modules
+# make ansible what deploy/ansible is played with, into .venv
+# make release build what is installed on hosts, into dist/
 # make bench   the agent beside supervisord, circus, celery multi and plain workers
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test stall chaos check bench lock clean
+.PHONY: help demo test test-ansible stall chaos check ansible release bench lock clean
 .DEFAULT_GOAL := help
 
 LOCKED := requirements/build.txt pyproject.toml celery_tasks/pyproject.toml
@@ -22,12 +25,26 @@ help:
 	@scripts/make-venv dev
 	@touch .venv/dev .venv/run
 
+# Beside the agent itself, by which settings are looked at before a host is touched.
+.venv/ansible: requirements/ansible.txt | .venv/run
+	@.venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/ansible.txt
+	@touch .venv/ansible
+
+ansible: .venv/ansible
+
+release: .venv/run
+	@.venv/bin/python scripts/build-release
+
 demo: .venv/run
 	@.venv/bin/agent demo
 
-test: .venv/dev
+test: .venv/dev .venv/ansible
 	@scripts/prepare-tests
 	.venv/bin/python -m pytest --no-skips $(PYTEST)
+
+test-ansible: .venv/dev .venv/ansible
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest --no-skips tests/ansible $(PYTEST)
 
 stall: .venv/dev
 	@scripts/prepare-tests
@@ -37,11 +54,12 @@ chaos: .venv/dev
 	@scripts/prepare-tests
 	.venv/bin/python -m tests.chaos --write docs/delivery.md $(CHAOS)
 
-check: .venv/dev
+check: .venv/dev .venv/ansible
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	@cd deploy/ansible && PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint -q --nocolor
 
 .cache/bench/done: requirements/bench.txt | .venv/run
 	@.venv/bin/python -m venv .cache/bench
@@ -54,7 +72,7 @@ bench: .cache/bench/done
 
 lock: .venv/dev
 	.venv/bin/python -m pip --quiet install uv
-	for each in build run dev bench; do .venv/bin/uv --quiet pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+	for each in build run dev bench ansible; do .venv/bin/uv --quiet pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header requirements/$$each.in --output-file requirements/$$each.txt; done
 
 clean:
