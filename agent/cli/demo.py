@@ -19,6 +19,7 @@ from agent.cli.status import wait_until_consuming
 from agent.control import client
 from agent.errors import OK, AgentError
 from agent.instances import CONFIG_VARIABLE, RUNTIME_VARIABLE, Folders
+from agent.status import Status
 
 INSTANCE = "magic"
 SOURCE = Path(__file__).parents[2]
@@ -43,6 +44,8 @@ def _demo(options: argparse.Namespace) -> int:
         raise AgentError(
             f"the demo runs from the project's source tree, and {producer} is not there: clone the repository"
         )
+    for number in (signal.SIGTERM, signal.SIGHUP):  # such as a terminal that is closed: go as after Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="celery-agent-demo-") as folder:
         places = Folders(config=Path(folder), runtime=Path(folder) / "run")
         broker = {"CELERY_TASKS_BROKER": f"embedded://{folder}/broker", "PYTHONPATH": str(SOURCE)}
@@ -57,6 +60,7 @@ def _demo(options: argparse.Namespace) -> int:
             _say("A producer sends tasks by their contracts: python examples/producer/send.py")
             subprocess.run([sys.executable, producer], env={**os.environ, **broker}, check=True)
             _say(f"What the agent says now: agent status {INSTANCE}")
+            _wait_until_idle(places)
             print(_status(places))
             if options.keep:
                 _stay(agent, places, broker, producer)
@@ -101,27 +105,38 @@ def _running(places: Folders) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _stay(agent: subprocess.Popen[bytes], places: Folders, broker: Mapping[str, str], producer: Path) -> None:
+    use = places.config / "use"
+    variables = {**broker, **_variables(places), "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
+    use.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
     _say("Staying up until Ctrl-C. In another terminal:")
-    for words, variables in (
-        ([sys.executable, str(producer)], broker),
-        ([sys.executable, "-m", "agent", "status", INSTANCE], _variables(places)),
-    ):
-        print(
-            "  " + " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(words)])
-        )
+    print(f"  . {shlex.quote(str(use))}")
+    print(f"  python {shlex.quote(str(producer))}")
+    print(f"  agent status {INSTANCE}")
     try:
         while agent.poll() is None:
             time.sleep(0.2)
     except KeyboardInterrupt:
         print()
+    else:
+        raise AgentError(f"the agent has ended, with exit status {agent.returncode}")
 
 
 def _variables(places: Folders) -> dict[str, str]:
     return {CONFIG_VARIABLE: str(places.config), RUNTIME_VARIABLE: str(places.runtime)}
 
 
+def _wait_until_idle(places: Folders) -> None:
+    """Return when no worker says that it runs a task: one that acks early tells of the end within a second."""
+    while any(queue.active_count for queue in _ask(places).queues):
+        time.sleep(0.1)
+
+
 def _status(places: Folders) -> str:
-    return render(client.status(places.runtime_folder(INSTANCE) / "control.sock")) + "\n"
+    return render(_ask(places)) + "\n"
+
+
+def _ask(places: Folders) -> Status:
+    return client.status(places.runtime_folder(INSTANCE) / "control.sock")
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,7 @@
 """The demo, the embedded broker, and a consumer's own interpreter."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from tests.environment import environment_with_celery
 from tests.node import Node
+from tests.waiting import wait_until
 
 
 def test_the_demo_sends_real_tasks_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -96,3 +98,36 @@ def test_the_embedded_broker_needs_no_server(node: Node, tmp_path: Path) -> None
         check=False,
     )
     assert done.stdout.strip() == "5", done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_demo_stays_up_until_it_is_told_to_go(tmp_path: Path, number: signal.Signals) -> None:
+    output = tmp_path / "output"
+    folder = tmp_path / "temporary files"
+    folder.mkdir()
+    with output.open("wb") as file:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "agent", "demo", "--keep"],
+            env={**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"},
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        wait_until(lambda: "agent status magic\n" in _after(output, "In another terminal:"), 60, "the demo stays")
+        shown = _after(output, "In another terminal:")
+        done = subprocess.run(
+            ["sh", "-ec", shown], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert "magic(1, 2, 3)       = 6" in done.stdout, done.stderr
+        assert "magic: running, consuming from 3 queues" in done.stdout
+        demo.send_signal(number)
+        assert demo.wait(60) == 0
+    finally:
+        demo.terminate()
+        demo.wait(60)
+    assert "Done; nothing is left behind." in output.read_text()
+    assert list(folder.iterdir()) == []
+
+
+def _after(output: Path, line: str) -> str:
+    return output.read_text().partition(line)[2]
