@@ -36,8 +36,24 @@ def spent(marker: str) -> float:
     has been reaped by its parent, whose own figures hold it, or is reaped here.
     """
     reap()
-    reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return reaped.ru_utime + reaped.ru_stime + sum(cpu(pid) for pid in marked(marker))
+    return reaped() + sum(cpu(pid) for pid in marked(marker))
+
+
+def reaped() -> float:
+    """Return the CPU seconds of all children that this process has waited for, and of those that they did."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def family() -> list[int]:
+    """Return the pids of this process's descendants: the broker, and everything of a run."""
+    found = [os.getpid()]
+    for pid in found:
+        try:
+            found += children(pid)
+        except OSError:  # it ended meanwhile
+            continue
+    return found[1:]
 
 
 def reap() -> None:

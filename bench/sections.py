@@ -75,13 +75,14 @@ def _compared(case: Case, rounds: Rounds) -> Iterator[str]:
         f"after {TASKS} tasks",
         "supervisor",
         "back after kill -9",
+        "others meanwhile",
     )
     rows = {}
     for name in rounds[0]:
         each = typical([figures[name] for figures in rounds])
         seconds = (Quantity(each.ready, "s"), Quantity(each.cpu, "s"))
         memory = (Quantity(each.fresh, "MB"), Quantity(each.worked, "MB"), Quantity(each.own, "MB"))
-        rows[name] = (*seconds, *memory, Quantity(median(each.recoveries), "s"))
+        rows[name] = (*seconds, *memory, Quantity(median(each.recoveries), "s"), Quantity(each.strangers * 100, "%"))
     queues = "1 queue" if case.count == 1 else f"{case.count} queues"
     yield from _section(f"{queues}, pool {case.pool}", table(headings, rows))
 
@@ -116,8 +117,9 @@ def _throughput(broker: RabbitMQ) -> Iterator[str]:
     for prefetch in throughput.PREFETCHES:
         for kind in (Agent, Stock):
             _say(f"{throughput.TASKS} tasks, prefetch {prefetch}: {kind.name}")
-            rows[kind.name].append(Quantity(throughput.tasks_per_second(kind, prefetch, broker), "/s"))
-    headings = [f"prefetch {prefetch}" for prefetch in throughput.PREFETCHES]
+            burst = throughput.run_burst(kind, prefetch, broker)
+            rows[kind.name] += [Quantity(burst.rate, "/s"), Quantity(burst.cpu, "ms")]
+    headings = [each for prefetch in throughput.PREFETCHES for each in (f"prefetch {prefetch}", "CPU a task")]
     yield from _section(f"{throughput.TASKS:,} no-op tasks, one solo worker, late ack", table(headings, rows))
 
 

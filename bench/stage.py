@@ -13,14 +13,15 @@ from pathlib import Path
 
 import amqp
 
-from bench import processes
+from bench import machine, processes
 from bench.contenders import Contender
 from bench.witness import Witness
 from bench.workload import MARKER, Workload
+from celery_tasks.queues import declare, topology
 from tests.rabbitmq import RabbitMQ
 
 START_TIMEOUT = 120.0  # seconds
-CALM = 0.05  # share of one CPU below which a run has settled
+SETTLED = 0.05  # CPUs in use, below which a run has finished what it started
 SETTLE_TIMEOUT = 20.0  # seconds
 
 
@@ -71,7 +72,7 @@ class Stage:
         while time.monotonic() < deadline:
             time.sleep(1)
             now = processes.spent(self.marker)
-            if now - before < CALM:
+            if now - before < SETTLED:
                 return
             before = now
 
@@ -101,9 +102,19 @@ def staged(
     try:
         work = Workload(folder, count, pool, prefetch, {MARKER: vhost, **broker.variables(vhost)})
         work.write()
+        _declare(work.queues, broker, vhost)
+        machine.await_calm()
         yield Stage(kind(work), broker, witness, marker, vhost)
     finally:
         processes.end(marker)
         witness.close()
         broker.control("delete_vhost", vhost)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _declare(queues: list[str], broker: RabbitMQ, vhost: str) -> None:
+    """Declare the queues, which are there on a node that is not started for the first time."""
+    with broker.connect(vhost) as connection:
+        channel = connection.channel()
+        declare(topology(queues), channel)
+        channel.queue_declare(queues[-1], passive=True)  # once it is there all of them are

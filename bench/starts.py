@@ -13,6 +13,7 @@ from statistics import median
 
 from bench import processes
 from bench.contenders import Contender
+from bench.machine import Strangers
 from bench.producer import Producer
 from bench.report import NEVER
 from bench.stage import Stage, staged
@@ -32,6 +33,7 @@ class Figures:
     fresh, worked: MB of memory (PSS) a queue, of its worker's main process and pool children: after the start, and once
         it has done TASKS tasks.
     own: MB of the supervisor; of the agent, daemon and template.
+    strangers: share of the machine that others took during the start.
     recoveries: seconds from `kill -9` of a worker to the next consumer on its queue, NEVER where there was none.
     """
 
@@ -40,6 +42,7 @@ class Figures:
     fresh: float
     worked: float
     own: float
+    strangers: float
     recoveries: tuple[float, ...]
 
 
@@ -47,14 +50,16 @@ def measure(kind: type[Contender], count: int, pool: str, kills: int, broker: Ra
     """Run a contender with so many queues and return its figures; workers of so many of them are killed."""
     with staged(kind, count, broker, pool) as stage:
         before = processes.spent(stage.marker)
+        strangers = Strangers()
         ready = stage.start()
+        share = strangers.share()
         stage.settle()
         cpu = processes.spent(stage.marker) - before
         fresh = processes.pss(stage.workers()) / count
         _work(stage)
         stage.settle()
         worked, own = processes.pss(stage.workers()) / count, processes.pss(stage.own())
-        return Figures(ready, cpu, fresh, worked, own, _recoveries(stage, kills))
+        return Figures(ready, cpu, fresh, worked, own, share, _recoveries(stage, kills))
 
 
 def typical(runs: Sequence[Figures]) -> Figures:

@@ -31,6 +31,10 @@ def test_a_peer_is_shown_as_a_multiple_where_there_is_one(value: float, base: fl
     assert Quantity(value, "s").beside(Quantity(base, "s")) == text
 
 
+def test_a_share_is_no_multiple_of_another() -> None:
+    assert Quantity(30, "%").beside(Quantity(10, "%")) == "30.0 %"
+
+
 def test_rows_are_compared_with_the_first() -> None:
     rows = {"ours": [Quantity(2, "s"), Quantity(10, "MB")], "theirs": [Quantity(8, "s"), Quantity(30, "MB")]}
     assert table(["start", "memory"], rows) == [
@@ -69,7 +73,7 @@ def test_a_report_without_its_mark_is_not_written_anywhere() -> None:
 
 def test_rounds_come_to_their_medians_and_all_recoveries() -> None:
     rounds = [
-        Figures(ready, cpu=1, fresh=1, worked=1, own=1, recoveries=took)
+        Figures(ready, cpu=1, fresh=1, worked=1, own=1, strangers=1, recoveries=took)
         for ready, took in ((1.0, (0.1,)), (9.0, (NEVER,)), (2.0, (0.3, 0.2)))
     ]
-    assert typical(rounds) == Figures(2.0, 1, 1, 1, 1, (0.1, NEVER, 0.3, 0.2))
+    assert typical(rounds) == Figures(2.0, 1, 1, 1, 1, 1, (0.1, NEVER, 0.3, 0.2))
