@@ -26,7 +26,7 @@ class Quantity:
 
     def beside(self, base: Quantity) -> str:
         """Return the value and what multiple of the base it is, where that says something."""
-        if self.unit == "%" or base.value == 0 or NEVER in (self.value, base.value):
+        if self.unit == "%" or {0, NEVER} & {self.value, base.value}:
             return str(self)
         times = self.value / base.value
         return f"{self} ({times:.{2 if times < 1 else 1 if times < 10 else 0}f}x)"

@@ -23,6 +23,7 @@ def test_a_quantity_shows_the_digits_that_count(value: float, text: str) -> None
         (0.3, 1.5, "0.30 s (0.20x)"),
         (30.0, 1.5, "30.0 s (20x)"),
         (6.0, 0.0, "6.00 s"),
+        (0.0, 6.0, "0 s"),
         (NEVER, 1.5, "never"),
         (6.0, NEVER, "6.00 s"),
     ],
