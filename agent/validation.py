@@ -47,6 +47,7 @@ def read_settings(file: EnvFile) -> Configuration:
 def _line(error: Any, found: Sequence[Assignment], file: EnvFile) -> str:
     path = tuple(str(part) for part in error["loc"])
     where = _where(path, found, file)
+    written = [assignment.value for assignment in found if assignment.path == path] or [error["input"]]
     known = entry(path[-1])
     match error["type"]:
         case "missing":
@@ -54,7 +55,7 @@ def _line(error: Any, found: Sequence[Assignment], file: EnvFile) -> str:
         case "value_error":
             return f"{where} {error['ctx']['error']}"
         case _:
-            return f"{where} is {_shown(error['input'])}, but must be {known.takes}.{_similar(error, known.takes)}"
+            return f"{where} is {_shown(written[-1])}, but must be {known.takes}.{_similar(error, known.takes)}"
 
 
 def _where(path: FieldPath, found: Sequence[Assignment], file: EnvFile) -> str:
