@@ -22,6 +22,7 @@ bootsteps or are methods of its Consumer; `tests/integration/test_celery_mends.p
 
 import signal
 import socket
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -108,7 +109,8 @@ class Consumer(StockConsumer):
         super().__init__(run, *args, pool=pool, **kwargs)
 
     def _run_with_heart(self, heart: Heart, run: Any, request: Any) -> None:
-        with heart.beating(self.connection.connection):
+        has_heartbeats = self.connection.supports_heartbeats  # the embedded broker's have not
+        with heart.beating(self.connection.connection) if has_heartbeats else nullcontext():
             run(request)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:

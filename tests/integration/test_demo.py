@@ -77,9 +77,10 @@ def test_two_instances_run_different_code_under_the_same_names(node: Node, tmp_p
         other.close()
 
 
-def test_the_embedded_broker_needs_no_server(node: Node, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_the_embedded_broker_needs_no_server(node: Node, tmp_path: Path, pool: str) -> None:
     broker = f"embedded://{tmp_path}/broker"
-    node.configure("alpha")
+    node.configure("alpha", DEFAULTS__POOL=pool)
     node.env_file.write_text(node.env_file.read_text() + f"CELERY_TASKS_BROKER={broker}\n")
     node.start()
     node.wait_until_consuming()

@@ -102,7 +102,10 @@ def test_without_tasks_there_is_nothing_to_run() -> None:
         ("CELERY_AGENT_DEFAULTS__TIME_LIMIT=0", "above 0, at most 31536000, or empty."),
         ("CELERY_AGENT_DEFAULTS__POOL=thread", "must be one of prefork, threads, solo. Did you mean threads?"),
         ("CELERY_AGENT_DEFAULTS__POOL=gevent", "must be one of prefork, threads, solo."),
-        ("CELERY_AGENT_DEFAULTS__LOG_LEVEL=loud", "is 'loud', but must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL."),
+        (
+            "CELERY_AGENT_DEFAULTS__LOG_LEVEL=loud",
+            "is 'loud', but must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL.",
+        ),
         ("CELERY_AGENT_QUEUES__a__CONCURRENCY=0", "CELERY_AGENT_QUEUES__a__CONCURRENCY is '0', but must be"),
         ("CELERY_AGENT_TASK=x", "CELERY_AGENT_TASK is no setting of the agent. Did you mean CELERY_AGENT_TASKS?"),
         ("celery_agent_tasks=x", "celery_agent_tasks is no setting of the agent. Did you mean CELERY_AGENT_TASKS?"),
