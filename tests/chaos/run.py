@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 from tests.chaos.catalogue import Fault
 from tests.chaos.stage import Stage
@@ -19,7 +20,7 @@ PATIENCE = 180.0  # seconds without an entry after which a run is over, whatever
 class Outcome:
     """How a run went.
 
-    recovery: seconds, see `tests.chaos.verdict.recovery`; None where it never came.
+    recovery: seconds, see `tests.chaos.verdict.recovery`.
     trouble: what kept the run from being played to its end, or None.
     """
 
@@ -57,7 +58,7 @@ def _has_accepted(stage: Stage, share: int) -> bool:
 
 def _is_overcome(stage: Stage, before: int, moment: float) -> bool:
     """Say whether a task that was sent after the moment has started, or none will be."""
-    return recovery(stage.ledger.entries()[before:], [moment]) is not None or not stage.is_sending()
+    return recovery(stage.ledger.entries()[before:], [moment]) not in {None, inf} or not stage.is_sending()
 
 
 def _settle(stage: Stage) -> None:

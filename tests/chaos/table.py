@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Iterable, Sequence
@@ -73,6 +74,12 @@ def _cells(outcome: Outcome | None) -> list[str]:
     if outcome is None:
         return ["", "", "", ""]
     verdict = outcome.verdict
-    recovery = "never" if outcome.recovery is None else f"{outcome.recovery:.1f} s"
+    match outcome.recovery:
+        case None:
+            recovery = "–"  # noqa: RUF001
+        case math.inf:
+            recovery = "never"
+        case seconds:
+            recovery = f"{seconds:.1f} s"
     lost = f"**{len(verdict.lost)}**" if verdict.lost else "0"
     return [str(verdict.accepted), lost, str(len(verdict.twice)), recovery]

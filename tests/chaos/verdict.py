@@ -70,18 +70,19 @@ def recovery(entries: Sequence[Entry], moments: Sequence[float]) -> float | None
     """Return the longest time, over all moments, until a task that was sent after the moment has started.
 
     So it holds all that a user waits for: the producer's way back to the broker, the worker's, and what had queued up.
-    None where nothing sent after a moment has started before the next one, or there was no moment.
+    Infinity where nothing that was sent after a moment has started before the next one, None where nothing was sent.
     """
     spans = [_first_start(entries, moment, next_one) for moment, next_one in pairwise([*moments, inf])]
-    return None if not spans or None in spans else max(span for span in spans if span is not None)
+    return max((span for span in spans if span is not None), default=None)
 
 
 def _first_start(entries: Sequence[Entry], moment: float, until: float) -> float | None:
     sent = {entry.task: entry.at for entry in entries if entry.fact is Fact.OFFERED}  # its latest attempt
+    if not any(moment <= at < until for at in sent.values()):
+        return None
     starts = (
         entry.at
         for entry in entries
         if entry.fact is Fact.STARTED and moment <= sent.get(entry.task, -inf) <= entry.at < until
     )
-    first = min(starts, default=None)
-    return None if first is None else first - moment
+    return min(starts, default=inf) - moment

@@ -1,5 +1,6 @@
 """What the chaos suite concludes from a ledger."""
 
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -71,8 +72,13 @@ def test_the_slowest_of_several_recoveries_counts() -> None:
 
 def test_what_did_not_recover_before_the_next_moment_never_did() -> None:
     ledger = entries((O, "a"), (O, "b"), (S, "a"), (O, "c"), (S, "c"))
-    assert recovery(ledger, [0.0, 1.5]) is None
-    assert recovery(ledger, []) is None
+    assert recovery(ledger, [0.0, 1.5]) == inf
+    assert recovery(ledger, [1.5]) == 2.5
+
+
+def test_a_moment_after_which_nothing_was_sent_tells_nothing() -> None:
+    assert recovery(entries((O, "a"), (S, "a")), [0.0, 1.5]) == 1.0
+    assert recovery(entries((O, "a"), (S, "a")), [0.5]) is None
 
 
 def test_a_ledger_is_read_as_it_was_written_and_a_line_only_when_it_is_whole(tmp_path: Path) -> None:
