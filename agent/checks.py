@@ -14,9 +14,9 @@ from agent.errors import CONFIGURATION, FAILURE, OK
 from agent.plan import Plan
 from agent.planner import plan_of, template_of
 from agent.problems import InvalidConfiguration
-from agent.secrets import is_secret, names_secret_file, redacted
 from agent.systemd import with_credentials
 from agent.validation import Configuration, read_settings
+from agent.worker.secrets import is_secret, names_secret_file, redacted
 from agent.worker.spec import WorkerSpec
 
 MEASURED_CELERY = "5.7."  # the releases whose faults were measured and mended

@@ -181,7 +181,7 @@ class Daemon:
                 if worker is not None and worker.spec.limits.memory_max is not None:
                     self._limit_memory(worker.pid, worker.spec.limits)
             case messages.ForkFailed(queue, generation, reason):
-                self._log.fact("fork-failed", queue=queue, generation=generation, reason=reason)
+                self._log.trouble("fork-failed", queue=queue, generation=generation, reason=reason)
                 self._links.close(queue, generation)
                 self._handle(Happened(queue, generation, ForkFailed()))
 
@@ -198,12 +198,16 @@ class Daemon:
         pulse = self._links.pulse(queue, generation)
         running = "" if pulse is None else ",".join(f"{task.name}[{task.id}]" for task in pulse.active)
         words = exit_text(exit_status)
-        self._log.fact("worker-exited", queue=queue, generation=generation, status=words, running=running or None)
+        worker = self._node.worker(queue, generation)
+        say = self._log.fact if worker is not None and worker.state is State.STOPPING else self._log.trouble
+        say("worker-exited", queue=queue, generation=generation, status=words, running=running or None)
         self._links.close(queue, generation)
         self._handle(Happened(queue, generation, Exited(exit_status)))
 
     def _on_memory_kill(self, queue: str, generation: int, event: OutOfMemory) -> None:
-        self._log.fact("out-of-memory", queue=queue, generation=generation, killed=event.processes, limit=event.limit)
+        self._log.trouble(
+            "out-of-memory", queue=queue, generation=generation, killed=event.processes, limit=event.limit
+        )
         self._handle(Happened(queue, generation, event))
 
     def _limit(self, queue: str, generation: int, pid: int | None, limits: Limits) -> None:
@@ -212,7 +216,7 @@ class Daemon:
         try:
             self._cgroups.limit(queue, generation, limits)
         except OSError as error:  # the kernel may refuse a limit, as one below what can't be taken back
-            self._log.fact("limits-refused", queue=queue, generation=generation, reason=error)
+            self._log.trouble("limits-refused", queue=queue, generation=generation, reason=error)
         self._limit_memory(pid, limits)
 
     def _limit_memory(self, pid: int | None, limits: Limits) -> None:
@@ -310,7 +314,7 @@ class Daemon:
         elif self._node.plan is None:
             self._result = result
         else:
-            self._log.fact("reload-refused", reason=result)
+            self._log.trouble("reload-refused", reason=result)
             self._agent = replace(self._agent, reload_error=str(result))
             self._tell_systemd()
             self._notifier.reloaded()

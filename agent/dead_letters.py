@@ -17,8 +17,8 @@ from agent.errors import AgentError
 from agent.guest import STEP_TIMEOUT, Answer
 from agent.inquiry import inquire
 from agent.planner import template_of
-from agent.secrets import redacted
 from agent.validation import Configuration
+from agent.worker.secrets import redacted
 from agent.worker.spec import TemplateSpec
 
 

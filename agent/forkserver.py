@@ -35,6 +35,7 @@ class Template:
     def __init__(
         self,
         spec: TemplateSpec,
+        instance: str,
         children: Children,
         on_message: Callable[[Message], None],
         on_exit: Callable[[int], None],
@@ -52,7 +53,9 @@ class Template:
             )
         ours.setblocking(False)
         self.socket = ours
-        self._send(encode(Prepare(replace(spec, environment=()))))  # it has that already, and a datagram has its limits
+        self._send(
+            encode(Prepare(replace(spec, environment=()), instance))
+        )  # it has that already; a datagram has limits
 
     def fork(self, request: Request) -> bool:
         """Ask for a fork; False where the template takes nothing now."""
@@ -140,9 +143,11 @@ class ForkServer:
     def _start(self, spec: TemplateSpec) -> None:
         self._timers.cancel("template")
         try:
-            template = Template(spec, self._children, self._heard, lambda status: self._exited(template, status))
+            template = Template(
+                spec, self._log.instance, self._children, self._heard, lambda status: self._exited(template, status)
+            )
         except OSError as error:
-            self._log.fact("template-failed", python=spec.python, reason=error)
+            self._log.trouble("template-failed", python=spec.python, reason=error)
             self._start_later(spec, lived=0.0)
             return
         self._template = template
@@ -162,7 +167,7 @@ class ForkServer:
 
     def _exited(self, template: Template, status: int) -> None:
         if template is self._template:
-            self._log.fact("template-exited", pid=template.pid, status=status)
+            self._log.trouble("template-exited", pid=template.pid, status=status)
             self._drop_template()
             self._start_later(template.spec, time.monotonic() - template.started)
 
@@ -172,7 +177,7 @@ class ForkServer:
         try:
             is_open = template.read()
         except ValueError as error:
-            self._log.fact("template-not-understood", pid=template.pid, reason=error)
+            self._log.trouble("template-not-understood", pid=template.pid, reason=error)
             self._children.kill(template.pid)
             is_open = False
         if not is_open:

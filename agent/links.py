@@ -97,7 +97,7 @@ class Links:
         try:
             message = decode(datagram)
         except ValueError as error:  # user code has all of the worker's descriptors, and may write to the wrong one
-            self._log.fact("report-not-understood", queue=queue, generation=generation, reason=error)
+            self._log.trouble("report-not-understood", queue=queue, generation=generation, reason=error)
             return
         if isinstance(message, (Connecting, Consuming)):
             self._on_report(queue, generation, message)

@@ -24,9 +24,9 @@ from agent.hosting import workers
 from agent.instances import checked_name
 from agent.plan import Plan, encode_plan
 from agent.problems import InvalidConfiguration, Problem
-from agent.secrets import redacted
 from agent.systemd import PRIVATE_PREFIXES, with_credentials
 from agent.validation import Configuration, read_settings
+from agent.worker.secrets import redacted
 from agent.worker.spec import TemplateSpec, encode_spec
 
 

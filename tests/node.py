@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ class Node:
         (self.code / "celery_tasks").symlink_to(ROOT / "celery_tasks")  # as a submodule lies there
         self.env_file = self.config / f"{instance}.env"
         self.process: subprocess.Popen[bytes] | None = None
+        self.wrapper: Sequence[str] = ()  # what the agent is started by
 
     def configure(self, *queues: str, **settings: str) -> None:
         """Write the env file: these queues, and settings by their names without the prefix CELERY_AGENT_."""
@@ -92,7 +93,7 @@ class Node:
         """Start the agent; `variables` are added to its environment."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent", "run", self.instance],
+                [*self.wrapper, sys.executable, "-m", "agent", "run", self.instance],
                 env=self.environment(**variables),
                 stdout=output,
                 stderr=output,

@@ -18,9 +18,10 @@ LARGEST = 262_144  # bytes; a spec with its environment is far below
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Import what the spec says, then say Prepared."""
+    """Import what the spec says, then say Prepared; `instance` is what log records are known by."""
 
     template: TemplateSpec
+    instance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ Message = Prepare | Prepared | Fork | Forked | ForkFailed | Connecting | Consumi
 def encode(message: Message) -> bytes:
     """Return a message as a datagram."""
     match message:
-        case Prepare(template):
-            body: dict[str, Any] = {"template": encode_spec(template)}
+        case Prepare(template, instance):
+            body: dict[str, Any] = {"template": encode_spec(template), "instance": instance}
         case Prepared(seconds):
             body = {"seconds": seconds}
         case Fork(spec, generation):
@@ -94,8 +95,8 @@ def decode(datagram: bytes) -> Message:
     """Return the message that `encode` made a datagram of; raises ValueError for anything else."""
     try:
         match json.loads(datagram):
-            case {"message": "Prepare", "template": template}:
-                return Prepare(decode_template(template))
+            case {"message": "Prepare", "template": template, "instance": instance}:
+                return Prepare(decode_template(template), instance)
             case {"message": "Prepared", "seconds": seconds}:
                 return Prepared(seconds)
             case {"message": "Fork", "spec": spec, "generation": generation}:

@@ -90,7 +90,7 @@ def run(main: Callable[[], int]) -> None:
     except SystemExit as request:
         status = request.code if isinstance(request.code, int) else int(request.code is not None)
     except BaseException:
-        traceback.print_exc()
+        sys.stderr.write(traceback.format_exc())  # at once: one record where stderr is the journal's
     finally:
         try:
             atexit._run_exitfuncs()

@@ -18,9 +18,13 @@ import sys
 import threading
 import time
 import traceback
+from typing import TYPE_CHECKING
 
 from .messages import LARGEST, Fork, Forked, ForkFailed, Prepare, Prepared, decode, encode
 from .process import become_worker, die_with_parent, enter_cgroup, give_back_freed_memory, run, set_name
+
+if TYPE_CHECKING:
+    from .output import Voice
 
 CONTROL = 3  # the descriptor of the socket to the daemon
 
@@ -83,6 +87,9 @@ def main() -> None:
         raise SystemExit(f"template: expected Prepare, got {prepare!r}")
     set_name("agent-template")
     sys.path[:0] = prepare.template.path
+    from .output import speak  # needs Celery, which may be on that path only
+
+    voice = speak(prepare.instance, os.environ)
     started = time.monotonic()
     _import((*MODULES, f"{__package__}.worker", *SHARED, *prepare.template.preload))
     # A fork copies only the calling thread: what another one held locked stays locked in every worker.
@@ -97,7 +104,7 @@ def main() -> None:
     gc.freeze()  # measured: 1.4 MB instead of 13.2 MB of private memory after a child's first full collection
     give_back_freed_memory()
     control.send(encode(Prepared(time.monotonic() - started)))
-    while _serve_one(control, daemon):
+    while _serve_one(control, daemon, voice):
         pass
 
 
@@ -106,12 +113,11 @@ def _import(names: tuple[str, ...]) -> None:
         try:
             importlib.import_module(name)
         except Exception:  # user code: a worker that needs it will fail by itself, the others must not
-            print(f"template: {name} could not be preloaded", file=sys.stderr)
-            traceback.print_exc()
+            print(f"template: {name} could not be preloaded\n{traceback.format_exc()}", end="", file=sys.stderr)
     sys.stderr.flush()
 
 
-def _serve_one(control: socket.socket, daemon: int) -> bool:
+def _serve_one(control: socket.socket, daemon: int, voice: Voice) -> bool:
     datagram, descriptors, _, _ = socket.recv_fds(control, LARGEST, 3)
     if not datagram:
         return False
@@ -119,7 +125,7 @@ def _serve_one(control: socket.socket, daemon: int) -> bool:
     if not isinstance(request, Fork):
         raise SystemExit(f"template: expected Fork, got {request!r}")
     try:
-        _fork_worker(request, descriptors, control, daemon)
+        _fork_worker(request, descriptors, control, daemon, voice)
     except OSError as error:
         control.send(encode(ForkFailed(request.spec.queue, request.generation, str(error))))
     finally:
@@ -128,13 +134,13 @@ def _serve_one(control: socket.socket, daemon: int) -> bool:
     return True
 
 
-def _fork_worker(request: Fork, descriptors: list[int], control: socket.socket, daemon: int) -> None:
+def _fork_worker(request: Fork, descriptors: list[int], control: socket.socket, daemon: int, voice: Voice) -> None:
     read_pid, write_pid = os.pipe()
     read_go, write_go = os.pipe()
     try:
         intermediate = os.fork()
         if intermediate == 0:
-            _be_intermediate(request, descriptors, write_pid, read_go, write_go, daemon)
+            _be_intermediate(request, descriptors, write_pid, read_go, write_go, daemon, voice)
         os.close(write_pid)
         write_pid = -1
         text = os.read(read_pid, 32)
@@ -150,7 +156,7 @@ def _fork_worker(request: Fork, descriptors: list[int], control: socket.socket, 
 
 
 def _be_intermediate(
-    request: Fork, descriptors: list[int], write_pid: int, read_go: int, write_go: int, daemon: int
+    request: Fork, descriptors: list[int], write_pid: int, read_go: int, write_go: int, daemon: int, voice: Voice
 ) -> None:
     """Fork the worker and end; never returns, in neither process."""
     try:
@@ -166,14 +172,14 @@ def _be_intermediate(
     if not os.read(read_go, 1):
         os._exit(1)
     report, board, *groups = descriptors
-    run(lambda: _be_worker(request, report, board, groups, daemon))
+    run(lambda: _be_worker(request, report, board, groups, daemon, voice))
 
 
-def _be_worker(request: Fork, report: int, board: int, groups: list[int], daemon: int) -> int:
+def _be_worker(request: Fork, report: int, board: int, groups: list[int], daemon: int, voice: Voice) -> int:
     for procs in groups:
         # Not in the intermediate process: the kernel takes up to some 10 ms, for which the template would wait.
         enter_cgroup(procs)
-    become_worker(daemon, request.spec.queue, keep=(report, board))
+    become_worker(daemon, request.spec.queue, keep=(report, board, *voice.descriptors()))
     from .worker import main as work  # needs celery_tasks, which is on the path only since Prepare
 
-    return work(request.spec, request.generation, socket.socket(fileno=report), board)
+    return work(request.spec, request.generation, socket.socket(fileno=report), board, voice)

@@ -7,26 +7,35 @@ the daemon.
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import socket
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from celery import Celery
 from celery.utils.imports import symbol_by_name
 
 from celery_tasks.utils import create_app_from
 
+from .output import Voice, speak_as_worker
+from .probe import brokers
 from .pulse import Account, accounted_request, pulse_step, reporting_consumer
 from .scoreboard import Scoreboard
+from .secrets import Redactor
 from .spec import WorkerSpec
 
 
-def main(spec: WorkerSpec, generation: int, report: socket.socket, board: int) -> int:
+def main(spec: WorkerSpec, generation: int, report: socket.socket, board: int, voice: Voice) -> int:
     """Run the worker until it is told to go; return its exit status."""
+    redact = Redactor(os.environ.items())
+    speak_as_worker(voice, spec.queue, generation, redact)
     account = Account(report, Scoreboard(board))
     app = create_app_from([_task_class(task) for task in spec.tasks])
     app.set_default()
     app.set_current()
+    redact.hide(_passwords(app))
     _configure(app, spec)
     _attach(app, account)
     worker = _worker_class(app)(
@@ -42,6 +51,7 @@ def main(spec: WorkerSpec, generation: int, report: socket.socket, board: int) -
         without_mingle=True,
         without_heartbeat=True,
         quiet=True,
+        redirect_stdouts=False if voice.journal else None,  # where `print` makes records it needs no logger
     )
     worker.start()
     return worker.exitcode or 0
@@ -50,6 +60,15 @@ def main(spec: WorkerSpec, generation: int, report: socket.socket, board: int) -
 def _task_class(path: str) -> Any:
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+def _passwords(app: Celery) -> Iterator[str]:
+    """Yield what only the settings know: the password may have come out of a file."""
+    backend = app.conf.result_backend
+    for url in (*brokers(app), *([backend] if isinstance(backend, str) else [])):
+        parts = urlsplit(url)
+        if parts.password and parts.password != parts.username:  # a broker's "guest" is no secret
+            yield unquote(parts.password)
 
 
 def _configure(app: Celery, spec: WorkerSpec) -> None:

@@ -20,7 +20,7 @@ from tests.unit.specs import SPEC, TEMPLATE
 @pytest.mark.parametrize(
     "message",
     [
-        Prepare(TEMPLATE),
+        Prepare(TEMPLATE, "magic"),
         Prepared(0.5),
         Fork(SPEC, 3),
         Forked("emails", 3, 4711),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.secrets import is_secret, names_secret_file, redacted
+from agent.worker.secrets import is_secret, names_secret_file, redacted
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Which variables hold secrets or name files that do, and texts without them.
 
-A name or a URL's password part is what a secret is known by; nothing that may be one is ever shown.
+A name or a URL's password part is what a secret is known by; nothing that may be one is ever shown. Here because what
+runs beside user code writes log lines too.
 """
 
 from __future__ import annotations
@@ -32,12 +33,28 @@ def names_secret_file(name: str, value: str) -> bool:
     return bool(value) and name.upper().endswith(_FILE) and _is_secret_name(name[: -len(_FILE)])
 
 
+class Redactor:
+    """Masks the secrets among (name, value) pairs, in files that they name, and in URLs."""
+
+    def __init__(self, variables: Iterable[tuple[str, str]]) -> None:
+        self._secrets: list[str] = []
+        self.hide(_secret(name, value) for name, value in variables)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Mask these too."""
+        known = {*self._secrets, *(secret for secret in secrets if len(secret) >= SHORTEST)}
+        self._secrets = sorted(known, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """Return a text without secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+
+
 def redacted(text: str, variables: Iterable[tuple[str, str]]) -> str:
     """Return a text in which the secrets among (name, value) pairs, in files that they name and in URLs are masked."""
-    values = {_secret(name, value) for name, value in variables}
-    for value in sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True):
-        text = text.replace(value, MASK)
-    return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+    return Redactor(variables)(text)
 
 
 def _secret(name: str, value: str) -> str:

@@ -1,0 +1,132 @@
+r"""systemd's journal by its native protocol: one datagram for each record, in which a value may have newlines.
+
+    NAME=value\n                               a value without a newline
+    NAME\n<length, 8 bytes, LE>value\n         any value
+
+What does not fit into a datagram goes into a sealed memfd that is sent instead. Shared by the daemon, the template and the
+workers; a socket is inherited by what a process forks, and each datagram has its sender's pid by the kernel's word.
+
+Sources: systemd's JOURNAL_NATIVE_PROTOCOL.md; systemd.exec(5) on $JOURNAL_STREAM.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import fcntl
+import inspect
+import os
+import socket
+import struct
+from collections.abc import Mapping
+from enum import IntEnum
+
+SOCKET = "/run/systemd/journal/socket"
+IDENTIFIER = "celery-agent"
+PATIENCE = (
+    1.0  # seconds to wait for a journal that takes nothing, once; until it does again, what doesn't go at once is lost
+)
+LONGEST = 8_388_608  # bytes of one value; journald takes four times as much, and then drops the whole record
+
+_STDERR = 2
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+
+class Priority(IntEnum):
+    """How much a record matters; syslog(3)."""
+
+    CRITICAL = 2
+    ERROR = 3
+    WARNING = 4
+    INFO = 6
+    DEBUG = 7
+
+
+class Journal:
+    """The way to the journal of this machine."""
+
+    def __init__(self, path: str = SOCKET) -> None:
+        """Take a socket; raises OSError."""
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(PATIENCE), int(PATIENCE % 1 * 1_000_000))
+        )
+        self._lost = 0
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, which a forked process has to keep."""
+        return self._socket.fileno()
+
+    def send(self, fields: Mapping[str, object]) -> None:
+        """Send one record; raises OSError where there is no journal. A journal that hangs loses it, and is told later."""
+        try:
+            self._send(encode(fields))
+        except BlockingIOError:
+            self._lost += 1
+            return
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            text = f"messages-lost count={lost}"
+            self.send({**fields, "MESSAGE": text, "CELERY_EVENT": "messages-lost", "PRIORITY": Priority.WARNING})
+
+    def _send(self, datagram: bytes) -> None:
+        flags = socket.MSG_DONTWAIT if self._lost else 0
+        try:
+            self._socket.sendto(datagram, flags, self._path)
+        except OSError as error:
+            if error.errno not in (errno.EMSGSIZE, errno.ENOBUFS):
+                raise
+            self._send_sealed(datagram, flags)
+
+    def _send_sealed(self, datagram: bytes, flags: int) -> None:
+        memory = os.memfd_create("journal-record", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            with open(memory, "wb", closefd=False) as file:
+                file.write(datagram)
+            fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [memory]))
+            self._socket.sendmsg([], [rights], flags, self._path)
+        finally:
+            os.close(memory)
+
+
+def connected(environment: Mapping[str, str]) -> Journal | None:
+    """Return the journal where stderr leads to it, else None: what is written is then for a terminal or a file."""
+    try:
+        status = os.fstat(_STDERR)
+        if environment.get("JOURNAL_STREAM") != f"{status.st_dev}:{status.st_ino}":
+            return None
+        return Journal()
+    except OSError:
+        return None
+
+
+def place(depth: int) -> dict[str, object]:
+    """Return the fields that say where in the code a message comes from: so many calls above the caller of this."""
+    frame = inspect.currentframe()
+    for _ in range(depth + 1):
+        frame = None if frame is None else frame.f_back
+    if frame is None:
+        return {}
+    code = frame.f_code
+    return {"CODE_FILE": code.co_filename, "CODE_LINE": frame.f_lineno, "CODE_FUNC": code.co_name}
+
+
+def encode(fields: Mapping[str, object]) -> bytes:
+    """Return a record as a datagram; values that are None are left out."""
+    return b"".join(_field(name.encode(), _bytes(value)) for name, value in fields.items() if value is not None)
+
+
+def _bytes(value: object) -> bytes:
+    text = str(int(value)) if isinstance(value, IntEnum) else str(value)
+    written = text.encode(errors="backslashreplace")
+    if len(written) <= LONGEST:
+        return written
+    return written[:LONGEST] + f"… ({len(written) - LONGEST} bytes more)".encode()
+
+
+def _field(name: bytes, value: bytes) -> bytes:
+    if b"\n" in value:
+        return name + b"\n" + struct.pack("<Q", len(value)) + value + b"\n"
+    return name + b"=" + value + b"\n"
