@@ -25,7 +25,8 @@ def main() -> int:
     """Play what is asked for; return 1 where the safe profile has lost a task or came to no end."""
     options = _options()
     print(f"seed {options.seed}", file=sys.stderr)
-    faults = [fault for fault in long_form(options.count, options.rate, options.seed) if options.only in fault.name]
+    every = long_form(options.count, options.rate, options.seed)
+    faults = [fault for fault in every if any(text in fault.name for text in options.only)]
     facts = f"{machine_facts()} {options.rate:g} tasks a second. Seed of full chaos: {options.seed}."
     outcomes = []
     for outcome in _outcomes(faults, options):
@@ -38,7 +39,9 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--only", default="", help="play the faults whose names have this text in them")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="play the faults whose names have one of these texts in them"
+    )
     parser.add_argument("--pools", nargs="+", choices=POOLS, default=POOLS)
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=PROFILES)
     parser.add_argument("--count", type=int, default=LONG_COUNT, help="tasks a run (full chaos takes five minutes)")
