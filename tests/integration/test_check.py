@@ -242,7 +242,7 @@ def test_where_an_import_hangs_is_shown(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "code" / "slow.py").write_text("import time\n\n\ntime.sleep(1000)\n")
-    configure("CELERY_AGENT_TASKS=slow:Task", "CELERY_AGENT_IMPORT_TIMEOUT=2")
+    configure("CELERY_AGENT_TASKS=slow:Task", "CELERY_AGENT_IMPORT_TIMEOUT=6")
     assert main(["check", "magic"]) == CONFIGURATION
     assert f'File "{tmp_path}/code/slow.py", line 4 in <module>' in capsys.readouterr().err
 

@@ -120,7 +120,7 @@ def test_a_module_that_fails_does_not_hide_the_others(template: TemplateSpec) ->
 
 def test_what_user_code_printed_before_it_hung_is_kept(template: TemplateSpec) -> None:
     write(template, slow="import time\nprint('asking the licence server', flush=True)\ntime.sleep(1000)\n")
-    (obstacle,) = discover(template, ["slow:A"], 2).obstacles
+    (obstacle,) = discover(template, ["slow:A"], 6).obstacles
     assert (obstacle.subject, obstacle.item) == ("import", "slow")
     assert "asking the licence server" in obstacle.detail
 
