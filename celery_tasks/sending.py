@@ -93,6 +93,7 @@ class Producer(StockProducer):
             except (AMQPError, OSError) as error:
                 failure = self._failure(error, options, seconds)
                 self.connection.collect()  # an answer that comes late must not meet the next message
+                self.revive(self.connection)  # else every later attempt meets the channel that is gone
                 is_over = time.monotonic() + pause >= deadline
                 if is_over or not may_try_again or not isinstance(error, PASSING):
                     raise failure from error

@@ -166,6 +166,7 @@ class Node:
         producer = subprocess.Popen(
             [sys.executable, "-c", script],
             env={**os.environ, "PYTHONPATH": str(self.code), **self.variables},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -104,6 +104,23 @@ def test_a_broker_that_does_not_answer_is_an_error(node: Node, broker: RabbitMQ,
     assert (node.code / "outcome").read_text() == error
 
 
+def test_a_connection_that_was_lost_between_two_tasks_is_no_error(node: Node) -> None:
+    code = f"""{OUTCOME}
+import sys
+before = outcome()
+print("cut", flush=True)
+sys.stdin.readline()
+print(json.dumps([before, outcome(), outcome()]))"""
+    with node.producing(code, "alpha") as producer:
+        assert producer.stdout is not None
+        assert producer.stdin is not None
+        assert producer.stdout.readline() == "cut\n"
+        node.broker.control("close_all_connections", "--vhost", node.vhost, "as the test wants")
+        producer.stdin.write("\n")
+        producer.stdin.flush()
+        assert json.loads(producer.stdout.readline()) == ["accepted"] * 3
+
+
 def test_a_task_that_no_queue_takes_is_an_error_and_the_next_is_accepted(node: Node) -> None:
     settled(node)
     code = f"""{OUTCOME}
