@@ -36,7 +36,13 @@ class Case:
 
 
 AIMED_AT = Case(50, "solo", rounds=3, kills=1)
-OTHERS = (Case(20, "solo"), Case(5, "solo"), Case(1, "solo"), Case(50, "threads"), Case(50, "prefork"))
+OTHERS = (
+    Case(20, "solo"),
+    Case(5, "solo"),
+    Case(1, "solo"),
+    Case(50, "threads", kills=1),
+    Case(50, "prefork", kills=1),
+)
 
 
 def everything(broker: RabbitMQ) -> Iterator[str]:

@@ -20,7 +20,7 @@ from bench.stage import Stage, staged
 from tests.rabbitmq import RabbitMQ
 
 TASKS = 20  # for each queue, before memory is measured a second time
-RECOVERY_TIMEOUT = 7.0  # seconds; circus looks every 5
+RECOVERY_TIMEOUT = 6.0  # seconds; circus looks every 5
 PHASE = 2.5  # seconds; a supervisor that looks every so often is met at any point between two looks
 
 

@@ -14,7 +14,7 @@ from bench.stage import staged
 from tests.rabbitmq import RabbitMQ
 
 QUEUES = 5
-POLL = 5.0  # seconds; Celery's loop looks up every so often, and the signal meets it anywhere between
+PHASE = 2.0  # seconds; Celery's loop looks up every so often, and the signal meets it anywhere between two looks
 PATIENCE = 60.0
 
 
@@ -26,7 +26,7 @@ def seconds_to_stop(kind: type[Contender], pool: str, broker: RabbitMQ) -> float
     with staged(kind, QUEUES, broker, pool) as stage:
         stage.start()
         stage.settle()
-        time.sleep(random.uniform(0, POLL))  # noqa: S311
+        time.sleep(random.uniform(0, PHASE))  # noqa: S311
         started = [pid for pid in stage.pids() if processes.parent(pid) == os.getpid()]
         told = time.monotonic()
         for pid in started:
