@@ -16,6 +16,7 @@ from pathlib import Path
 
 from agent.cli.render import render
 from agent.cli.status import wait_until_consuming
+from agent.cli.table import terminal_width
 from agent.control import client
 from agent.errors import OK, AgentError
 from agent.instances import CONFIG_VARIABLE, RUNTIME_VARIABLE, Folders
@@ -132,7 +133,7 @@ def _wait_until_idle(places: Folders) -> None:
 
 
 def _status(places: Folders) -> str:
-    return render(_ask(places)) + "\n"
+    return render(_ask(places), terminal_width()) + "\n"
 
 
 def _ask(places: Folders) -> Status:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from agent.cli.table import table
+from agent.cli.table import fit, table
 from agent.limits import CONTROLLERS, Enforcement
 from agent.status import QueueStatus, Status
 
 HEADINGS = ("QUEUE", "STATE", "PID", "RUNNING", "DONE", "FAILED", "RESTARTS", "MEMORY", "CPU")
 RIGHT = {"PID", "DONE", "FAILED", "RESTARTS", "MEMORY", "CPU"}
+DISPENSABLE = ("CPU", "MEMORY", "RESTARTS", "PID")  # in a narrow terminal, in this order
+INDENT = "  "
 
 
-def render(status: Status) -> str:
-    """Return a status as lines: the instance, then one row per queue, then what needs a look."""
+def render(status: Status, width: int | None = None) -> str:
+    """Return a status as lines: the instance, then one row per queue, then what needs a look.
+
+    width: characters that a row may have; None: as many as it takes.
+    """
     own = "" if status.memory is None else f", {_bytes(status.memory)}"
     state = "" if status.summary.startswith(status.state) else f"{status.state}, "
     lines = [
@@ -23,7 +28,9 @@ def render(status: Status) -> str:
     if status.reload_error is not None:
         lines.append(f"  last reload refused: {status.reload_error}")
     if status.queues:
-        lines += ["", *("  " + line for line in table([HEADINGS, *(_row(queue) for queue in status.queues)], RIGHT))]
+        rows = [HEADINGS, *(_row(queue) for queue in status.queues)]
+        fitted = rows if width is None else fit(rows, width - len(INDENT), DISPENSABLE)
+        lines += ["", *(INDENT + line for line in table(fitted, RIGHT))]
     notes = [note for queue in status.queues for note in _notes(queue)]
     return "\n".join([*lines, *([""] if notes else []), *("  " + note for note in notes)])
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from agent.cli.render import render
+from agent.cli.table import terminal_width
 from agent.control import client
 from agent.errors import FAILURE, NOT_RUNNING, OK, AgentError, NoSuchInstance, NotRunning
 from agent.instances import Folders, folders
@@ -93,7 +94,7 @@ def _still_waiting(places: Folders, instance: str, seconds: float) -> AgentError
 
 def _text(item: tuple[str, Status | None]) -> str:
     instance, status = item
-    return f"{instance}: not running" if status is None else render(status)
+    return f"{instance}: not running" if status is None else render(status, terminal_width())
 
 
 def _json(instance: str | None, statuses: dict[str, Status | None]) -> str:

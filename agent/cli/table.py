@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Collection, Sequence
+
+GAP = 2  # characters between two columns
+SHORTEST = 12  # characters that are left of a word, at least
+
+
+def terminal_width() -> int | None:
+    """Return how many characters a line may have, or None where the output goes elsewhere than to a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def fit(rows: Sequence[Sequence[str]], width: int, dispensable: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return rows that fit into so many characters: without columns that can be spared, then with the first one shorter.
+
+    dispensable: headings, the one to go first at the front.
+    """
+    fitted = [tuple(row) for row in rows]
+    for heading in dispensable:
+        if _width(fitted) <= width:
+            return fitted
+        column = fitted[0].index(heading)
+        fitted = [row[:column] + row[column + 1 :] for row in fitted]
+    longest = max(SHORTEST, _widths(fitted)[0] - max(0, _width(fitted) - width))
+    return [(_shortened(row[0], longest), *row[1:]) for row in fitted]
 
 
 def table(rows: Sequence[Sequence[str]], right: Collection[str]) -> list[str]:
     """Return rows as lines, the first one headings; columns whose heading is in `right` are aligned there."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = _widths(rows)
     return [
-        "  ".join(
+        (" " * GAP)
+        .join(
             text.rjust(width) if heading in right else text.ljust(width)
             for text, width, heading in zip(row, widths, rows[0], strict=True)
-        ).rstrip()
+        )
+        .rstrip()
         for row in rows
     ]
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    widths = _widths(rows)
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _shortened(text: str, longest: int) -> str:
+    """Return a text that keeps its beginning and its end, by which names differ."""
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) // 2
+    return f"{text[: longest - 1 - end]}…{text[-end:]}"

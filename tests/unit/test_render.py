@@ -115,3 +115,12 @@ def test_a_state_is_not_said_twice() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_narrow_terminal_sees_whole_rows() -> None:
+    long = replace(QUEUE, queue="reports.monthly.of_all_the_departments_that_there_are", pid=123_456)
+    lines = render(replace(STATUS, queues=(QUEUE, long)), width=80).splitlines()
+    table = lines[lines.index("") + 1 :]
+    assert max(map(len, table)) == 80
+    assert table[0].split() == ["QUEUE", "STATE", "RUNNING", "DONE", "FAILED"]
+    assert table[2].startswith("  reports.monthl…that_there_are  consuming  ")
