@@ -37,6 +37,8 @@ def named_or_running(places: Folders, instance: str | None) -> tuple[str, ...]:
     if instance is not None:
         if instance not in places.known():
             raise places.unknown(instance)
+        if _ask(places, instance) is None:
+            raise NotRunning(f"{instance} is not running: start it with `systemctl start celery-agent@{instance}`.")
         return (instance,)
     running = tuple(each for each in places.known() if _ask(places, each) is not None)
     if not running:
@@ -66,18 +68,38 @@ def _status(options: argparse.Namespace) -> int:
         if options.wait is not None:
             wait_until_consuming(places, instances, options.wait)
     finally:
-        statuses = {instance: _ask(places, instance) for instance in instances}
-        print(_json(options.instance, statuses) if options.json else "\n\n".join(map(_text, statuses.items())))
-    if None in statuses.values():
+        answers = {instance: _answer(places, instance) for instance in instances}
+        print(_json(options.instance, answers) if options.json else "\n\n".join(map(_text, answers.items())))
+    failures = [each for each in answers.values() if isinstance(each, AgentError)]
+    for failure in failures:
+        if not isinstance(failure, NotRunning):
+            raise failure
+    if failures:
         return NOT_RUNNING
-    return FAILURE if options.strict and any(each.is_degraded() for each in statuses.values() if each) else OK
+    return FAILURE if options.strict and any(_is_degraded(each) for each in answers.values()) else OK
+
+
+def _answer(places: Folders, instance: str) -> Status | AgentError:
+    """Return an instance's status, or why there is none: one that hangs must not hide the others."""
+    try:
+        return client.status(places.runtime_folder(instance) / "control.sock")
+    except AgentError as error:
+        return error
 
 
 def _ask(places: Folders, instance: str) -> Status | None:
-    try:
-        return client.status(places.runtime_folder(instance) / "control.sock")
-    except NotRunning:
-        return None
+    """Return an instance's status, or None where it does not run; raises AgentError where it hangs."""
+    match _answer(places, instance):
+        case NotRunning():
+            return None
+        case AgentError() as error:
+            raise error
+        case status:
+            return status
+
+
+def _is_degraded(answer: Status | AgentError) -> bool:
+    return isinstance(answer, AgentError) or answer.is_degraded()
 
 
 def _is_consuming(places: Folders, instance: str) -> bool:
@@ -92,14 +114,20 @@ def _still_waiting(places: Folders, instance: str, seconds: float) -> AgentError
     return AgentError(f"{instance} is not ready after {seconds:g} s: {status.summary}")
 
 
-def _text(item: tuple[str, Status | None]) -> str:
-    instance, status = item
-    return f"{instance}: not running" if status is None else render(status, terminal_width())
+def _text(item: tuple[str, Status | AgentError]) -> str:
+    instance, answer = item
+    return f"{instance}: {_silence(answer)}" if isinstance(answer, AgentError) else render(answer, terminal_width())
 
 
-def _json(instance: str | None, statuses: dict[str, Status | None]) -> str:
+def _json(instance: str | None, answers: dict[str, Status | AgentError]) -> str:
     values = [
-        {"schema": SCHEMA, "instance": name, "state": "not running"} if status is None else encode_status(status)
-        for name, status in statuses.items()
+        {"schema": SCHEMA, "instance": name, "state": _silence(answer)}
+        if isinstance(answer, AgentError)
+        else encode_status(answer)
+        for name, answer in answers.items()
     ]
     return json.dumps({"schema": SCHEMA, "instances": values} if instance is None else values[0], indent=2)
+
+
+def _silence(error: AgentError) -> str:
+    return "not running" if isinstance(error, NotRunning) else "no answer"

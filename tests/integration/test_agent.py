@@ -1,5 +1,6 @@
 """An agent on a real broker: starts, serves, loses processes, reloads and stops."""
 
+import json
 import os
 import resource
 import signal
@@ -281,6 +282,19 @@ def test_a_stopped_agent_is_reported_as_hung_and_not_as_gone(node: Node) -> None
     assert "stopped or hung" in done.stderr
 
 
+def test_an_agent_that_hangs_does_not_hide_the_others(node: Node) -> None:
+    node.configure("alpha")
+    node.start()
+    node.wait_until_consuming()
+    (node.config / "zeta.env").touch()
+    node.signal(signal.SIGSTOP)
+    done = node.run("status", "--json")
+    node.signal(signal.SIGCONT)
+    states = {each["instance"]: each["state"] for each in json.loads(done.stdout)["instances"]}
+    assert states == {"magic": "no answer", "zeta": "not running"}
+    assert done.returncode == 1
+
+
 def test_the_same_instance_runs_only_once(node: Node) -> None:
     node.configure("alpha")
     node.start()
@@ -297,6 +311,15 @@ def test_exit_statuses_of_status(node: Node) -> None:
     node.configure("alpha")
     assert node.run("status", "magic").returncode == 3
     assert node.run("status", "magic", "--wait", "0.2").returncode == 3
+
+
+def test_an_instance_that_does_not_run_cannot_be_reloaded(node: Node) -> None:
+    assert node.run("reload").returncode == 3
+    assert node.run("reload", "magic").returncode == 4
+    node.configure("alpha")
+    done = node.run("reload", "magic")
+    assert done.returncode == 3
+    assert done.stderr == "agent: magic is not running: start it with `systemctl start celery-agent@magic`.\n"
 
 
 def _has_another_pid(pid: int, queue: dict[str, Any]) -> bool:
