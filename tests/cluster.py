@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from tests.certificates import Identity
 from tests.rabbitmq import Neighbourhood, RabbitMQ
 from tests.waiting import wait_until
 
@@ -15,10 +16,11 @@ FORMATION_TIMEOUT = 120.0  # seconds; three nodes at once on two cores take 30
 class Cluster:
     """Three nodes, or as many as are asked for; vhosts and users are everywhere."""
 
-    def __init__(self, size: int = 3) -> None:
-        """Prepare the nodes; nothing is started."""
+    def __init__(self, size: int = 3, identities: Sequence[Identity] = ()) -> None:
+        """Prepare the nodes; nothing is started. With an identity for each of them they have ports for TLS too."""
         self._neighbourhood = Neighbourhood()
-        self.nodes = [RabbitMQ(neighbourhood=self._neighbourhood) for _ in range(size)]
+        own: Sequence[Identity | None] = identities or [None] * size
+        self.nodes = [RabbitMQ(neighbourhood=self._neighbourhood, identity=identity) for identity in own]
         for node in self.nodes:
             node.configure(_formation(self.nodes))
 

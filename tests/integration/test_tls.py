@@ -18,8 +18,11 @@ from agent.errors import FAILURE, OK
 from celery_tasks import tls
 from celery_tasks.connection import SCHEME
 from tests.certificates import EXPIRED, Authority
+from tests.cluster import Cluster
 from tests.integration.bad_input import GOOD, TASKS
+from tests.node import Node
 from tests.rabbitmq import RabbitMQ
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 ADDRESS, NAME = "IP:127.0.0.1", "DNS:localhost"
@@ -77,15 +80,16 @@ def finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return check
 
 
-def producer(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run code that has `worker`, the task of a producer."""
+def producing(code: str, **variables: str) -> subprocess.Popen[str]:
+    """Start code that has `worker`, the task of a producer."""
     script = (
         "from celery_tasks.tasks import MagicCeleryTask\nfrom celery_tasks.utils import create_worker_from\n"
         f"app, worker = create_worker_from(MagicCeleryTask)\n{code}\n"
     )
+    pipe = subprocess.PIPE
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
-    return subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+    return subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
     )
 
 
@@ -131,8 +135,9 @@ def test_what_is_refused_is_one_line_of_a_check(
 
 @pytest.mark.parametrize("said", WAYS)
 def test_what_is_refused_is_what_a_producer_s_error_says(refusals: dict[str, dict[str, str]], said: str) -> None:
-    done = producer("worker.delay(1, 2, 3)", **refusals[said])
-    assert said in done.stderr.splitlines()[-1]
+    with producing("worker.delay(1, 2, 3)", **refusals[said]) as process:
+        _, errors = process.communicate(timeout=120)
+    assert said in errors.splitlines()[-1]
 
 
 def test_a_certificate_whose_time_is_over_is_refused(finding: Broker, authority: Authority) -> None:
@@ -177,6 +182,63 @@ def test_a_host_with_a_certificate_for_another_is_passed_over(
     connection.ensure_connection(max_retries=2, interval_start=0.1)
     assert connection.hostname == "127.0.0.1"
     connection.collect()
+
+
+def test_a_producer_goes_on_to_the_next_host_when_its_own_dies(
+    broker_by_address: RabbitMQ, broker_by_name: RabbitMQ, authority: Authority
+) -> None:
+    hosts = f"127.0.0.1:{broker_by_address.tls_port},localhost:{broker_by_name.tls_port}"
+    variables = broker_by_name.tls_variables() | own_certificate(authority) | {"RABBITMQ_HOST": hosts}
+    code = "import sys\nfor line in sys.stdin:\n    worker.delay(1, 2, 3)\n    print('accepted', flush=True)"
+    with producing(code, **variables) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for broker in (broker_by_address, broker_by_name):
+            process.stdin.write("send\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "accepted\n"
+            assert broker.messages("unique_magic_task") == 1
+            broker.settle()
+            if broker is broker_by_address:
+                broker.kill()
+        process.kill()
+    broker_by_address.start()
+
+
+def test_a_cluster_is_restarted_node_by_node_under_a_node_and_its_producers(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """Over TLS, by a list of hosts of which no two neighbours' certificates are for the same name."""
+    names = ("127.0.0.1", "localhost", "127.0.0.1")
+    cluster = Cluster(identities=[authority.identity(NAME if name == "localhost" else ADDRESS) for name in names])
+    node = None
+    try:
+        cluster.start()
+        cluster.first.add_vhost("rolling")
+        node = Node(tmp_path, cluster.first, "rolling")
+        hosts = (f"{name}:{each.tls_port}" for name, each in zip(names, cluster.nodes, strict=True))
+        node.variables = {**cluster.first.tls_variables("rolling"), "RABBITMQ_HOST": ",".join(hosts)}
+        node.configure("alpha")
+        node.start()
+        node.wait_until_consuming()
+        for number, each in enumerate(cluster.nodes):
+            wait_until(lambda broker=each: is_dispensable(broker), 120, "the queues can do without it")  # type: ignore[misc]
+            each.stop()
+            assert node.send("alpha", "return", number) == number
+            each.start()
+    finally:
+        if node is not None:
+            node.close()
+        cluster.close()
+
+
+def is_dispensable(broker: RabbitMQ) -> bool:
+    """Say whether every quorum queue has a majority without a node."""
+    try:
+        broker.tool("rabbitmq-diagnostics", "check_if_node_is_quorum_critical")
+    except RuntimeError:
+        return False
+    return True
 
 
 def connection_to(*hosts: str, **files: str) -> Any:
