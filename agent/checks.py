@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from agent.broker_faults import EXPOSED, unreachable
+from agent.broker_faults import EXPOSED, UNDECLARED, unreachable
 from agent.discovery import Discovery, Probe, discover_and_probe
 from agent.envfile import EnvFile, read_env_file
 from agent.errors import CONFIGURATION, FAILURE, OK
@@ -77,7 +77,7 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
         yield from _queues(plan)
     for probe in discovery.probes:
         text = redacted(probe.text, template.environment)
-        yield _broker(discovery, Probe(probe.broker, probe.fault, " ".join(text.split())))
+        yield _broker(instance, discovery, Probe(probe.broker, probe.fault, " ".join(text.split())))
 
 
 def exit_status(findings: tuple[Finding, ...]) -> int:
@@ -134,7 +134,7 @@ def _how(worker: WorkerSpec) -> str:
     return f"{worker.pool}, concurrency {worker.concurrency}, {limit}"
 
 
-def _broker(discovery: Discovery, probe: Probe) -> Finding:
+def _broker(instance: str, discovery: Discovery, probe: Probe) -> Finding:
     broker = probe.broker or discovery.broker
     if probe.fault == EXPOSED:
         return _warning(
@@ -142,6 +142,12 @@ def _broker(discovery: Discovery, probe: Probe) -> Finding:
             f"{broker} accepts connections, but without TLS to {probe.text}: who is on the network between reads tasks and "
             "the password. Set RABBITMQ_TLS=1; see docs/broker.md.",
         )
+    if probe.fault == UNDECLARED:
+        text = (
+            f"{broker} has no queue {probe.text!r}, and CELERY_TASKS_DECLARE=0 lets nobody declare it: have the operator "
+            f"import what `agent topology {instance} --definitions` prints."
+        )
+        return Finding(Level.BAD, "broker", text, exit_status=FAILURE)
     if probe.fault:
         return Finding(Level.BAD, "broker", unreachable(broker, probe.fault, probe.text), exit_status=FAILURE)
     if discovery.embedded:

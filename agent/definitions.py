@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from agent.topology import NOTHING, Binding, Declared, Permission, Queue, pattern
+from agent.topology import NOTHING, Binding, Declared, Exchange, Permission, Queue, TopicPermission, pattern
 
 HASHING = "rabbit_password_hashing_sha256"
 SALT = 4  # bytes, as RabbitMQ has it
@@ -19,28 +21,24 @@ LEADERS = {"queue-leader-locator": "balanced"}
 
 
 def definitions(
-    instances: Sequence[Declared], allowed: Sequence[Permission], passwords: Mapping[str, str]
+    instances: Sequence[Declared],
+    allowed: Sequence[Permission],
+    topics: Sequence[TopicPermission],
+    passwords: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return what `rabbitmqctl import_definitions` takes; the same for the same arguments.
 
     passwords: by user. Who has none is left out of the users: an import without a password would take his away.
     """
-    vhosts = sorted({instance.vhost for instance in instances})
     return {
-        "vhosts": [{"name": vhost} for vhost in vhosts],
+        "vhosts": [{"name": vhost} for vhost in sorted({instance.vhost for instance in instances})],
         "users": [_user(name, passwords[name]) for name in sorted(passwords)],
-        "permissions": [_permission(each) for each in allowed],
-        # The rights above keep everyone from topic exchanges; should one be widened, this still does.
-        "topic_permissions": [
-            {"user": each.user, "vhost": each.vhost, "exchange": "amq.topic", "write": NOTHING, "read": NOTHING}
-            for each in allowed
-        ],
-        "policies": list(
-            _once(_policy(each, queue) for each in instances for queue in each.queues if queue.dead_letters)
-        ),
-        "queues": list(_once(_queue(each, queue) for each in instances for queue in each.queues)),
-        "exchanges": list(_once(_exchange(each, name) for each in instances for name in each.exchanges)),
-        "bindings": list(_once(_binding(each, binding) for each in instances for binding in each.bindings)),
+        "permissions": [asdict(each) for each in allowed],
+        "topic_permissions": [{**asdict(each), "read": NOTHING} for each in topics],
+        "policies": _once(policy for each in instances for policy in _policies(each)),
+        "queues": _once(_queue(each, queue) for each in instances for queue in each.queues),
+        "exchanges": _once(_exchange(each, exchange) for each in instances for exchange in each.exchanges),
+        "bindings": _once(_binding(each, binding) for each in instances for binding in each.bindings),
     }
 
 
@@ -63,20 +61,19 @@ def _user(name: str, password: str) -> dict[str, Any]:
     }
 
 
-def _permission(each: Permission) -> dict[str, Any]:
-    patterns = {"configure": each.configure, "write": each.write, "read": each.read}
-    return {"user": each.user, "vhost": each.vhost, **patterns}
+def _policies(instance: Declared) -> Iterator[dict[str, Any]]:
+    """Yield a policy for each task queue and its dead letters, by its name, and one for what all queues have in common."""
+    for queue in instance.queues:
+        if queue.purpose == "tasks":
+            dead_letters = str(queue.arguments["x-dead-letter-routing-key"])
+            yield _policy(instance.vhost, queue.name, (queue.name, dead_letters))
+    yield _policy(instance.vhost, instance.delays, instance.names("delays"))
 
 
-def _policy(instance: Declared, queue: Queue) -> dict[str, Any]:
-    return {
-        "vhost": instance.vhost,
-        "name": queue.name,
-        "pattern": pattern({re.escape(queue.name), re.escape(queue.dead_letters)}),
-        "apply-to": "queues",
-        "definition": LEADERS,
-        "priority": 0,
-    }
+def _policy(vhost: str, name: str, queues: Iterable[str]) -> dict[str, Any]:
+    names = pattern({re.escape(queue) for queue in queues})
+    kind = {"apply-to": "queues", "definition": LEADERS, "priority": 0}
+    return {"vhost": vhost, "name": name, "pattern": names, **kind}
 
 
 def _queue(instance: Declared, queue: Queue) -> dict[str, Any]:
@@ -84,25 +81,22 @@ def _queue(instance: Declared, queue: Queue) -> dict[str, Any]:
     return {"name": queue.name, "vhost": instance.vhost, **kind}
 
 
-def _exchange(instance: Declared, name: str) -> dict[str, Any]:
-    kind = {"type": "direct", "durable": True, "auto_delete": False, "arguments": {}}
-    return {"name": name, "vhost": instance.vhost, **kind}
+def _exchange(instance: Declared, exchange: Exchange) -> dict[str, Any]:
+    kind = {"type": exchange.kind, "durable": True, "auto_delete": False, "arguments": {}}
+    return {"name": exchange.name, "vhost": instance.vhost, **kind}
 
 
 def _binding(instance: Declared, binding: Binding) -> dict[str, Any]:
     return {
-        "source": binding.exchange,
+        "source": binding.source,
         "vhost": instance.vhost,
-        "destination": binding.queue,
-        "destination_type": "queue",
+        "destination": binding.destination,
+        "destination_type": binding.to,
         "routing_key": binding.routing_key,
         "arguments": {},
     }
 
 
-def _once(values: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    seen: list[dict[str, Any]] = []
-    for value in values:
-        if value not in seen:
-            seen.append(value)
-            yield value
+def _once(values: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return values without those that have been there before."""
+    return list({json.dumps(value): value for value in values}.values())

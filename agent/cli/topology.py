@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from agent.cli.table import table
@@ -17,7 +18,7 @@ from agent.inquiry import inquire
 from agent.instances import Folders, folders
 from agent.planner import template_of
 from agent.systemd import with_credentials
-from agent.topology import Declared, Permission, declared_of, permissions
+from agent.topology import Declared, Permission, TopicPermission, declared_of, permissions
 from agent.validation import read_settings
 
 
@@ -54,12 +55,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _topology(options: argparse.Namespace) -> int:
     places = folders(os.environ)
     instances = {name: _declared(places, name) for name in options.instances}
-    allowed = permissions(instances.values(), options.producer, options.operator)
+    allowed, topics = permissions(instances.values(), options.producer, options.operator)
     passwords = _passwords(options.password_file, {each.user for each in allowed})
     if options.definitions:
-        print(json.dumps(definitions(tuple(instances.values()), allowed, passwords), indent=2))
+        print(json.dumps(definitions(tuple(instances.values()), allowed, topics, passwords), indent=2))
     else:
-        print("\n\n".join([*(_text(*item) for item in instances.items()), _rights(allowed)]))
+        print("\n\n".join([*(_text(*item) for item in instances.items()), _rights(allowed, topics)]))
     for note in _notes(instances, allowed, passwords if options.definitions else None):
         print(f"agent: {note}", file=sys.stderr)
     return OK
@@ -96,24 +97,37 @@ def _passwords(given: Sequence[str], users: set[str]) -> dict[str, str]:
 
 def _text(instance: str, declared: Declared) -> str:
     rows = [
-        (
-            queue.name,
-            "tasks" if queue.dead_letters else "dead letters",
-            json.dumps(queue.arguments),
-        )
+        (queue.name, queue.purpose, json.dumps(queue.arguments))
         for queue in declared.queues
+        if queue.purpose != "delays"
     ]
     lines = table([("QUEUE", "FOR", "ARGUMENTS"), *rows], ())
-    exchanges = (
-        f"each queue for tasks is bound to a durable direct exchange of its name: {', '.join(declared.exchanges)}"
+    count = len(declared.names("delays"))
+    return "\n".join(
+        [
+            f"{instance}: vhost {declared.vhost}; each queue for tasks is bound to a direct exchange of its name",
+            "",
+            *("  " + line for line in lines),
+            f"  and {count} queues for delays, each with a topic exchange of its name; every delay begins at {declared.delays}",
+        ]
     )
-    return "\n".join([f"{instance}: vhost {declared.vhost}, {exchanges}", "", *("  " + line for line in lines)])
 
 
-def _rights(allowed: Sequence[Permission]) -> str:
+def _rights(allowed: Sequence[Permission], topics: Sequence[TopicPermission]) -> str:
     rows = [(each.user, each.vhost, each.configure, each.write, each.read) for each in allowed]
     lines = table([("USER", "VHOST", "CONFIGURE", "WRITE", "READ"), *rows], ())
-    return "\n".join(["rights, as regular expressions of names:", "", *("  " + line for line in lines)])
+    keys = table([("USER", "VHOST", "TOPIC EXCHANGE", "ROUTING KEYS"), *((*astuple(each),) for each in topics)], ())
+    return "\n".join(
+        [
+            "rights, as regular expressions of names:",
+            "",
+            *("  " + line for line in lines),
+            "",
+            "topics that may be sent to:",
+            "",
+            *("  " + line for line in keys),
+        ]
+    )
 
 
 def _notes(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from amqp.exceptions import AccessRefused, NotAllowed, UnexpectedFrame
+from amqp.exceptions import AccessRefused, NotAllowed, NotFound, UnexpectedFrame
 from celery import Celery
 from kombu.utils.url import maybe_sanitize_url
 
@@ -23,6 +23,7 @@ TIMEOUT = 3.0  # seconds for each step of a connection; a broker in the same net
 
 REACHED = ""  # the fault of a broker that can be reached
 EXPOSED = "exposed"
+UNDECLARED = "undeclared"
 
 # In this order: some are subclasses of others.
 _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
@@ -39,11 +40,19 @@ _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
-    """Emit {"probe": {"broker": …, "fault": …, "text": …}} for each broker of the apps, which have the same."""
-    app = next(iter(apps.values()))
+    """Emit {"probe": {"broker": …, "fault": …, "text": …}} for each broker of the apps, which have the same.
+
+    Queues that are not there, and that no client may declare, come as faults "undeclared" of the first one that answers.
+    """
+    app: Any = next(iter(apps.values()))
+    answered = False
     for url in brokers(app):
         fault, text = probe(app, url)
         emit({"probe": {"broker": shown(app, url), "fault": fault, "text": text}})
+        if fault in (REACHED, EXPOSED) and not answered and not app.conf.get("clients_declare", True):
+            answered = True
+            for queue in _undeclared(app, url, apps):
+                emit({"probe": {"broker": shown(app, url), "fault": UNDECLARED, "text": queue}})
 
 
 def brokers(app: Celery) -> tuple[str, ...]:
@@ -82,6 +91,18 @@ def probe(app: Any, url: str) -> tuple[str, str]:
         except Exception as error:  # whatever a transport raises is the finding
             return fault_of(error), str(error) or repr(error)
     return (EXPOSED, peer) if not connection.ssl and not ip_address(peer).is_loopback else (REACHED, "")
+
+
+def _undeclared(app: Any, url: str, queues: Iterable[str]) -> list[str]:
+    """Return the queues that a broker does not have; asking for one takes no rights."""
+    missing = []
+    with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
+        for queue in queues:
+            try:
+                connection.channel().queue_declare(queue, passive=True)
+            except NotFound:
+                missing.append(queue)
+    return missing
 
 
 def _try_folders(options: dict[str, Any]) -> None:

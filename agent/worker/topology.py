@@ -1,20 +1,27 @@
-"""What must be declared on the broker for an instance's queues, as `celery_tasks.queues` has it.
+"""What must be declared on the broker for an instance's queues, as `celery_tasks.queues` and `celery_tasks.delays` have it.
 
-{"topology": {"vhost": …, "user": …, "exchanges": [name, …], "queues": [{"name": …, "arguments": {…}}, …],
-              "bindings": [{"exchange": …, "queue": …, "routing_key": …}, …], "replies": prefix or "", "declare": bool}}
+{"topology": {"vhost": …, "user": …,
+              "exchanges": [{"name": …, "kind": …}, …],
+              "queues": [{"name": …, "arguments": {…}, "purpose": "tasks", "dead letters" or "delays"}, …],
+              "bindings": [{"source": …, "destination": …, "routing_key": …, "to": "queue" or "exchange"}, …],
+              "delays": the exchange where every delay begins,
+              "words": {queue: the end of a routing key that leads from there to a task queue},
+              "replies": what the names of queues for results begin with, or "",
+              "declare": whether clients are set to declare all this themselves}}
 {"failed": text}        there is nothing to declare
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from celery import Celery
 
+from celery_tasks import delays
 from celery_tasks.delivery import is_safe
-from celery_tasks.queues import topology
+from celery_tasks.queues import topology as queues_topology
 from celery_tasks.results import REPLIES, replies
 
 from .importing import Emit
@@ -34,8 +41,29 @@ def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> No
             }
         )
     else:
-        connection = app.connection_for_write()
-        uses_replies = app.conf.result_backend == f"{replies.__module__}:{replies.__name__}"
-        login = {"vhost": connection.virtual_host, "user": connection.userid}
-        modes = {"replies": REPLIES if uses_replies else "", "declare": app.conf.clients_declare}
-        emit({"topology": {**login, **asdict(topology(apps)), **modes}})
+        emit({"topology": _topology(app, apps)})
+
+
+def _topology(app: Any, queues: Iterable[str]) -> dict[str, Any]:
+    own, delayed = queues_topology(queues), delays.topology(queues)
+    names = {binding.destination for binding in own.bindings}
+    purposes = {each.name: "tasks" if each.name in names else "dead letters" for each in own.queues}
+    uses_replies = app.conf.result_backend == f"{replies.__module__}:{replies.__name__}"
+    connection = app.connection_for_write()
+    return {
+        "vhost": connection.virtual_host,
+        "user": connection.userid,
+        "exchanges": [asdict(each) for each in (*own.exchanges, *delayed.exchanges)],
+        "queues": [
+            {**asdict(each), "purpose": purposes.get(each.name, "delays")} for each in (*own.queues, *delayed.queues)
+        ],
+        "bindings": [asdict(each) for each in (*own.bindings, *delayed.bindings)],
+        "delays": delays.FIRST,
+        "words": {
+            each.destination: each.routing_key.removeprefix("#.")
+            for each in delayed.bindings
+            if each.source == delays.DUE
+        },
+        "replies": REPLIES if uses_replies else "",
+        "declare": app.conf.clients_declare,
+    }

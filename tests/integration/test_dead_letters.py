@@ -136,6 +136,26 @@ class TestAListing:
         ]
         assert sorted(letter["reason"] for letter in found).count("undecodable") == 3
 
+    def test_has_what_a_worker_would_not_run(self, alpha: Node) -> None:
+        """Each is refused by Celery in another place."""
+        alpha.start()
+        alpha.wait_until_consuming()
+        broken = task(id="broken")
+        broken.body = "{"
+        strange = amqp.Message('{"hello": 1}', content_type="application/json", correlation_id="strange")
+        with alpha.broker.connect(alpha.vhost) as connection:
+            channel = connection.channel()
+            for message in (task("omega", id="unknown"), task("alpha", 1, 2, 3, id="arguments"), broken, strange):
+                channel.basic_publish(message, "alpha", "alpha")
+        alpha.send_and_leave("alpha", "abort")
+        wait_until(lambda: waiting(alpha, "alpha.dead") == 5, 60, "all are dead")
+        found = {letter["id"]: letter["reason"] for letter in letters(alpha)}
+        known = {name: found.pop(name) for name in ("unknown", "arguments", "broken", "strange")}
+        expected = {"unknown": "unknown", "arguments": "arguments", "broken": "undecodable", "strange": "undecodable"}
+        assert known == expected
+        assert list(found.values()) == ["deliveries"]
+        assert alpha.send("alpha", "return", 1) == 1
+
     def test_tells_exhausted_deliveries_from_a_rejection(self, alpha: Node) -> None:
         declare(alpha, "alpha")
         with alpha.broker.connect(alpha.vhost) as connection:

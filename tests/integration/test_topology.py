@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from amqp.exceptions import AccessRefused, NotFound
 
 from agent.errors import CONFIGURATION, FAILURE, NO_SUCH_INSTANCE, OK, USAGE
+from celery_tasks.delays import DUE, FIRST, routing_key
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
@@ -86,32 +89,44 @@ class Strict:
         return connection.channel()
 
 
-@pytest.fixture
-def make_strict(node: Node, tmp_path: Path) -> Iterator[Callable[[str], Strict]]:
-    made = []
-
-    def make(results: str) -> Strict:
-        strict = Strict(node, tmp_path, results)
-        strict.declare(strict.definitions())
-        made.append(strict)
-        return strict
-
-    yield make
-    node.close()
-    for strict in made:
+@contextmanager
+def declared(node: Node, folder: Path, results: str) -> Iterator[Strict]:
+    strict = Strict(node, folder, results)
+    strict.declare(strict.definitions())
+    try:
+        yield strict
+    finally:
+        node.close()
         for user in strict.users.values():
             node.broker.control("delete_user", user)
 
 
 @pytest.fixture
-def strict(make_strict: Callable[[str], Strict]) -> Strict:
-    """An instance without results, declared."""
-    return make_strict("off")
+def strict(node: Node, tmp_path: Path) -> Iterator[Strict]:
+    """An instance without results, declared, to do anything with."""
+    with declared(node, tmp_path, "off") as strict:
+        yield strict
+
+
+@pytest.fixture(scope="module")
+def untouched(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strict]:
+    """The same for tests that change nothing. There is a queue gamma beside its own, with an exchange of its name."""
+    vhost = "untouched"
+    broker.add_vhost(vhost)
+    folder = tmp_path_factory.mktemp(vhost)
+    with declared(Node(folder, broker, vhost), folder, "off") as strict:
+        with broker.connect(vhost) as connection:
+            channel = connection.channel()
+            channel.queue_declare("gamma")
+            channel.exchange_declare("gamma", "direct")
+            channel.queue_bind("gamma", "gamma", "gamma")
+        yield strict
+    broker.control("delete_vhost", vhost)
 
 
 class TestDefinitions:
-    def test_say_the_same_every_time(self, strict: Strict) -> None:
-        assert strict.definitions() == strict.definitions()
+    def test_say_the_same_every_time(self, untouched: Strict) -> None:
+        assert untouched.definitions() == untouched.definitions()
 
     def test_can_be_imported_twice_without_a_change(self, strict: Strict) -> None:
         first = strict.exported()
@@ -133,12 +148,17 @@ class TestDefinitions:
         assert node.send("beta", "return", 1) == 1
         assert [each for each in strict.exported()["queues"] if not each["name"].startswith("replies.")] == before
 
-    def test_of_several_instances_put_together_what_one_user_may_do(self, node: Node, strict: Strict) -> None:
+    def test_of_several_instances_put_together_what_one_user_may_do(self, untouched: Strict) -> None:
+        node = untouched.node
         text = node.env_file.read_text()
         (node.config / "other.env").write_text(text.replace("greek:Alpha,greek:Beta", "greek:Gamma"))
         done = node.run("topology", "magic", "other", "--definitions")
-        (permission,) = json.loads(done.stdout)["permissions"]
-        assert permission["read"] == permission["write"] == "^(alpha|beta|gamma)$"
+        value = json.loads(done.stdout)
+        (permission,) = value["permissions"]
+        assert permission["read"] == "^(alpha|beta|gamma)$"
+        assert permission["write"] == rf"^(alpha|beta|{re.escape(FIRST)}|gamma)$"
+        topic = next(each for each in value["topic_permissions"] if each["exchange"] == FIRST)
+        assert topic["write"] == r"^(.*\.alpha|.*\.beta|.*\.gamma)$"
 
 
 def in_order(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -152,22 +172,19 @@ def known(found: list[dict[str, Any]], said: list[dict[str, Any]]) -> list[dict[
 
 
 def test_a_node_and_a_producer_do_their_work_with_the_rights_they_have(
-    make_strict: Callable[[str], Strict], node: Node, redis: Redis
+    node: Node, redis: Redis, tmp_path: Path
 ) -> None:
     """Consume, ack, retry, and a result by Redis; nothing is declared, and nobody else's user is used."""
-    strict = make_strict(redis.url)
-    source = node.code / "greek.py"
-    retry = 'if action == "retry" and self.request.retries < 2:\n                raise self.retry(countdown=0)\n            el'
-    source.write_text(source.read_text().replace('if action == "sleep"', f'{retry}if action == "sleep"'))
-    before = strict.exported()
-    node.start()
-    node.wait_until_consuming()
-    node.variables |= strict.login("producer")
-    assert node.send("alpha", "return", 7) == 7
-    assert node.send("beta", "retry", 8) == 8
-    node.wait_for("beta", lambda queue: queue["retried"] == 2, "has tried again")
-    assert strict.exported() == before
-    assert [node.broker.messages(queue, node.vhost) for queue in ("alpha.dead", "beta.dead")] == [0, 0]
+    with declared(node, tmp_path, redis.url) as strict:
+        before = strict.exported()
+        node.start()
+        node.wait_until_consuming()
+        node.variables |= strict.login("producer")
+        assert node.send("alpha", "return", 7) == 7
+        assert node.send("beta", "retry", 2) == 2
+        node.wait_for("beta", lambda queue: queue["retried"] == 2, "has tried again")
+        assert strict.exported() == before
+        assert [node.broker.messages(queue, node.vhost) for queue in ("alpha.dead", "beta.dead")] == [0, 0]
 
 
 def test_remote_control_is_off(strict: Strict, node: Node) -> None:
@@ -192,33 +209,29 @@ class TestANode:
             pytest.param(lambda channel: channel.basic_get("gamma"), id="read another queue"),
             pytest.param(lambda channel: send(channel, "gamma", "gamma"), id="send to another queue"),
             pytest.param(lambda channel: send(channel, "", "gamma"), id="send to any queue"),
+            pytest.param(
+                lambda channel: send(channel, FIRST, routing_key(1, "gamma")), id="send to another queue later"
+            ),
+            pytest.param(lambda channel: send(channel, DUE, "alpha"), id="get past the delays"),
             pytest.param(lambda channel: send(channel, "", "alpha.dead"), id="send to its dead letters"),
             pytest.param(lambda channel: send(channel, "amq.topic", "x"), id="send to all who listen"),
             pytest.param(lambda channel: send(channel, "amq.fanout", ""), id="send to everybody"),
         ],
     )
-    def test_may_not(self, strict: Strict, attempt: Callable[[Any], object]) -> None:
-        with strict.node.broker.connect(strict.node.vhost) as connection:
-            channel = connection.channel()
-            channel.queue_declare("gamma")
-            channel.exchange_declare("gamma", "direct")
-            channel.queue_bind("gamma", "gamma", "gamma")
-        channel = strict.channel("node")
+    def test_may_not(self, untouched: Strict, attempt: Callable[[Any], object]) -> None:
+        channel = untouched.channel("node")
         with pytest.raises(AccessRefused):
             attempt(channel)
         channel.connection.close()
 
     def test_that_may_not_even_retry_leaves_a_dead_letter(self, strict: Strict, node: Node) -> None:
         """What the right to write is for; without dead letters the task would be gone."""
-        source = node.code / "greek.py"
-        retry = 'if action == "retry":\n                raise self.retry(countdown=0)\n            el'
-        source.write_text(source.read_text().replace('if action == "sleep"', f'{retry}if action == "sleep"'))
         nothing = {**strict.definitions()["permissions"][0], "write": "^$"}
         strict.declare({"permissions": [nothing]})
         node.start()
         node.wait_until_consuming()
         node.variables |= strict.login("producer")
-        node.send_and_leave("alpha", "retry")
+        node.send_and_leave("alpha", "retry", 1)
         wait_until(lambda: node.broker.messages("alpha.dead", node.vhost) == 1, 60, "the task is a dead letter")
 
 
@@ -229,11 +242,13 @@ class TestANode:
         pytest.param(lambda channel: channel.queue_purge("alpha"), id="purge a queue"),
         pytest.param(lambda channel: channel.queue_declare("mine"), id="declare a queue"),
         pytest.param(lambda channel: send(channel, "", "alpha.dead"), id="send around the exchange"),
+        pytest.param(lambda channel: send(channel, FIRST, routing_key(1, "gamma")), id="send to another queue later"),
     ],
 )
-def test_a_producer_may_send_and_nothing_else(strict: Strict, attempt: Callable[[Any], object]) -> None:
-    channel = strict.channel("producer")
+def test_a_producer_may_send_and_nothing_else(untouched: Strict, attempt: Callable[[Any], object]) -> None:
+    channel = untouched.channel("producer")
     send(channel, "alpha", "alpha")
+    send(channel, FIRST, routing_key(1, "alpha"))
     with pytest.raises(AccessRefused):
         attempt(channel)
     channel.connection.close()
@@ -253,16 +268,25 @@ def test_an_operator_may_replay_and_the_node_may_not(strict: Strict, node: Node)
     assert node.broker.messages("alpha", node.vhost) == 1
 
 
-def test_results_through_the_broker_cost_rights_and_that_is_said(
-    make_strict: Callable[[str], Strict], node: Node
-) -> None:
-    strict = make_strict("rpc")
-    said = node.run("topology", "magic").stderr
-    assert "its user may write to the default exchange, and so into every queue of the vhost" in said
-    node.start()
-    node.wait_until_consuming()
-    node.variables |= strict.login("producer")
-    assert node.send("alpha", "return", 7) == 7
+def test_a_queue_that_nobody_may_declare_and_nobody_has_is_found_by_a_check(strict: Strict, node: Node) -> None:
+    assert node.run("check", "magic").returncode == OK
+    with node.broker.connect(node.vhost) as connection:
+        connection.channel().queue_delete("beta")
+    done = node.run("check", "magic")
+    assert done.returncode == FAILURE
+    (line,) = [line for line in done.stdout.splitlines() if "FAIL" in line]
+    assert "has no queue 'beta', and CELERY_TASKS_DECLARE=0 lets nobody declare it" in line
+    assert line.endswith("import what `agent topology magic --definitions` prints.")
+
+
+def test_results_through_the_broker_cost_rights_and_that_is_said(node: Node, tmp_path: Path) -> None:
+    with declared(node, tmp_path, "rpc") as strict:
+        said = node.run("topology", "magic").stderr
+        assert "its user may write to the default exchange, and so into every queue of the vhost" in said
+        node.start()
+        node.wait_until_consuming()
+        node.variables |= strict.login("producer")
+        assert node.send("alpha", "return", 7) == 7
 
 
 def test_clients_that_declare_are_pointed_out(node: Node) -> None:
@@ -271,10 +295,12 @@ def test_clients_that_declare_are_pointed_out(node: Node) -> None:
     assert "magic: its clients declare what they use, and need more rights than these." in said
 
 
-def test_people_get_tables(strict: Strict, node: Node) -> None:
+def test_people_get_tables(untouched: Strict) -> None:
+    strict, node = untouched, untouched.node
     lines = [line.split() for line in node.run("topology", "magic").stdout.splitlines()]
     assert ["QUEUE", "FOR", "ARGUMENTS"] in lines
-    assert [strict.users["node"], node.vhost, "^$", "^(alpha|beta)$", "^(alpha|beta)$"] in lines
+    assert [strict.users["node"], node.vhost, "^$", rf"^(alpha|beta|{re.escape(FIRST)})$", "^(alpha|beta)$"] in lines
+    assert [strict.users["node"], node.vhost, FIRST, r"^(.*\.alpha|.*\.beta)$"] in lines
 
 
 @pytest.mark.parametrize(
@@ -326,7 +352,6 @@ def send(channel: Any, exchange: str, routing_key: str) -> None:
     channel.basic_publish_confirm(amqp.Message("{}"), exchange, routing_key)
 
 
-def test_a_broker_lets_in_whom_the_definitions_made(strict: Strict, broker: RabbitMQ) -> None:
-    for role in ROLES:
-        assert strict.channel(role).is_open
-        broker.control("authenticate_user", strict.users[role], strict.files[role].read_text().strip())
+@pytest.mark.parametrize("role", ROLES)
+def test_a_broker_lets_in_whom_the_definitions_made(untouched: Strict, role: str) -> None:
+    assert untouched.channel(role).is_open
