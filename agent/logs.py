@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from agent.worker.journal import IDENTIFIER, Journal, Priority, connected, place
+from agent.worker.journal import Journal, Priority, connected, identifier, place
 from agent.worker.secrets import Redactor
 
 
@@ -40,7 +40,7 @@ class Log:
                     {
                         "MESSAGE": line,
                         "PRIORITY": priority,
-                        "SYSLOG_IDENTIFIER": IDENTIFIER,
+                        "SYSLOG_IDENTIFIER": identifier(self.instance),
                         "CELERY_INSTANCE": self.instance,
                         "CELERY_EVENT": event,
                         **{f"CELERY_{name.upper()}": text for name, text in known.items()},

@@ -22,7 +22,6 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 SOCKET = "/run/systemd/journal/socket"
-IDENTIFIER = "celery-agent"
 PATIENCE = (
     1.0  # seconds to wait for a journal that takes nothing, once; until it does again, what doesn't go at once is lost
 )
@@ -100,6 +99,11 @@ def connected(environment: Mapping[str, str]) -> Journal | None:
         return Journal()
     except OSError:
         return None
+
+
+def identifier(instance: str, queue: str | None = None) -> str:
+    """Return the name that journalctl shows in front of a record: the unit's SyslogIdentifier=, and a queue's part of it."""
+    return f"celery-agent@{instance}" + ("" if queue is None else f"/{queue}")  # as postfix/smtpd
 
 
 def place(depth: int) -> dict[str, object]:

@@ -19,7 +19,7 @@ from celery import signals
 from celery._state import get_current_task
 from celery.utils.log import get_multiprocessing_logger
 
-from .journal import IDENTIFIER, Journal, Priority, connected, place
+from .journal import Journal, Priority, connected, identifier, place
 from .secrets import Redactor
 
 MOST_PENDING = 65_536  # characters without a newline that are held back for the rest of their message
@@ -128,7 +128,7 @@ def speak(instance: str, environment: Mapping[str, str]) -> Voice:
     """Have what this process writes to stdout and stderr be records of the journal, where stderr leads there."""
     journal = connected(environment)
     if journal is not None:
-        fields = {"SYSLOG_IDENTIFIER": IDENTIFIER, "CELERY_INSTANCE": instance}
+        fields = {"SYSLOG_IDENTIFIER": identifier(instance), "CELERY_INSTANCE": instance}
         _redirect(Output(journal, fields, Redactor(environment.items())))
     return Voice(instance, journal)
 
@@ -141,7 +141,7 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
     adapt: _Journaling | _Redacting = _Redacting(redact)
     if voice.journal is not None:
         fields = {
-            "SYSLOG_IDENTIFIER": f"{IDENTIFIER}/{queue}",  # as postfix/smtpd: the program, and which part of it
+            "SYSLOG_IDENTIFIER": identifier(voice.instance, queue),
             "CELERY_INSTANCE": voice.instance,
             "CELERY_QUEUE": queue,
             "CELERY_GENERATION": generation,

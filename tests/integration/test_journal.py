@@ -85,7 +85,7 @@ def test_the_agent_s_facts_have_their_values_as_fields(talking: Node, journal: J
     expected = {
         "MESSAGE": "worker-consuming queue=alpha generation=1",
         "PRIORITY": "6",
-        "SYSLOG_IDENTIFIER": "celery-agent",
+        "SYSLOG_IDENTIFIER": "celery-agent@magic",
         "CELERY_INSTANCE": "magic",
         "CELERY_QUEUE": "alpha",
         "CELERY_GENERATION": "1",
@@ -120,7 +120,7 @@ def test_a_task_s_messages_are_one_record_each_and_have_its_id(talking: Node, jo
         "CELERY_QUEUE": "alpha",
         "CELERY_GENERATION": "1",
         "CELERY_TASK_NAME": "alpha",
-        "SYSLOG_IDENTIFIER": "celery-agent/alpha",
+        "SYSLOG_IDENTIFIER": "celery-agent@magic/alpha",
         "CODE_FILE": str(talking.code / "talk.py"),
     }
     assert [record for record in records if not of_the_worker.items() <= record.items()] == []

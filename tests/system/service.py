@@ -93,13 +93,13 @@ class Service:
         return self.host.run("journalctl", "--no-pager", f"--unit={self.unit}", *(options or ("--output=cat",)))
 
     def said_at(self, event: str) -> float:
-        """Return when the newest of the agent's log lines with this event's name was written, in seconds since 1970."""
-        lines = self.journal("--output=json", "--output-fields=MESSAGE").splitlines()
-        return max(
-            int(record["__REALTIME_TIMESTAMP"]) / 1e6
-            for record in map(json.loads, lines)
-            if f" {event} " in record["MESSAGE"]
-        )
+        """Return when the newest of the agent's facts with this name was written, in seconds since 1970."""
+        return max(int(record["__REALTIME_TIMESTAMP"]) / 1e6 for record in self.records(CELERY_EVENT=event))
+
+    def records(self, **fields: str) -> list[dict[str, str]]:
+        """Return the unit's records that have these fields, each whole, since the host was made."""
+        wanted = [f"{name}={value}" for name, value in fields.items()]
+        return [json.loads(line) for line in self.journal("--output=json", "--all", *wanted).splitlines()]
 
     def agent(self, *words: str) -> str:
         """Run an `agent` command as root; return what it prints."""
