@@ -91,7 +91,7 @@ def alarm(raise_it: tuple[str, ...], clear_it: tuple[str, ...], seconds: float, 
 
 
 memory_alarm = partial(alarm, ("set_vm_memory_high_watermark", "0"), ("set_vm_memory_high_watermark", "0.4"))
-disk_alarm = partial(alarm, ("set_disk_free_limit", "1000TB"), ("set_disk_free_limit", "50MB"))
+disk_alarm = partial(alarm, ("set_disk_free_limit", "1000GB"), ("set_disk_free_limit", "50MB"))
 
 
 # A cluster
