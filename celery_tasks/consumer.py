@@ -9,6 +9,8 @@
     has no setting                                                broker is back
     a cold shutdown asks every pool to end its tasks, which       SIGQUIT of a solo worker: its task     cancel_active_...
     threads and solo can't (NotImplementedError)                  fails by that error, and is acked
+    tasks that a lost connection ends are reported to the         10 s without an attempt to connect,     on_connection_...
+    result backend, through the broker that is away               for each task that ran
     quorum queues make it declare 28 queues for delayed tasks     a quorum leader killed: 18 s without   Blueprint
     at each connection (`queues` has what delays need)            a consumer, 17 of them for these
     a message that can't be decoded, and a wrong signature, are   a task that is gone, or a worker that  create_task_handler,
@@ -171,13 +173,27 @@ class Consumer(StockConsumer):
         conn.ensure_connection = ensure_connection
         return super().ensure_connected(conn)
 
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """End what can't be acked any more, and tell nobody: it is not a failure, the broker delivers it again."""
+        if self.app.conf.worker_cancel_long_running_tasks_on_connection_loss and self._can_end_tasks:
+            for request in tuple(state.active_requests):
+                if request.task.acks_late and not request.acknowledged:
+                    _log.warning("%s ends with the connection, and will be delivered again", request)
+                    request.cancel(self.pool, emit_retry=False)
+        super().on_connection_error_after_connected(exc)
+
     def cancel_active_requests(self) -> None:
         """End what is running, for a cold shutdown, where the pool can; it has not been acked, and is delivered again.
 
         The solo pool runs its task below this signal handler: leaving through it ends the task, and its `finally` clauses
         are run. A thread can't be ended: its tasks go on until they end, or until whoever wants the worker gone kills it.
         """
-        if type(self.pool).terminate_job is not BasePool.terminate_job:
+        if self._can_end_tasks:
             super().cancel_active_requests()
         elif isinstance(self.pool, SoloPool) and state.active_requests:
             raise WorkerTerminate(EX_FAILURE)
+
+    @property
+    def _can_end_tasks(self) -> bool:
+        # A prefork pool gets the method when it has started: it is that of billiard's pool.
+        return getattr(self.pool.terminate_job, "__func__", None) is not BasePool.terminate_job

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.node import Node
+from tests.node import Node, children, is_alive
 from tests.waiting import wait_until
 
 
@@ -31,20 +31,39 @@ def test_a_killed_workers_task_is_run_by_the_next(node: Node, pool: str) -> None
     assert messages(node, "alpha") == 0
 
 
-@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
-def test_a_task_that_a_cold_shutdown_ended_is_run_by_the_next(node: Node, pool: str) -> None:
-    node.configure("alpha", DEFAULTS__POOL=pool, DEFAULTS__COLD_TIMEOUT="2")
+@pytest.mark.parametrize(("pool", "ends_by"), [("solo", "itself"), ("prefork", "itself"), ("threads", "a kill")])
+def test_a_task_that_a_cold_shutdown_ended_is_run_by_the_next(node: Node, pool: str, ends_by: str) -> None:
+    node.configure("alpha", DEFAULTS__POOL=pool, DEFAULTS__COLD_TIMEOUT="2" if ends_by == "a kill" else "60")
     node.start()
     node.wait_until_consuming()
-    node.send_and_leave("alpha", "sleep", 8)
+    node.send_and_leave("alpha", "sleep", 8 if ends_by == "a kill" else 60)
     pid = node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the task")["pid"]
     node.signal(signal.SIGQUIT)
     assert node.process is not None
-    node.process.wait(60)
+    node.process.wait(50)
+    assert ("how=kill" in node.log.read_text()) == (ends_by == "a kill")
     wait_until(lambda: messages(node, "alpha") == 1, what="the broker has the task back")
     node.start()
-    seen = node.wait_for("alpha", lambda queue: queue["succeeded"] == 1, "has run the task again")
+    seen = node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the task again")
     assert (seen["pid"] != pid, seen["failed"]) == (True, 0)
+
+
+def test_a_worker_that_lost_the_broker_ends_its_tasks_and_seeks_it_at_once(node: Node) -> None:
+    node.configure("alpha")
+    node.start()
+    node.wait_until_consuming()
+    node.send_and_leave("alpha", "sleep", 600)
+    pid = node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the task")["pid"]
+    (child,) = children(pid)
+    node.broker.stop()
+    try:
+        wait_until(lambda: "Cannot connect to" in node.log.read_text(), what="the worker seeks the broker")
+        # Stock Celery first tells the result backend, for 10 s, by way of the broker that is away.
+        assert "Failed to cancel active request" not in node.log.read_text()
+        wait_until(lambda: not is_alive(child), what="the task has ended")
+    finally:
+        node.broker.start()
+    node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the task again")
 
 
 def test_the_articles_settings_lose_a_killed_workers_task(node: Node) -> None:
