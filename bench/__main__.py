@@ -32,7 +32,7 @@ def main() -> int:
     try:
         text = "\n".join(_report([Case(count, pool) for count in options.queues for pool in options.pool]))
     except (BenchError, KeyboardInterrupt) as error:
-        print(f"bench: {error or 'interrupted'}", file=sys.stderr)
+        print(f"bench: {str(error) or 'interrupted'}", file=sys.stderr)
         return 1
     print(f"\n{text}")
     if not options.queues:
