@@ -145,6 +145,9 @@ def example() -> str:
         "#RABBITMQ_PWD_FILE=/etc/celery-agent/magic.password",
         "#RABBITMQ_TLS=1",
         "#RABBITMQ_CA_FILE=/etc/ssl/certs/ca-certificates.crt",
+        "#CELERY_TASKS_DELIVERY=safe",
+        "#CELERY_TASKS_RESULTS=rpc",
+        "#CELERY_TASKS_DECLARE=1",
         *_comment("Or no RabbitMQ at all, to try things out:"),
         "#CELERY_TASKS_BROKER=embedded",
     ]

@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 
-from agent.cli.table import table
+from agent.cli.table import fit, table, terminal_width
 from agent.dead_letters import DeadLetter
 
 HEADINGS = ("ID", "QUEUE", "TASK", "ARGUMENTS", "REASON", "DEATHS", "FIRST", "LAST")
 RIGHT = {"DEATHS"}
+DISPENSABLE = ("FIRST", "TASK", "DEATHS", "ARGUMENTS", "LAST")  # on a narrow terminal, the first one first
 LONGEST_ARGUMENTS = 40  # characters in a listing; `show` has all
 SHORTEST_ID = 8  # characters, as many more as it takes to tell the letters apart
 INDENT = " " * 13
@@ -22,8 +23,10 @@ def listing(instance: str, letters: Sequence[DeadLetter]) -> str:
         return f"{instance}: no dead letters"
     width = _enough({letter.id for letter in letters})
     rows = [HEADINGS, *(_row(letter, width) for letter in letters)]
+    terminal = terminal_width()
+    fitted = rows if terminal is None else fit(rows, terminal - 2, DISPENSABLE)
     count = f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}"
-    return "\n".join([f"{instance}: {count}", "", *("  " + line for line in table(rows, RIGHT))])
+    return "\n".join([f"{instance}: {count}", "", *("  " + line for line in table(fitted, RIGHT))])
 
 
 def whole(letter: DeadLetter) -> str:

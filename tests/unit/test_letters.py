@@ -1,0 +1,48 @@
+"""Dead letters as people see them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.cli.letters import arguments, listing, whole
+from agent.dead_letters import DeadLetter
+
+LETTER = DeadLetter(
+    queue="emails",
+    id="0123456789",
+    task="send",
+    args=["you", 1],
+    kwargs={"subject": None},
+    reason="arguments",
+    text="missing a required argument: 'body'",
+    deaths=2,
+    first=0.0,
+    last=None,
+)
+
+
+def test_ids_are_as_long_as_it_takes_to_tell_them_apart() -> None:
+    lines = listing("magic", [LETTER, replace(LETTER, id="01234567ab")]).splitlines()
+    assert [line.split()[0] for line in lines[3:]] == ["012345678", "01234567a"]
+
+
+def test_arguments_are_written_as_in_a_call() -> None:
+    assert arguments(LETTER) == "'you', 1, subject=None"
+    assert arguments(replace(LETTER, args=None)) == "-"
+
+
+def test_on_a_narrow_terminal_times_go_before_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    headings = listing("magic", [LETTER]).splitlines()[2].split()
+    assert "FIRST" not in headings
+    assert {"ID", "QUEUE", "REASON"} <= set(headings)
+    assert max(map(len, listing("magic", [LETTER]).splitlines())) <= 60
+
+
+def test_a_whole_letter_says_why_it_is_there() -> None:
+    text = whole(replace(LETTER, headers={"task": "send"}, body="[]"))
+    assert "reason       arguments: missing a required argument: 'body'" in text
+    assert "body         []" in text
