@@ -26,7 +26,8 @@ IMPATIENT = (("DEFAULTS__WARM_TIMEOUT", "1"), ("DEFAULTS__COLD_TIMEOUT", "1"))
 class Fault:
     """One row of the table.
 
-    strikes: what is done, spread evenly over what is sent, each when the one before is overcome.
+    strikes: what is done, each when the one before is overcome.
+    at: the shares of the load after which it is done; () spreads them evenly.
     pools: those that may fare differently.
     nodes: how many the broker has.
     settings, is_forwarded: see `tests.chaos.stage.Setting`.
@@ -39,6 +40,12 @@ class Fault:
     nodes: int = 1
     settings: tuple[tuple[str, str], ...] = ()
     is_forwarded: bool = False
+    at: tuple[float, ...] = ()
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The shares of the load after which the strikes are done."""
+        return self.at or tuple(number / (len(self.strikes) + 1) for number in range(1, len(self.strikes) + 1))
 
     def setting(self, pool: str, profile: str) -> Setting:
         """Return how a run of the fault is set up."""
@@ -68,7 +75,7 @@ def long_form(count: int, rate: float, seed: int) -> tuple[Fault, ...]:
         Fault("all packets lost for 60 s", (partial(faults.lose_packets, 60.0),), load),
         Fault("memory alarm for 15 s", (partial(faults.memory_alarm, 15.0),) * 2, load),
         Fault("disk alarm for 15 s", (partial(faults.disk_alarm, 15.0),) * 2, load),
-        Fault("full chaos for five minutes", (partial(mayhem, seed),), lasting),
+        Fault("full chaos for five minutes", (partial(mayhem, seed),), lasting, at=(0.01,)),
         Fault("cluster: kill -9 of the leader's node", (faults.kill_leader,) * 2, load, nodes=3),
         Fault("cluster: all nodes restarted in turn", (faults.restart_all,), load, nodes=3),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -10,7 +11,6 @@ from math import inf
 from tests.chaos.catalogue import Fault
 from tests.chaos.stage import Stage
 from tests.chaos.verdict import Verdict, judge, recovery, unsettled
-from tests.waiting import wait_until
 
 QUIET = 5.0  # seconds without an entry after which the queue is looked into
 PATIENCE = 180.0  # seconds without an entry after which a run is over, whatever is left
@@ -38,13 +38,12 @@ def play(fault: Fault, stage: Stage) -> Outcome:
     moments: list[float] = []
     trouble = None
     try:
-        for number, strike in enumerate(fault.strikes, 1):
-            share = fault.load.count * number // (len(fault.strikes) + 1)
-            wait_until(partial(_has_accepted, stage, share), PATIENCE, f"{share} tasks are accepted")
+        for share, strike in zip(fault.shares, fault.strikes, strict=True):
+            _wait(stage, partial(_has_accepted, stage, round(share * fault.load.count)))
             before = len(stage.ledger.entries())
             moments.append(strike(stage))
-            wait_until(partial(_is_overcome, stage, before, moments[-1]), PATIENCE, "the strike is overcome")
-        _settle(stage)
+            _wait(stage, partial(_is_overcome, stage, before, moments[-1]))
+        _wait(stage, partial(_is_settled, stage))
     except AssertionError as error:  # something that was waited for did not come
         trouble = str(error)
     entries = stage.ledger.entries()
@@ -61,16 +60,26 @@ def _is_overcome(stage: Stage, before: int, moment: float) -> bool:
     return recovery(stage.ledger.entries()[before:], [moment]) not in {None, inf} or not stage.is_sending()
 
 
-def _settle(stage: Stage) -> None:
-    """Return once every accepted task has ended, or those that have not are nowhere in the queue."""
-    while stage.is_sending() or unsettled(stage.ledger.entries()):
+def _is_settled(stage: Stage) -> bool:
+    """Say whether every accepted task has ended, or is nowhere in the queue any more."""
+    if stage.is_sending():
+        return False
+    return not unsettled(stage.ledger.entries()) or (_silence(stage) > QUIET and stage.waiting() == 0)
+
+
+def _wait(stage: Stage, is_true: Callable[[], bool]) -> None:
+    """Return when something is true; raise AssertionError where nothing moves any more. Meanwhile, tend the agent."""
+    while not is_true():
         stage.tend_agent()
-        silence = time.monotonic() - stage.ledger.entries()[-1].at
-        if silence > QUIET and not stage.is_sending() and stage.waiting() == 0:
-            return
-        if silence > PATIENCE:
+        if _silence(stage) > PATIENCE:
             raise AssertionError(
                 f"nothing has moved for {PATIENCE:g} s; {stage.waiting()} messages are in the queue, "
                 f"the producer {'hangs' if stage.is_sending() else 'has ended'}"
             )
-        time.sleep(0.2)
+        time.sleep(0.05)
+
+
+def _silence(stage: Stage) -> float:
+    """Return the seconds since the last entry in the ledger."""
+    entries = stage.ledger.entries()
+    return time.monotonic() - entries[-1].at if entries else 0.0
