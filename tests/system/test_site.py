@@ -18,7 +18,7 @@ def bare(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Hosts on which nothing was done yet: a broker, two nodes, a producer and a stranger."""
     site = Site(lab, tmp_path_factory.mktemp("fleet"))
     site.add("broker1", "brokers")
-    site.add("node1", "nodes")
+    site.add("node1", "nodes", "desks")
     site.add("node2", "nodes")
     site.add("producer1", "producers")
     site.add("stranger")
@@ -55,6 +55,13 @@ def test_a_broker_is_open_to_nodes_and_producers_and_closed_to_strangers(site: S
             assert not any(site.reaches(site.hosts[name], address, port) for port in OTHER_PORTS)
         assert not site.reaches(site.hosts["stranger"], address, 5671)
         assert site.reaches(site.hosts["stranger"], address, 22)  # what is not the fleet's is left alone
+
+
+def test_dead_letters_are_for_the_desk_and_for_nobody_else(site: Site) -> None:
+    command = ("/opt/celery-agent/current/bin/agent", "dead-letters", "magic")
+    desk = ("--user", "desk.node1", "--password-file", "/etc/celery-agent/desk.password")
+    assert "no dead letters" in site.hosts["node1"].run(*command, *desk)
+    assert site.hosts["node1"].attempt(*command).returncode != 0
 
 
 def test_what_listens_on_the_closed_ports_is_there_to_be_reached(site: Site) -> None:
