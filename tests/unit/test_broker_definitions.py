@@ -65,6 +65,13 @@ def test_rights_that_several_declare_for_one_user_are_all_of_theirs() -> None:
         assert found["read"] == "^$"
 
 
+def test_rights_to_topics_that_several_declare_are_all_of_theirs_too() -> None:
+    topics = [{"user": "p", "vhost": "v", "exchange": "delays", "write": f"^({each})$", "read": "^$"} for each in "ab"]
+    found = role.wanted(declared(*({"topic_permissions": [each]} for each in topics)), nothing())
+    assert found["topic_permissions"]["v", "p", "delays"]["write"] == "^(a)$|^(b)$"
+    assert found["topic_permissions"]["v", "p", "delays"]["read"] == "^$"
+
+
 def test_a_queue_of_another_kind_is_a_conflict() -> None:
     there = nothing()
     there["queues"]["v", "q"] = {**QUEUE, "arguments": {}}

@@ -40,6 +40,7 @@ KEYS = {
     "bindings": ("vhost", "source", "destination_type", "destination", "routing_key"),
 }
 FIXED = ("queues", "exchanges")  # can't be changed, only made
+RIGHTS = ("permissions", "topic_permissions")
 NOTHING = {"configure": "^$", "write": "^$", "read": "^$"}
 
 
@@ -59,7 +60,7 @@ def wanted(declared, there):
         for kind, keys in KEYS.items():
             for each in definitions.get(kind, []):
                 key = _key(each, keys)
-                kinds[kind][key] = _both(kinds[kind].get(key, each), each) if kind == "permissions" else each
+                kinds[kind][key] = _both(kinds[kind].get(key, each), each) if kind in RIGHTS else each
     for name in users:  # without any rights it could not even log in, and a probe could not say why
         if (vhost, name) not in there["permissions"]:
             kinds["permissions"].setdefault((vhost, name), {"vhost": vhost, "user": name, **NOTHING})
@@ -95,10 +96,10 @@ def _both(one, other):
     if one == other:
         return one
     both = dict(one)
-    for right, nothing in NOTHING.items():
+    for right in NOTHING.keys() & one.keys():
         patterns = {pattern for each in (one, other) for pattern in each[right].split("$|^")}
         patterns = sorted({pattern.removeprefix("^").removesuffix("$") for pattern in patterns} - {""})
-        both[right] = "^" + "$|^".join(patterns) + "$" if patterns else nothing
+        both[right] = "^" + "$|^".join(patterns) + "$" if patterns else NOTHING[right]
     return both
 
 
