@@ -130,6 +130,20 @@ def test_the_authority_is_rotated(site: Site) -> None:
     site.provision("verify")
 
 
+def test_a_node_that_leaves_takes_everything_with_it(site: Site) -> None:
+    broker, gone = site.hosts["broker1"], site.hosts["three"]
+    load.begin(site)
+    site.provision("remove", "--limit", "three")
+    site.move("three")
+    site.provision("broker")
+    assert settle(site).refused == 0
+    left = "ls -d /opt/celery-agent /etc/celery-agent /var/lib/celery-agent /etc/systemd/system/celery-agent*"
+    assert gone.attempt("sh", "-c", f"{left} 2>/dev/null").stdout == ""
+    assert "naps.three" not in broker.run("rabbitmqctl", "--quiet", "list_users")
+    assert not site.reaches(gone, broker.address, 5671)
+    site.provision("verify")
+
+
 def _release(folder: Path, version: str, bug: str) -> Path:
     """Build a release of another version, with a statement of our own at the beginning of the daemon's run."""
     source = folder / "source"
