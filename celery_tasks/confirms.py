@@ -9,9 +9,18 @@ message counts for the next. Here each answer counts for the message that it nam
 """
 
 import time
+from enum import Enum
 from typing import Any
 
 from amqp.exceptions import RecoverableConnectionError
+
+
+class Answer(Enum):
+    """What the broker says of a message."""
+
+    TAKEN = "taken"
+    NACKED = "nacked"
+    RETURNED = "returned"
 
 
 class Confirms:
@@ -24,8 +33,8 @@ class Confirms:
         self.is_blocked = False  # by the broker, which is short of memory or disk
         self._channel = channel
         self._waiting: dict[int, str] = {}  # task ids by delivery tag, in the order of sending
-        self._returned: dict[str, str] = {}  # reasons by task id
-        self._refused: dict[int, str] = {}  # reasons by delivery tag
+        self._returned: set[str] = set()  # task ids
+        self._bad_news: dict[int, Answer] = {}  # by delivery tag
         self._publish = channel.basic_publish
         channel.basic_publish = self._count_and_publish
         channel.events["basic_ack"].add(self._acked)
@@ -56,13 +65,17 @@ class Confirms:
                 raise TimeoutError("no answer")
             connection.drain_events(timeout=left)
 
-    def refusal(self, tag: int) -> str | None:
-        """Return why the broker refused a message, once; None where it took it."""
-        return self._refused.pop(tag, None)
+    def was_written(self, tag: int) -> bool:
+        """Say whether there is such a message, 0 meaning none: whether it went to the socket, at least in part."""
+        return 0 < tag <= self.last
 
     def is_answered(self, tag: int) -> bool:
-        """Say whether the broker has answered to a message."""
-        return tag not in self._waiting
+        """Say whether the broker has answered for a message."""
+        return self.was_written(tag) and tag not in self._waiting
+
+    def answer(self, tag: int) -> Answer:
+        """Return the answer for a message, once."""
+        return self._bad_news.pop(tag, Answer.TAKEN)
 
     def _count_and_publish(self, message: Any, *args: Any, **options: Any) -> Any:
         self.last += 1
@@ -71,14 +84,15 @@ class Confirms:
 
     def _acked(self, tag: int, multiple: bool) -> None:
         for each in self._named(tag, multiple):
-            reason = self._returned.pop(self._waiting.pop(each), None)
-            if reason is not None:
-                self._refused[each] = f"no queue takes it ({reason})"
+            task_id = self._waiting.pop(each)
+            if task_id in self._returned:
+                self._returned.remove(task_id)
+                self._bad_news[each] = Answer.RETURNED
 
     def _nacked(self, tag: int, multiple: bool) -> None:
         for each in self._named(tag, multiple):
             del self._waiting[each]
-            self._refused[each] = "its queue takes no more (nack): it is full, or has no leader"
+            self._bad_news[each] = Answer.NACKED
 
     def _named(self, tag: int, multiple: bool) -> list[int]:
         if not multiple:
@@ -90,8 +104,8 @@ class Confirms:
             named.append(each)
         return named
 
-    def _on_return(self, error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
-        self._returned[str(message.properties.get("correlation_id"))] = getattr(error, "reply_text", "") or str(error)
+    def _on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
+        self._returned.add(str(message.properties.get("correlation_id")))
 
     def _blocked(self, _reason: str) -> None:
         self.is_blocked = True

@@ -19,7 +19,8 @@ from celery import Celery
 from celery._state import task_join_will_block
 from celery.backends.rpc import ResultConsumer, RPCBackend
 
-from celery_tasks.sending import Producer, broker_key
+from celery_tasks.pools import broker_key, close_copy
+from celery_tasks.sending import Producer
 
 REPLIES = "replies."  # begins the name of every queue for results
 MOST_REPLIES = 100_000  # results that wait in such a queue; the oldest go first
@@ -34,8 +35,8 @@ class ReplyConsumer(ResultConsumer):
     def on_after_fork(self) -> None:
         """Close this process's copy of the parent's socket, without a word on the line."""
         connection, self._connection, self._consumer = self._connection, None, None
-        if connection is not None and connection.connected:
-            connection.connection.transport.sock.close()
+        if connection is not None:
+            close_copy(connection)
 
 
 class ReplyBackend(RPCBackend):

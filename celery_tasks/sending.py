@@ -1,22 +1,20 @@
-"""How a task gets to the broker: confirmed, within a bounded time, over connections that a whole process shares.
+"""How tasks get to the broker: confirmed, and within a bounded time.
 
-    fault of stock Celery 5.7                                    seen as                                   here
-    -----------------------------------------------------------  ----------------------------------------  ------------
-    a publish is not confirmed                                   broker killed: 238 tasks lost, no error   confirms
-    a broker that is away or frozen is waited for                `.delay()` hangs for more than 75 s       SEND_TIMEOUT
-    what no queue takes is dropped                               no error                                  mandatory
-    a forked child uses its parent's sockets, or shuts them      answers mixed up, the parent's            _let_go
-    down                                                         connection lost
+    fault of stock Celery 5.7                       seen as                                           here
+    ----------------------------------------------  ------------------------------------------------  ---------------
+    a publish is not confirmed                      broker killed: 238 tasks lost, no error           confirms
+    a broker that is away or frozen is waited for   `.delay()` hangs for more than 75 s               SEND_TIMEOUT
+    what no queue takes is dropped                  no error                                          mandatory
+    each app has its own idea of a fork             answers mixed up, the parent's connection lost    pools
 
-A publish that fails is tried again until its time is over, with the same task id: the broker may have it already.
+What fails is tried again until its time is over, with the same task id: the broker may have it already.
 """
 
 import logging
-import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from weakref import WeakSet
 
 from amqp.exceptions import (
     AMQPError,
@@ -25,53 +23,33 @@ from amqp.exceptions import (
     RecoverableConnectionError,
     UnexpectedFrame,
 )
-from celery import Celery
 from celery.app.amqp import AMQP
-from kombu.connection import ConnectionPool
-from kombu.exceptions import LimitExceeded, OperationalError
 from kombu.messaging import Producer as StockProducer
-from kombu.pools import ProducerPool
 
 from celery_tasks import delays
-from celery_tasks.confirms import Confirms
+from celery_tasks.confirms import Answer, Confirms
 from celery_tasks.delivery import CONNECT_TIMEOUT
+from celery_tasks.outgoing import Fate, NotAccepted, Outgoing, SendError, Unconfirmed
+from celery_tasks.pools import Pool, pool_of
 from celery_tasks.queues import TaskQueue, declare
 
-SEND_TIMEOUT = 10.0  # seconds for one task; a quorum queue has another leader in 3 s
+__all__ = ["SEND_TIMEOUT", "NotAccepted", "Producer", "SendError", "Sending", "Unconfirmed"]
+
+SEND_TIMEOUT = 10.0  # seconds; a quorum queue has another leader in 3 s
+NACK_PATIENCE = 3.0  # seconds; a queue that is just being declared has no leader, and one that is full stays full
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts; each pause is twice the one before
 
 # What another attempt may cure. Everything else is the broker's last word, such as a missing right.
 PASSING = (OSError, RecoverableConnectionError, RecoverableChannelError, InternalError, UnexpectedFrame)
 
 
-class SendError(OperationalError):
-    """A task was not confirmed by the broker; `task_id` says which."""
-
-    def __init__(self, text: str, task_id: str | None) -> None:
-        super().__init__(text)
-        self.task_id = task_id
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Let it be pickled: a pool's process tells of it that way, and what can't be read back ends the worker."""
-        return type(self), (str(self), self.task_id)
-
-
-class NotAccepted(SendError):
-    """The broker does not have the task: it refused it, or could not be reached."""
-
-
-class Unconfirmed(SendError):
-    """The broker may have the task or not: it was sent, and no answer came. Send it again with the same task id."""
-
-
 class Producer(StockProducer):
     """Publishes a task so that the broker has it when the call returns; else raises NotAccepted or Unconfirmed.
 
-    Other messages are results. They are for somebody who may be gone, so that no queue takes them: nobody waits for these.
+    Results are written and not waited for: they are for somebody who may be gone, so that no queue takes them.
     """
 
     _reply_queue: Any = None
-    _was_sent = False  # whether the present call has written its task to the broker
 
     def expect_replies(self, queue: Any) -> None:
         """Have a queue for results declared with the next task."""
@@ -82,69 +60,80 @@ class Producer(StockProducer):
 
         confirm_timeout among the options: seconds, instead of SEND_TIMEOUT. Without `retry` there is one attempt.
         """
-        options, seconds, may_try_again = self._prepared(options)
-        attempt = self._send_and_wait if _is_task(options) else self._send_unseen
-        deadline = time.monotonic() + seconds
+        seconds = options.pop("confirm_timeout", None) or SEND_TIMEOUT
+        send = self.deliver if options.pop("retry", False) else self.attempt
+        message = self.outgoing(body, options)
+        send([message], seconds)
+        if message.settled() is not Fate.ACCEPTED:
+            raise message.error(self.connection.as_uri()) from message.cause
+
+    def outgoing(self, body: Any, options: dict[str, Any]) -> Outgoing:
+        """Return a message with what belongs to it; `options` are those of `publish`."""
+        ours = {"retry", "retry_policy", "confirm_timeout"}
+        kept = {name: value for name, value in options.items() if name not in ours}
+        replies, self._reply_queue = self._reply_queue, None
+        declared = list(kept.get("declare") or ())
+        if replies is not None:
+            declared.append(replies)
+            kept["reply_to"] = replies.name
+        return Outgoing(body, {**kept, "declare": declared})
+
+    def deliver(self, messages: Sequence[Outgoing], seconds: float) -> None:
+        """Send messages at once, and again those that the broker has not answered for, until their time is over."""
+        began = time.monotonic()
         pause = FIRST_PAUSE
-        self._was_sent = False
         while True:
-            try:
-                return attempt(body, options, deadline)
-            except (AMQPError, OSError) as error:
-                failure = self._failure(error, options, seconds)
-                self.connection.collect()  # an answer that comes late must not meet the next message
-                self.revive(self.connection)  # else every later attempt meets the channel that is gone
-                is_over = time.monotonic() + pause >= deadline
-                if is_over or not may_try_again or not isinstance(error, PASSING):
-                    raise failure from error
-            self.connection.maybe_switch_next()
+            left = began + seconds - time.monotonic()
+            self.attempt([each for each in messages if each.fate is None], left)
+            has_patience = time.monotonic() - began < NACK_PATIENCE
+            waits = any(each.fate is None and (has_patience or not each.was_nacked) for each in messages)
+            if not waits or time.monotonic() + pause >= began + seconds:
+                return
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def send(self, body: Any, options: dict[str, Any], deadline: float) -> tuple[Confirms, int]:
-        """Write a task to the broker and don't wait: return what will know the answer, and the task's number there.
+    def attempt(self, messages: Sequence[Outgoing], seconds: float) -> None:
+        """Send messages at once, and settle those that the broker answers for."""
+        deadline = time.monotonic() + seconds
+        confirms = None
+        for message in messages:
+            message.tag = 0
+        try:
+            channel = self._connect(seconds)
+            if any(message.is_task for message in messages):
+                confirms = Confirms.of(channel)
+            for message in messages:
+                self._write(message, channel, confirms)
+            if confirms is not None:
+                confirms.wait(confirms.last, deadline)
+        except PASSING as error:
+            self._settle(messages, confirms)
+            self._keep(messages, confirms, error)
+            self.connection.maybe_switch_next()
+        except AMQPError as error:
+            self._settle(messages, confirms)
+            self._leave()
+            self._find(messages, error, deadline)
+        else:
+            self._settle(messages, confirms)
 
-        Raises AMQPError or OSError.
-        """
-        channel = self._connect(deadline)
-        confirms = Confirms.of(channel)
-        for queue in options["declare"]:
-            self._declare(queue, channel)
-        route = self._route(options, channel)
-        self._was_sent = True
-        super().publish(body, **{**options, **route, "declare": None, "mandatory": True})
-        return confirms, confirms.last
-
-    def _prepared(self, options: dict[str, Any]) -> tuple[dict[str, Any], float, bool]:
-        """Return the options that concern the message, the seconds that it may take, and whether to try again."""
-        seconds = options.pop("confirm_timeout", None) or SEND_TIMEOUT
-        may_try_again = bool(options.pop("retry", False))
-        options.pop("retry_policy", None)
-        replies, self._reply_queue = self._reply_queue, None
-        declare = list(options.pop("declare", None) or ())
-        if replies is not None:
-            declare.append(replies)
-            options["reply_to"] = replies.name
-        return {**options, "declare": declare}, seconds, may_try_again
-
-    def _send_and_wait(self, body: Any, options: dict[str, Any], deadline: float) -> None:
-        confirms, tag = self.send(body, options, deadline)
-        confirms.wait(tag, deadline)
-        refusal = confirms.refusal(tag)
-        if refusal is not None:
-            # What was declared may have been deleted: the next task declares it again.
-            self.connection.declared_entities.clear()
-            raise NotAccepted(f"{_named(options)} is refused by {self.connection.as_uri()}: {refusal}", _id(options))
-
-    def _send_unseen(self, body: Any, options: dict[str, Any], deadline: float) -> None:
-        self._connect(deadline)
-        super().publish(body, **options)
-
-    def _connect(self, deadline: float) -> Any:
+    def _connect(self, seconds: float) -> Any:
         connection = self.connection
-        connection.connect_timeout = max(0.1, min(CONNECT_TIMEOUT, deadline - time.monotonic()))
+        connection.connect_timeout = max(0.1, min(CONNECT_TIMEOUT, seconds))
         connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         return self.channel
+
+    def _write(self, message: Outgoing, channel: Any, confirms: Confirms | None) -> None:
+        options = message.options
+        if confirms is None or not message.is_task:
+            super().publish(message.body, **options)
+            message.fate = Fate.ACCEPTED
+            return
+        for queue in options["declare"]:
+            self._declare(queue, channel)
+        route = self._route(message, channel)
+        message.tag = confirms.last + 1
+        super().publish(message.body, **{**options, **route, "declare": None, "mandatory": True})
 
     def _declare(self, queue: Any, channel: Any) -> None:
         """Declare a queue without waiting: what the broker has against it, it says by closing the channel."""
@@ -153,15 +142,15 @@ class Producer(StockProducer):
             queue.bind(channel).declare(nowait=True)
             declared.add(hash(queue))
 
-    def _route(self, options: dict[str, Any], channel: Any) -> dict[str, Any]:
+    def _route(self, message: Outgoing, channel: Any) -> dict[str, Any]:
         """Return exchange and routing key: a queue's own, instead of the exchange that leads to every queue, or a delay.
 
         Raises DelayError for a time that is too far away.
         """
-        queue = next((each for each in options["declare"] if isinstance(each, TaskQueue)), None)
-        if queue is None or options["exchange"] != "":
+        queue = next((each for each in message.options["declare"] if isinstance(each, TaskQueue)), None)
+        if queue is None or message.options["exchange"] != "":
             return {}
-        seconds = delays.seconds_until(options["headers"].get("eta"), datetime.now(UTC))
+        seconds = delays.seconds_until(message.headers.get("eta"), datetime.now(UTC))
         if not seconds:
             return {"exchange": queue.exchange.name, "routing_key": queue.routing_key}
         levels = f"the delays of {queue.name}"
@@ -171,25 +160,46 @@ class Producer(StockProducer):
         # A time to live that is shorter than a stay would end it; the worker looks at `expires` too.
         return {"exchange": delays.FIRST, "routing_key": delays.routing_key(seconds, queue.name), "expiration": None}
 
-    def _failure(self, error: Exception, options: dict[str, Any], seconds: float) -> SendError:
-        broker = self.connection.as_uri()
-        if not isinstance(error, PASSING):
-            return NotAccepted(f"{_named(options)} is refused by {broker}: {error}", _id(options))
-        reason = str(error) or repr(error)
-        if not self._was_sent:
-            text = f"{_named(options)} was not sent: {broker} can't be reached within {seconds:g} s ({reason})"
-            return NotAccepted(text, _id(options))
-        if self._is_blocked():
-            reason = "the broker takes nothing because it is short of memory or disk"
-        return Unconfirmed(
-            f"{_named(options)} may have been accepted or not: {broker} has not confirmed it within {seconds:g} s "
-            f"({reason}). Send it again with the same task_id",
-            _id(options),
-        )
+    def _settle(self, messages: Sequence[Outgoing], confirms: Confirms | None) -> None:
+        """Give each message that the broker has answered for its fate."""
+        for message in messages:
+            if confirms is None or not confirms.is_answered(message.tag):
+                continue
+            answer = confirms.answer(message.tag)
+            message.was_nacked = answer is Answer.NACKED
+            if answer is Answer.TAKEN:
+                message.fate = Fate.ACCEPTED
+            elif answer is Answer.NACKED:
+                message.keeps("its queue takes no more (nack): it is full, or has no leader")
+            else:
+                message.keeps("no queue takes it, or it was deleted; the next task declares it again")
+                message.settled()
+                self.connection.declared_entities.clear()
 
-    def _is_blocked(self) -> bool:
-        channel = self._channel
-        return bool(getattr(getattr(channel, "confirms", None), "is_blocked", False))
+    def _keep(self, messages: Sequence[Outgoing], confirms: Confirms | None, error: Exception) -> None:
+        """Note what has interrupted the messages that are not answered for, and leave the connection."""
+        is_blocked = confirms is not None and confirms.is_blocked
+        reason = "the broker takes nothing, because it is short of memory or disk" if is_blocked else str(error)
+        for message in messages:
+            if message.fate is None and not message.was_nacked:
+                message.may_be_there |= confirms is not None and confirms.was_written(message.tag)
+                message.keeps(reason or repr(error), error)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Leave connection and channel: an answer that comes late must not meet the next message."""
+        self.connection.collect()
+        self.revive(self.connection)  # else every later attempt meets the channel that is gone
+
+    def _find(self, messages: Sequence[Outgoing], error: Exception, deadline: float) -> None:
+        """Find out which message it is that the broker refuses with an error, by sending each alone."""
+        unsettled = [message for message in messages if message.fate is None]
+        for message in unsettled:
+            if len(messages) > 1:
+                self.attempt([message], deadline - time.monotonic())
+            else:
+                message.keeps(str(error), error)
+                message.settled()
 
 
 class Sending(AMQP):
@@ -198,85 +208,10 @@ class Sending(AMQP):
     Producer = Producer
 
     @property
-    def producer_pool(self) -> "Pool":
+    def producer_pool(self) -> Pool:
         """The producers that all apps of this process share which have the same broker."""
-        key = broker_key(self.app)
-        pool = _pools.get(key)
-        if pool is None:
-            pool = _pools.setdefault(key, Pool(self.app.connection_for_write(), self.app.conf.broker_pool_limit))
-        return pool
+        return pool_of(self.app, Producer, SEND_TIMEOUT)
 
-
-class Pool(ProducerPool):
-    """Producers with a connection each, for whichever thread needs one."""
-
-    close_after_fork = False  # kombu would shut the parent's sockets down; _let_go sees to it
-
-    def __init__(self, connection: Any, limit: int | None) -> None:
-        """Take connections with the settings of one that is not open; at most `limit` at a time, None for no limit."""
-        super().__init__(Connections(connection, limit), limit=limit, Producer=Producer)
-
-    def acquire(self, block: bool = False, timeout: float | None = None) -> Producer:
-        """Return a free producer; raises NotAccepted when there is none for so long."""
-        try:
-            producer: Producer = super().acquire(block=block, timeout=SEND_TIMEOUT if timeout is None else timeout)
-        except LimitExceeded as error:
-            raise NotAccepted(
-                f"nothing was sent: all {self.limit} connections to the broker were busy for {SEND_TIMEOUT:g} s; "
-                "broker_pool_limit allows more",
-                None,
-            ) from error
-        return producer
-
-
-class Connections(ConnectionPool):
-    """Connections of producers."""
-
-    close_after_fork = False
-
-    def __init__(self, connection: Any, limit: int | None) -> None:
-        self.made: WeakSet[Any] = WeakSet()
-        super().__init__(connection, limit=limit)
-
-    def new(self) -> Any:
-        """Return a connection that is not open yet."""
-        connection = super().new()
-        self.made.add(connection)
-        return connection
-
-
-def broker_key(app: Celery) -> str:
-    """Return what is the same for apps that can share connections."""
-    return repr([app.conf[name] for name in _KEY])
-
-
-_KEY = ("broker_write_url", "broker_use_ssl", "broker_transport_options", "broker_login_method", "broker_pool_limit")
-_pools: dict[str, Pool] = {}
-
-
-def _let_go() -> None:
-    """In a forked child: close its copies of the parent's sockets, without a word on the line."""
-    for pool in _pools.values():
-        for connection in pool.connections.made:
-            if connection.connected:
-                connection.connection.transport.sock.close()
-    _pools.clear()
-
-
-os.register_at_fork(after_in_child=_let_go)
 
 # Celery warns, for each task with a delay, that its own delays do not work with direct exchanges. They are not used here.
 logging.getLogger("celery.app.base").addFilter(lambda record: "Direct exchanges" not in str(record.msg))
-
-
-def _is_task(options: dict[str, Any]) -> bool:
-    return "task" in (options.get("headers") or {})
-
-
-def _id(options: dict[str, Any]) -> str | None:
-    return (options.get("headers") or {}).get("id")
-
-
-def _named(options: dict[str, Any]) -> str:
-    headers = options.get("headers") or {}
-    return f"task {headers['task']}[{headers['id']}]" if "task" in headers else "a result"

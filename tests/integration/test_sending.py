@@ -150,7 +150,7 @@ except worker.OperationalError as error:
     print(json.dumps([error.task_id, str(error)]))"""
     task_id, text = node.produce(code, "alpha")
     assert task_id == "my-id"
-    assert re.search(r"task alpha\[my-id\] is refused by rabbitmq://guest:\*\*@127.0.0.1:\d+/test-.*full", text)
+    assert re.search(r"task alpha\[my-id\] was not accepted by rabbitmq://guest:\*\*@127.0.0.1:\d+/test-.*full", text)
 
 
 def test_task_classes_of_a_process_share_one_connection(node: Node) -> None:
