@@ -130,7 +130,7 @@ def _queues(plan: Plan) -> Iterator[Finding]:
 
 
 def _how(worker: WorkerSpec) -> str:
-    limit = "no time limit" if worker.time_limit is None else f"time limit {worker.time_limit:g} s"
+    limit = "default time limit" if worker.time_limit is None else f"time limit {worker.time_limit:g} s"
     return f"{worker.pool}, concurrency {worker.concurrency}, {limit}"
 
 

@@ -65,8 +65,9 @@ class QueueSettings(BaseModel):
     takes milliseconds."""
 
     time_limit: OptionalSeconds = Field(default=None, gt=0, le=31_536_000)
-    """Seconds after which a running task's process is killed; empty for no limit. `prefork` only. There is none by
-    default, because only the author of a task knows; but without one a task that hangs keeps its place for good."""
+    """Seconds after which a running task's process is killed, and the task given back to the broker; empty for the
+    limit of the delivery profile: 25 minutes with `safe`, none with `article`. `prefork` only. Above the broker's
+    consumer_timeout (30 minutes, unless it is told otherwise) the broker takes the task away first."""
 
     soft_time_limit: OptionalSeconds = Field(default=None, gt=0, le=31_536_000)
     """Seconds after which SoftTimeLimitExceeded is raised in a running task, to let it clean up; empty for no limit.

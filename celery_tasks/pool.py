@@ -1,4 +1,4 @@
-"""Celery's prefork pool with a fault mended; in use through the setting `worker_pool`.
+"""Celery's prefork pool with a time limit, and a fault mended; in use through the setting `worker_pool`.
 
 A connection is lost, or a worker stops, while a child holds a task whose start the main process has not read yet: stock
 `flush` forgets the task. Its result is never read, so it is not acked and runs again (1 stop in 14), and the child waits
@@ -14,6 +14,12 @@ from typing import Any
 import celery
 from celery.concurrency.prefork import TaskPool as StockTaskPool
 from celery.utils.log import get_logger
+
+# Seconds for a task that has no limit of its own, whose worker has none either. A task that hangs keeps its place for good;
+# this alone clears it. It is below the broker's consumer_timeout of 30 minutes: past that the broker closes the channel, and
+# the task runs again all the same. It is no setting (`task_time_limit`), which a producer would send along with each task,
+# where it beats the worker's.
+TIME_LIMIT = 1500.0
 
 MEASURED = "5.7."  # the releases whose `flush` was read
 
@@ -42,12 +48,14 @@ def pool_for(version: str) -> Any:
 
 
 class TaskPool(StockTaskPool):
-    """Processes for tasks."""
+    """Processes for tasks, with a limit on how long one may take."""
 
     Pool = pool_for(celery.__version__)
 
     def on_start(self) -> None:
         """Start the processes; say so where they are not mended."""
+        if self.options.get("timeout") is None:
+            self.options["timeout"] = TIME_LIMIT
         if self.Pool is not PatientPool:
             _log.warning(
                 "Celery %s is not among %sx, for which the prefork pool is mended: a task that has ended may run again when "

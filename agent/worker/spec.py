@@ -49,7 +49,7 @@ class WorkerSpec:
     pool: "prefork", "threads" or "solo".
     concurrency: tasks at a time.
     prefetch: messages fetched ahead per slot of concurrency (Celery's worker_prefetch_multiplier).
-    time_limit, soft_time_limit: seconds for one task, prefork only; None: no limit.
+    time_limit, soft_time_limit: seconds for one task, prefork only; None: what celery_tasks says.
     max_tasks_per_child: tasks after which a pool child is replaced, prefork only.
     max_memory_per_child: KiB of resident memory after which a pool child is replaced, prefork only.
     log_level: of Celery's and the tasks' loggers.

@@ -41,10 +41,10 @@ def main(spec: WorkerSpec, generation: int, report: socket.socket, board: int, v
     worker = _worker_class(app)(
         hostname=f"{spec.queue}.{generation}@{socket.gethostname()}",
         queues=[spec.queue],
-        pool_cls=app.conf.worker_pool
-        if spec.pool == "prefork"
-        else spec.pool,  # the settings may name a mended prefork
+        pool_cls=_pool(app, spec),
         concurrency=spec.concurrency,
+        time_limit=spec.time_limit,  # not as settings, which would go out with each task that a task sends
+        soft_time_limit=spec.soft_time_limit,
         loglevel=spec.log_level,
         task_events=False,
         without_gossip=True,
@@ -71,11 +71,14 @@ def _passwords(app: Celery) -> Iterator[str]:
             yield unquote(parts.password)
 
 
+def _pool(app: Celery, spec: WorkerSpec) -> str:
+    """Return Celery's name of the pool; the settings may name a mended prefork."""
+    return str(app.conf.worker_pool) if spec.pool == "prefork" else spec.pool
+
+
 def _configure(app: Celery, spec: WorkerSpec) -> None:
     app.conf.update(
         worker_prefetch_multiplier=spec.prefetch,
-        task_time_limit=spec.time_limit,
-        task_soft_time_limit=spec.soft_time_limit,
         worker_max_tasks_per_child=spec.max_tasks_per_child,
         worker_max_memory_per_child=spec.max_memory_per_child,
         worker_soft_shutdown_timeout=min(app.conf.worker_soft_shutdown_timeout, spec.cold_timeout / 2),

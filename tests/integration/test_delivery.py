@@ -2,16 +2,32 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from celery_tasks.queues import DELIVERY_LIMIT
 from tests.node import Node, children, is_alive
+from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
 
 def messages(node: Node, queue: str) -> int:
     found = node.broker.queue(queue, node.vhost)
     return 0 if found is None else found.messages
+
+
+@contextmanager
+def impatience(broker: RabbitMQ) -> Iterator[None]:
+    """Have the broker close the channels of those who connect now and keep a message for more than two seconds."""
+    settings = "[{{consumer_timeout, {}}}, {{channel_tick_interval, {}}}]"
+    change = f"[application:set_env(rabbit, Key, Value) || {{{{Key, Value}}}} <- {settings}]."
+    broker.control("eval", change.format(2000, 500))
+    try:
+        yield
+    finally:
+        broker.control("eval", change.format(1_800_000, 60_000))
 
 
 def kill_while_running(node: Node, pool: str) -> None:
@@ -116,3 +132,56 @@ def test_a_task_of_many_heartbeats_is_not_cut_off(node: Node, pool: str) -> None
     assert node.send("alpha", "return", 1) == 1
     assert node.queue("alpha")["succeeded"] == 2
     assert "Connection to broker lost" not in node.log.read_text()
+
+
+def test_a_task_killed_by_its_time_limit_is_not_gone_but_a_dead_letter_in_the_end(node: Node) -> None:
+    node.configure("alpha", DEFAULTS__TIME_LIMIT="1")
+    node.start()
+    node.wait_until_consuming()
+    node.send_and_leave("alpha", "sleep", 60)
+    wait_until(lambda: messages(node, "alpha.dead") == 1, 90, "the task is a dead letter")
+    assert node.send("alpha", "return", 1) == 1
+    # So often was it tried: each is a line of the log.
+    assert node.log.read_text().count("Hard time limit (1.0s) exceeded") == DELIVERY_LIMIT + 1
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_a_worker_whose_task_outlasts_the_brokers_patience_goes_on(node: Node, pool: str) -> None:
+    node.configure("alpha", DEFAULTS__POOL=pool)
+    with impatience(node.broker):
+        node.start()
+        node.wait_until_consuming()
+        pid = node.pids()["alpha"]
+        node.send_and_leave("alpha", "sleep", 5)
+        wait_until(lambda: "PRECONDITION_FAILED" in node.log.read_text(), 60, "the broker has closed the channel")
+        wait_until(lambda: messages(node, "alpha.dead") == 1, 120, "the task is a dead letter")
+    assert node.send("alpha", "return", 1) == 1
+    assert node.pids()["alpha"] == pid
+
+
+def test_a_link_that_is_frozen_is_noticed(node: Node, broker: RabbitMQ) -> None:
+    node.configure("alpha")
+    node.start()
+    node.wait_until_consuming()
+    broker.freeze()
+    try:
+        node.wait_for("alpha", lambda queue: queue["state"] == "connecting", "has noticed")
+    finally:
+        broker.thaw()
+    node.wait_until_consuming()
+    assert node.send("alpha", "return", 1) == 1
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_a_stop_has_its_end_even_where_the_broker_does_not_answer(node: Node, broker: RabbitMQ, pool: str) -> None:
+    node.configure("alpha", DEFAULTS__POOL=pool, DEFAULTS__WARM_TIMEOUT="3", DEFAULTS__COLD_TIMEOUT="2")
+    node.start()
+    node.wait_until_consuming()
+    node.send_and_leave("alpha", "sleep", 300)
+    node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the task")
+    broker.freeze()
+    try:
+        node.stop(timeout=30)  # a stock worker takes a minute and more
+    finally:
+        broker.thaw()
+    wait_until(lambda: messages(node, "alpha") == 1, 60, "the task is back")

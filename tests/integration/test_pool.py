@@ -77,3 +77,14 @@ def test_an_unmended_pool_says_so() -> None:
     )
     assert done.stdout.strip() == "[]"
     assert done.stderr.count("the prefork pool is mended") == 1
+
+
+@pytest.mark.parametrize(("given", "limit"), [("", 1500.0), ("timeout=7.0, ", 7.0)])
+def test_a_task_has_a_time_limit_unless_it_is_given_another(given: str, limit: float) -> None:
+    code = SCRIPT.replace("threads=False", f"{given}threads=False").replace(
+        "pool.flush()", "print(job._timeout)\npool.flush()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "mended"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert float(done.stdout.split()[0]) == limit
