@@ -3,13 +3,14 @@
 # make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
 # make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
 # make test-ansible  what of deploy/ansible takes longer: firewalls, Docker, a cluster, upgrades under load
+# make test-vm limits that a kernel enforces, in an emulated virtual machine; takes minutes
 # make check   format, lint, types, arrows between modules
 # make ansible what deploy/ansible is played with, into .venv
 # make release build what is installed on hosts, into dist/
 # make bench   the agent beside supervisord, circus, celery multi and plain workers
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test test-ansible stall chaos check ansible release bench lock clean
+.PHONY: help demo test test-ansible test-vm stall chaos check ansible release bench lock clean
 .DEFAULT_GOAL := help
 
 LOCKED := requirements/build.txt pyproject.toml celery_tasks/pyproject.toml
@@ -45,6 +46,11 @@ test: .venv/dev .venv/ansible
 test-ansible: .venv/dev .venv/ansible
 	@scripts/prepare-tests
 	.venv/bin/python -m pytest --no-skips tests/ansible $(PYTEST)
+
+test-vm: .venv/dev
+	@scripts/prepare-tests
+	@scripts/install-packages $$(grep -v '^#' tests/vm/packages.txt)
+	.venv/bin/python -m pytest --no-skips tests/vm $(PYTEST)
 
 stall: .venv/dev
 	@scripts/prepare-tests

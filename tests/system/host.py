@@ -10,12 +10,12 @@ from pathlib import Path
 
 from tests.node import children
 from tests.system import machine
+from tests.system.commands import COMMAND_TIMEOUT, Commands
 from tests.system.images import Image
 from tests.system.namespaces import RUN, Namespaces
 from tests.waiting import wait_until
 
 BOOT_TIMEOUT = 180.0  # seconds; a host boots in 1.3, RabbitMQ takes 10 more, and the machine may be busy
-COMMAND_TIMEOUT = 120.0
 LONGEST_NAME = 12  # IFNAMSIZ, less "vb-"
 ENTERED = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
 
@@ -36,16 +36,8 @@ done
 exit $status
 """
 
-_WRITE = """
-mkdir -p "$(dirname "$1")"
-cat >"$1.new"
-chmod "$2" "$1.new"
-chown "$3" "$1.new"
-mv "$1.new" "$1"
-"""
 
-
-class Host:
+class Host(Commands):
     """A host that was added to a lab; see `tests.system.lab.Lab.add`."""
 
     def __init__(self, name: str, address: str, address6: str, image: Image, lab: Namespaces, console: Path) -> None:
@@ -143,16 +135,6 @@ class Host:
             timeout=timeout,
             check=False,
         )
-
-    def run(self, *command: str, text: str = "", timeout: float = COMMAND_TIMEOUT) -> str:
-        """Run a command as `attempt` does; return what it prints. Fails where the command does."""
-        done = self.attempt(*command, text=text, timeout=timeout)
-        assert done.returncode == 0, f"{self.name}: {' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    def write(self, path: str, text: str, mode: int = 0o644, owner: str = "root", group: str = "root") -> None:
-        """Write a file in the host, whether it runs or is off; folders above it are made."""
-        self.run("sh", "-euc", _WRITE, "sh", path, f"{mode:o}", f"{owner}:{group}", text=text)
 
     def copy(self, source: Path, target: str) -> None:
         """Copy a file or a folder with all that is in it to a place in the host; folders above it are made."""

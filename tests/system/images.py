@@ -69,6 +69,8 @@ LAYERS = {
     "ufw": Layer(("ufw", "iptables")),
     # Without netbase firewalld knows no protocols and ends "successfully".
     "firewalld": Layer(("firewalld", "netbase", "python3-firewall", "python3-nftables")),
+    # What makes of a host a machine of its own.
+    "kernel": Layer(("linux-image-cloud-amd64", "initramfs-tools", "udev", "zstd")),
     "numpy": Layer(("python3-numpy", "libopenblas0-pthread")),
 }
 

@@ -48,9 +48,9 @@ _PROJECT_ITSELF = f"""
 """
 
 
-def node_image(folder: Path) -> Image:
-    """Return an image with this tree installed; its uppermost layer is made anew in `folder`."""
-    below = _with_dependencies()
+def node_image(folder: Path, *layers: str) -> Image:
+    """Return an image with this tree installed on layers of packages; its uppermost layer is made anew in `folder`."""
+    below = _with_dependencies(image("numpy", *layers))
     layer = folder / "release"
     chroot.offline(below.folders, layer, _PROJECT_ITSELF, {"wheels": project_wheels(folder)})
     return Image((layer, *below.folders), below.options)
@@ -83,8 +83,7 @@ def project_wheels(folder: Path) -> Path:
     return wheels
 
 
-def _with_dependencies() -> Image:
-    below = image("numpy")
+def _with_dependencies(below: Image) -> Image:
     binds = {"wheels": dependency_wheels()}  # their hashes were checked when they came
     make = partial(chroot.offline, below.folders, script=_DEPENDENCIES, binds=binds)
     folder = cached("release", (below.folders, _locked_texts(), _DEPENDENCIES), make)

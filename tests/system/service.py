@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.system.host import Host
+from tests.system.commands import Commands
 from tests.system.release import CURRENT
 from tests.waiting import wait_until
 
@@ -31,7 +31,7 @@ class Code:
 class Service:
     """celery-agent@INSTANCE.service."""
 
-    def __init__(self, host: Host, instance: str, code: Code) -> None:
+    def __init__(self, host: Commands, instance: str, code: Code) -> None:
         """Nothing is written or started."""
         self.host = host
         self.instance = instance

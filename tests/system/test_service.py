@@ -88,26 +88,28 @@ def test_a_signalled_reload_is_seen_as_one_by_systemd(magic: Service) -> None:
     wait_until(lambda: magic.show("ActiveState") == "active", what="the reload is over")
 
 
-def test_an_enabled_instance_serves_again_after_a_reboot_which_lost_and_repeated_no_task(magic: Service) -> None:
+def test_an_enabled_instance_serves_again_after_a_reboot_which_lost_and_repeated_no_task(
+    fleet: Fleet, magic: Service
+) -> None:
     magic.systemctl("enable")
     magic.systemctl("start")
     magic.send_and_leave("Sleep", 3)
     magic.wait_for_task("sleep")
-    assert magic.host.reboot() == "running"
+    assert fleet.node.reboot() == "running"
     assert magic.send("Magic", 1, 2, 3) == 6
     assert "succeeded in 3." in magic.journal("--boot=-1", "--output=cat")
     assert magic.send("Sleep", 0.1) == 0.1  # had the other one not been acknowledged in time, it would come first
     assert magic.queue("sleep")["succeeded"] == 1
 
 
-def test_a_task_that_a_power_cut_interrupted_runs_again_without_anybody_s_doing(magic: Service) -> None:
+def test_a_task_that_a_power_cut_interrupted_runs_again_without_anybody_s_doing(fleet: Fleet, magic: Service) -> None:
     magic.systemctl("enable")
     magic.systemctl("start")
     magic.send_and_leave("Sleep", 2)
     magic.wait_for_task("sleep")
-    magic.host.crash()
-    magic.host.start()
-    assert magic.host.wait_until_booted() == "running"
+    fleet.node.crash()
+    fleet.node.start()
+    assert fleet.node.wait_until_booted() == "running"
     assert magic.send("Magic", 4, 5, 6) == 15
     # The broker must notice first that the old connection is dead: by its next heartbeat, or by the second it misses.
     wait_until(lambda: magic.queue("sleep")["succeeded"] == 1, 90, "the interrupted task has run")
