@@ -49,7 +49,7 @@ def vhost(broker: RabbitMQ) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:12]}"
     broker.add_vhost(name)
     yield name
-    broker.control("delete_vhost", name)
+    broker.delete_vhost(name)
 
 
 @pytest.fixture

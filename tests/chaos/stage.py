@@ -180,7 +180,7 @@ class Stage:
                 process.wait()
         self.network.heal()
         self.ledger.close()
-        self.broker.control("delete_vhost", self.vhost)
+        self.broker.delete_vhost(self.vhost)
 
 
 def _is_alive(pid: int) -> bool:

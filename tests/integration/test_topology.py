@@ -121,7 +121,7 @@ def untouched(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Ite
             channel.exchange_declare("gamma", "direct")
             channel.queue_bind("gamma", "gamma", "gamma")
         yield strict
-    broker.control("delete_vhost", vhost)
+    broker.delete_vhost(vhost)
 
 
 class TestDefinitions:
