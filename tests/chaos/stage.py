@@ -147,13 +147,6 @@ class Stage:
         seen = self.node.wait_for(QUEUE, lambda queue: queue["pid"] is not None, "has a process")
         return int(seen["pid"])
 
-    def pool_child(self) -> int:
-        """Return the pid of a pool child that runs a task."""
-        pid = self.busy()
-        if pid == self.worker():
-            raise ValueError(f"the pool {self.setting.pool} has no children")
-        return pid
-
     def dead_letters(self) -> frozenset[str]:
         """Return the ids of the tasks that the broker keeps as dead letters; they stay there."""
         with self.broker.connect(self.vhost) as connection:
