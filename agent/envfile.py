@@ -7,8 +7,8 @@ The grammar is python-dotenv's, without interpolation:
     export NAME=value       so that a shell can read the file too
     # comment
 
-Unlike systemd's EnvironmentFile=, a ` #` in a value without quotes begins a comment. Like there, the last of two lines
-for the same variable counts; `agent check` warns of the others.
+Unlike systemd's EnvironmentFile=, a ` #` in a value without quotes begins a comment, and a line that ends with \ is not
+continued but refused. Like there, the last of two lines for the same variable counts; `agent check` warns of the others.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def is_setting(name: str) -> bool:
 
 def read_env_file(path: Path) -> EnvFile:
     """Read an env file; raises InvalidConfiguration where it is missing, can't be read or can't be parsed."""
+    if path.resolve().is_fifo():  # to open it could take forever; a shell's <(…) and /dev/stdin resolve to no file
+        raise invalid(f"{path} can't be read: it is a named pipe. It must be a text file of NAME=value lines.")
     try:
         text = path.read_bytes()
     except FileNotFoundError:
@@ -126,6 +128,11 @@ def _problem(binding: Binding, path: Path) -> Problem | None:
     if binding.value is None:
         return Problem(
             f"{place}: {binding.key} has no '='. Write {binding.key}=value, or '{binding.key}=' for an empty one."
+        )
+    if binding.value.endswith("\\") and binding.original.string.rstrip().endswith(binding.value):
+        return Problem(
+            f"{place}: the value of {binding.key} ends with a backslash, and lines are not continued here. Write one line, or "
+            r"quotes around the value, which may then have several; a backslash at its end is written 'value\\'."
         )
     if "\0" in binding.value:
         return Problem(f"{place}: the value of {binding.key} has a NUL character, which no environment can hold.")

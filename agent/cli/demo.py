@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import shlex
 import signal
@@ -26,6 +27,8 @@ INSTANCE = "magic"
 SOURCE = Path(__file__).parents[2]
 READY_TIMEOUT = 60.0  # seconds
 STOP_TIMEOUT = 30.0
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -91,6 +94,7 @@ def _running(places: Folders) -> Iterator[subprocess.Popen[bytes]]:
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C is for the demo, which then tells the agent
+            preexec_fn=_stop_with_parent,
         )
     try:
         yield agent
@@ -103,6 +107,11 @@ def _running(places: Folders) -> Iterator[subprocess.Popen[bytes]]:
         except subprocess.TimeoutExpired:
             agent.kill()
             agent.wait()
+
+
+def _stop_with_parent() -> None:
+    """Have the kernel tell this process to stop when the demo ends without a word, as by `kill -9`; kept over exec."""
+    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 def _stay(agent: subprocess.Popen[bytes], places: Folders, broker: Mapping[str, str], producer: Path) -> None:

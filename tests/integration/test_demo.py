@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.environment import environment_with_celery
@@ -128,6 +129,28 @@ def test_the_demo_stays_up_until_it_is_told_to_go(tmp_path: Path, number: signal
         demo.wait(60)
     assert "Done; nothing is left behind." in output.read_text()
     assert list(folder.iterdir()) == []
+
+
+def test_no_process_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "agent", "demo", "--keep"],
+            env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        wait_until(lambda: "agent status magic\n" in _after(output, "In another terminal:"), 60, "the demo stays")
+        started = psutil.Process(demo.pid).children(recursive=True)
+        assert started
+    finally:
+        demo.kill()
+        demo.wait(60)
+    _, left = psutil.wait_procs(started, timeout=60)
+    for process in left:
+        process.kill()
+    assert left == []
 
 
 def _after(output: Path, line: str) -> str:

@@ -1,5 +1,6 @@
 """Env files: what a line means, which line it is, and what is said of a bad one."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def lines_of_problems(text: str) -> list[str]:
         ("A=$HOME", "$HOME"),
         ("A=${HOME}", "${HOME}"),
         ("A=ü", "ü"),
+        (r"A='b\\'", "b\\"),
         ('A={"queue": {"POOL": "solo"}}', '{"queue": {"POOL": "solo"}}'),
     ],
 )
@@ -91,6 +93,8 @@ def test_settings_of_the_agent_are_told_from_what_is_handed_on() -> None:
         ("2A=1", 1, "'2A' is no variable name"),
         ("CELERY_AGENT_QUEUES__mails.out__POOL=solo", 1, "go into CELERY_AGENT_QUEUES, as JSON"),
         ("A='\0'", 1, "has a NUL character"),
+        ("A=1\nB=first,\\\nC=2", 2, "the value of B ends with a backslash, and lines are not continued here"),
+        ("A=1\nB=first, \\", 2, "the value of B ends with a backslash"),
     ],
 )
 def test_a_bad_line_is_named_with_what_to_do(text: str, line: int, words: str) -> None:
@@ -128,6 +132,27 @@ def test_a_missing_file_is_named_with_what_is_there_when_nothing_is_similar(tmp_
 def test_a_folder_in_place_of_the_file_is_said_to_be_one(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfiguration, match=r"can't be read: Is a directory"):
         read_env_file(tmp_path)
+
+
+def test_a_named_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "magic.env"
+    os.mkfifo(pipe)
+    link = tmp_path / "link.env"
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(InvalidConfiguration, match=r"can't be read: it is a named pipe\. It must be a text file"):
+            read_env_file(path)
+
+
+def test_what_another_program_prints_is_read_as_an_env_file() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"A=1\n")
+    os.close(writing)
+    try:
+        (variable,) = read_env_file(Path(f"/dev/fd/{reading}")).variables
+    finally:
+        os.close(reading)
+    assert variable.value == "1"
 
 
 @given(st.binary(max_size=200))
