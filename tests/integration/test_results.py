@@ -1,0 +1,124 @@
+"""Where results go: to the sender, to Redis, into a database, or nowhere; on real servers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.node import Node
+from tests.redis import Redis
+from tests.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[Redis]:
+    server = Redis()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest, redis_server: Redis, tmp_path: Path) -> str:
+    return redis_server.url if request.param == "redis" else f"db+sqlite:///{tmp_path}/results"
+
+
+def run(node: Node, results: str, **settings: str) -> None:
+    node.variables["CELERY_TASKS_RESULTS"] = results
+    node.configure("alpha", DEFAULTS__POOL="solo", **settings)
+    node.start()
+    node.wait_until_consuming()
+
+
+def queues(node: Node) -> dict[str, int]:
+    """Return the messages of each queue that is no task's."""
+    lines = node.broker.control("list_queues", "-p", node.vhost, "name", "messages").splitlines()[1:]
+    found = (line.split("\t") for line in lines)
+    return {name: int(count) for name, count in found if name.startswith("replies.")}
+
+
+@pytest.mark.parametrize("backend", ["redis", "database"], indirect=True)
+@pytest.mark.parametrize("action", ["return", "fail"])
+def test_a_kept_result_is_read_by_another_process_than_the_sender(node: Node, backend: str, action: str) -> None:
+    run(node, backend)
+    task_id = node.produce(f'print(json.dumps(worker.delay("{action}", 7).id))', "alpha")
+    code = f"""
+result = worker.AsyncResult({task_id!r})
+result.get(timeout=60, propagate=False)
+print(json.dumps([result.status, str(result.result)]))"""
+    for _ in range(2):
+        assert node.produce(code, "alpha") == (["SUCCESS", "7"] if action == "return" else ["FAILURE", "7"])
+    assert queues(node) == {}
+
+
+@pytest.mark.parametrize("backend", ["redis", "database"], indirect=True)
+def test_a_kept_result_survives_the_brokers_death(node: Node, backend: str) -> None:
+    run(node, backend)
+    task_id = node.produce(
+        'result = worker.delay("return", 7); result.get(timeout=60); print(json.dumps(result.id))', "alpha"
+    )
+    node.broker.settle()
+    node.broker.kill()
+    node.broker.start()
+    assert node.produce(f"print(worker.AsyncResult({task_id!r}).get(timeout=60))", "alpha") == 7
+
+
+def test_results_in_redis_go_by_themselves(node: Node, redis_server: Redis) -> None:
+    run(node, redis_server.url)
+    task_id = node.produce(
+        'result = worker.delay("return", 7); result.get(timeout=60); print(json.dumps(result.id))', "alpha"
+    )
+    with redis.Redis(port=redis_server.port) as client:
+        assert 0 < client.ttl(f"celery-task-meta-{task_id}") <= 86_400
+
+
+def test_without_results_nothing_is_kept_anywhere(node: Node) -> None:
+    run(node, "off")
+    node.send_and_leave("alpha", "return", 7)
+    node.wait_for("alpha", lambda queue: queue["succeeded"] == 1, "has run the task")
+    assert queues(node) == {}
+
+
+def test_replies_that_nobody_reads_are_bounded_and_go_with_their_queue(node: Node) -> None:
+    run(node, "rpc")
+    done = node.code / "done"
+    code = f"""
+import celery_tasks.results, time
+celery_tasks.results.MOST_REPLIES = 5
+worker.app.conf.result_expires = 3
+for number in range(30):
+    worker.delay("return", number)
+open({str(done)!r}, "w")
+while True: time.sleep(1)"""
+    with node.producing(code, "alpha"):
+        node.wait_for("alpha", lambda queue: queue["succeeded"] == 30, "has run all")
+        assert max(queues(node).values(), default=0) <= 5
+    wait_until(lambda: queues(node) == {}, 60, "the queue for the replies is gone")
+
+
+def test_replies_to_one_process_share_one_queue_and_one_connection(node: Node) -> None:
+    node.configure("alpha", "beta", "gamma", DEFAULTS__POOL="solo")
+    node.start()
+    node.wait_until_consuming()
+    before = connections(node)
+    ready = node.code / "ready"
+    code = f"""
+import greek, time
+from celery_tasks.utils import create_worker_from
+for name in ("Alpha", "Beta", "Gamma"):
+    assert create_worker_from(getattr(greek, name))[1].delay("return", name).get(timeout=60) == name
+open({str(ready)!r}, "w")
+while True: time.sleep(1)"""
+    with node.producing(code, "alpha"):
+        wait_until(ready.exists, 90, "three results are there")
+        # One sends, one reads: both for all three classes. The workers have one more each, for what they answer.
+        assert connections(node) - before == 2 + 3
+        assert len(queues(node)) == 1
+    wait_until(lambda: queues(node) == {}, 60, "the queue for the replies is gone")
+
+
+def connections(node: Node) -> int:
+    return node.broker.control("list_connections", "vhost").splitlines().count(node.vhost)
