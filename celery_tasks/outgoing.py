@@ -40,6 +40,7 @@ class Outgoing:
     """A message as Celery hands it to a producer, while it is being sent.
 
     options: those of kombu's `Producer.publish` that concern the message.
+    replies: who expects a result of the task, and names the queue for it; None where nobody does.
     tag: its number on the channel that it was last written to.
     may_be_there: it was written once, and the answer has not come.
     was_nacked: so was answered for the last time.
@@ -48,6 +49,7 @@ class Outgoing:
 
     body: Any
     options: dict[str, Any]
+    replies: Any = None
     tag: int = 0
     may_be_there: bool = False
     was_nacked: bool = False

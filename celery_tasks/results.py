@@ -54,7 +54,7 @@ class ReplyBackend(RPCBackend):
         if not isinstance(producer, Producer):
             super().on_task_call(producer, task_id)
         elif not task_join_will_block():
-            producer.expect_replies(self.binding)
+            producer.expect_replies(self)
 
     @property
     def binding(self) -> Any:
@@ -69,6 +69,11 @@ class ReplyBackend(RPCBackend):
             message_ttl=self.expires,
             max_length=MOST_REPLIES,
         )
+
+    def renew(self) -> None:
+        """Take another queue, because the broker refuses this one; what was on its way there is lost."""
+        self._name_queue()
+        self.result_consumer.on_after_fork()
 
     def _after_fork(self) -> None:
         super()._after_fork()

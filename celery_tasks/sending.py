@@ -49,11 +49,11 @@ class Producer(StockProducer):
     Results are written and not waited for: they are for somebody who may be gone, so that no queue takes them.
     """
 
-    _reply_queue: Any = None
+    _replies: Any = None
 
-    def expect_replies(self, queue: Any) -> None:
-        """Have a queue for results declared with the next task."""
-        self._reply_queue = queue
+    def expect_replies(self, replies: Any) -> None:
+        """Have the queue for results declared with the next task: `replies.binding`, `replies.renew()` for another."""
+        self._replies = replies
 
     def publish(self, body: Any, **options: Any) -> None:
         """Publish a message, again and again until it is confirmed or its time is over.
@@ -71,12 +71,8 @@ class Producer(StockProducer):
         """Return a message with what belongs to it; `options` are those of `publish`."""
         ours = {"retry", "retry_policy", "confirm_timeout"}
         kept = {name: value for name, value in options.items() if name not in ours}
-        replies, self._reply_queue = self._reply_queue, None
-        declared = list(kept.get("declare") or ())
-        if replies is not None:
-            declared.append(replies)
-            kept["reply_to"] = replies.name
-        return Outgoing(body, {**kept, "declare": declared})
+        replies, self._replies = self._replies, None
+        return Outgoing(body, {**kept, "declare": kept.get("declare") or ()}, replies)
 
     def deliver(self, messages: Sequence[Outgoing], seconds: float) -> None:
         """Send messages at once, and again those that the broker has not answered for, until their time is over."""
@@ -113,7 +109,10 @@ class Producer(StockProducer):
         except AMQPError as error:
             self._settle(messages, confirms)
             self._leave()
-            self._find(messages, error, deadline)
+            if len(messages) > 1:
+                _doubt(messages, confirms)
+            if not _renew_replies(messages, error):
+                self._find(messages, error, deadline)
         else:
             self._settle(messages, confirms)
 
@@ -132,6 +131,10 @@ class Producer(StockProducer):
         for queue in options["declare"]:
             self._declare(queue, channel)
         route = self._route(message, channel)
+        if message.replies is not None:
+            queue = message.replies.binding
+            self._declare(queue, channel)
+            route["reply_to"] = queue.name
         message.tag = confirms.last + 1
         super().publish(message.body, **{**options, **route, "declare": None, "mandatory": True})
 
@@ -180,10 +183,8 @@ class Producer(StockProducer):
         """Note what has interrupted the messages that are not answered for, and leave the connection."""
         is_blocked = confirms is not None and confirms.is_blocked
         reason = "the broker takes nothing, because it is short of memory or disk" if is_blocked else str(error)
-        for message in messages:
-            if message.fate is None and not message.was_nacked:
-                message.may_be_there |= confirms is not None and confirms.was_written(message.tag)
-                message.keeps(reason or repr(error), error)
+        for message in _doubt(messages, confirms):
+            message.keeps(reason or repr(error), error)
         self._leave()
 
     def _leave(self) -> None:
@@ -211,6 +212,27 @@ class Sending(AMQP):
     def producer_pool(self) -> Pool:
         """The producers that all apps of this process share which have the same broker."""
         return pool_of(self.app, Producer, SEND_TIMEOUT)
+
+
+def _doubt(messages: Sequence[Outgoing], confirms: Confirms | None) -> list[Outgoing]:
+    """Note which messages may be there, because the broker has not answered for them; return all that are unanswered."""
+    unanswered = [message for message in messages if message.fate is None and not message.was_nacked]
+    for message in unanswered:
+        message.may_be_there |= confirms is not None and confirms.was_written(message.tag)
+    return unanswered
+
+
+def _renew_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
+    """Take another queue for results where it is that which the broker refuses; say whether it was.
+
+    In a cluster such a queue lives on one node, and is refused while the node is down.
+    """
+    refused = [each for each in messages if each.replies is not None and each.replies.oid in str(error)]
+    for message in refused:
+        message.keeps(str(error), error)
+    for replies in {id(each.replies): each.replies for each in refused}.values():
+        replies.renew()
+    return bool(refused)
 
 
 # Celery warns, for each task with a delay, that its own delays do not work with direct exchanges. They are not used here.
