@@ -70,8 +70,8 @@ def broker_key(app: Celery) -> str:
     return repr([app.conf[name] for name in _KEY])
 
 
-def close_copy(connection: Any) -> None:
-    """Close a forked child's copy of its parent's socket, without a word on the line."""
+def hang_up(connection: Any) -> None:
+    """Close a connection's socket without a word on the line: it is dead, or a copy that a forked child has of its parent's."""
     if connection.connected:
         connection.connection.transport.sock.close()
 
@@ -82,7 +82,7 @@ _pools: dict[str, Pool] = {}
 def _let_go() -> None:
     for pool in _pools.values():
         for connection in pool.connections.made:
-            close_copy(connection)
+            hang_up(connection)
     _pools.clear()
 
 

@@ -7,36 +7,84 @@ each task class of a process has a queue for them             a connection per c
 the queue is declared, and waited for, with each task; for    a third of the time of `.delay()`;       on_task_call
 ever where the broker is away                                 it hangs
 a forked child has its parent's queue and connection          results arrive at the wrong process      ReplyBackend
+a broker that was away once is not read from any more         each `.get()` times out                  ReplyConsumer
 """
 
 import os
 import threading
+import time
 import uuid
 from typing import Any
 from weakref import WeakSet
 
+from amqp.exceptions import AMQPError, NotFound
 from celery import Celery
 from celery._state import task_join_will_block
 from celery.backends.rpc import ResultConsumer, RPCBackend
+from celery.utils.log import get_logger
 
-from celery_tasks.pools import broker_key, close_copy
-from celery_tasks.sending import Producer
+from celery_tasks.pools import broker_key, hang_up
+from celery_tasks.sending import PASSING, Producer
 
 REPLIES = "replies."  # begins the name of every queue for results
 MOST_REPLIES = 100_000  # results that wait in such a queue; the oldest go first
+PAUSE = 1.0  # seconds until the next attempt to read; `.get()` looks at its own timeout as often
+
+# What another attempt may cure; in a cluster the queue is not found while its node is down.
+LOST = (*PASSING, NotFound)
+
+_log = get_logger(__name__)
 
 
 class ReplyConsumer(ResultConsumer):
-    """Reads results; leaves the connection of a parent process alone."""
+    """Reads results while somebody waits for one, over one connection after another."""
 
-    _connection: Any
-    _consumer: Any
+    _connection: Any = None
+    _consumer: Any = None
 
-    def on_after_fork(self) -> None:
-        """Close this process's copy of the parent's socket, without a word on the line."""
-        connection, self._connection, self._consumer = self._connection, None, None
-        if connection is not None:
-            close_copy(connection)
+    def consume_from(self, task_id: str) -> None:
+        """Leave it to drain_events, which is called as long as somebody waits."""
+
+    def drain_events(self, timeout: float | None = None) -> None:
+        """Read once; raises TimeoutError when nothing came, where the broker is away too: who waits has a limit of their own.
+
+        What another attempt does not cure, such as a missing right, is raised as it is.
+        """
+        try:
+            self._reading().drain_events(timeout=timeout)
+        except LOST as error:
+            if self._consumer is not None and isinstance(error, TimeoutError):
+                raise  # all is well, and nothing came
+            if self._consumer is not None:
+                _log.warning("No results come until the broker is back: %s", error)
+            self.leave()
+            time.sleep(PAUSE)
+            raise TimeoutError(str(error)) from error
+        except AMQPError:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Leave the connection, without a word on the line; the next who waits has another."""
+        if self._connection is not None:
+            hang_up(self._connection)
+        self._connection = self._consumer = None
+
+    on_after_fork = leave  # it is the parent's
+
+    def _reading(self) -> Any:
+        """Return a connection that results come by."""
+        if self._consumer is None:
+            self._connection = connection = self.app.connection()
+            hosts = len(connection.alt) or 1
+            connection.ensure_connection(max_retries=hosts - 1, interval_start=0, reraise_as_library_errors=False)
+            queues = [self.backend.binding]
+            consumer = self.Consumer(
+                connection.default_channel, queues, callbacks=[self.on_state_change], no_ack=True, accept=self.accept
+            )
+            consumer.consume()
+            self._consumer = consumer
+        return self._connection
 
 
 class ReplyBackend(RPCBackend):
@@ -71,9 +119,12 @@ class ReplyBackend(RPCBackend):
         )
 
     def renew(self) -> None:
-        """Take another queue, because the broker refuses this one; what was on its way there is lost."""
+        """Take another queue, because the node of this one is down; the results that were to go there are lost.
+
+        Should the node come back, the broker removes the queue after `result_expires`.
+        """
         self._name_queue()
-        self.result_consumer.on_after_fork()
+        self.result_consumer.leave()
 
     def _after_fork(self) -> None:
         super()._after_fork()

@@ -19,6 +19,7 @@ from typing import Any
 from amqp.exceptions import (
     AMQPError,
     InternalError,
+    NotFound,
     RecoverableChannelError,
     RecoverableConnectionError,
     UnexpectedFrame,
@@ -223,16 +224,19 @@ def _doubt(messages: Sequence[Outgoing], confirms: Confirms | None) -> list[Outg
 
 
 def _renew_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
-    """Take another queue for results where it is that which the broker refuses; say whether it was.
+    """Take another queue for results where it is that which the broker does not find; say whether it was.
 
-    In a cluster such a queue lives on one node, and is refused while the node is down.
+    In a cluster such a queue lives on one node, and can't be declared while that node is down.
     """
-    refused = [each for each in messages if each.replies is not None and each.replies.oid in str(error)]
+    text = str(error)
+    refused = [each for each in messages if each.replies is not None and each.replies.oid in text]
+    if not isinstance(error, NotFound) or not refused:
+        return False
     for message in refused:
-        message.keeps(str(error), error)
+        message.keeps(text, error)
     for replies in {id(each.replies): each.replies for each in refused}.values():
         replies.renew()
-    return bool(refused)
+    return True
 
 
 # Celery warns, for each task with a delay, that its own delays do not work with direct exchanges. They are not used here.

@@ -66,6 +66,48 @@ def test_a_kept_result_survives_the_brokers_death(node: Node, backend: str) -> N
     assert node.produce(f"print(worker.AsyncResult({task_id!r}).get(timeout=60))", "alpha") == 7
 
 
+def test_a_producer_goes_on_reading_when_the_broker_is_back(node: Node) -> None:
+    run(node, "rpc")
+    code = """
+import sys
+print(worker.delay("return", 1).get(timeout=60), flush=True)
+waiting = worker.delay("sleep", 5)
+print("sent", flush=True)
+sys.stdin.readline()
+try:
+    waiting.get(timeout=3)
+except Exception as error:
+    print(type(error).__name__, flush=True)
+print(waiting.get(timeout=90), worker.apply_async(("return", 2), confirm_timeout=60).get(timeout=60), flush=True)"""
+    with node.producing(code, "alpha") as producer:
+        assert producer.stdout is not None
+        assert producer.stdin is not None
+        assert [producer.stdout.readline() for _ in range(2)] == ["1\n", "sent\n"]
+        node.broker.settle()
+        node.broker.kill()
+        producer.stdin.write("\n")
+        producer.stdin.flush()
+        assert producer.stdout.readline() == "TimeoutError\n"
+        node.broker.start()
+        assert producer.stdout.readline() == "5 2\n"
+
+
+def test_a_missing_right_to_read_results_is_an_error_at_once(node: Node) -> None:
+    broker, vhost = node.broker, node.vhost
+    broker.control("add_user", "deaf", "deaf")
+    broker.control("set_permissions", "-p", vhost, "deaf", ".*", ".*", "^alpha")
+    try:
+        node.variables |= {"RABBITMQ_USER": "deaf", "RABBITMQ_PWD": "deaf"}
+        code = """
+try:
+    worker.delay("return", 1).get(timeout=60)
+except Exception as error:
+    print(json.dumps([type(error).__name__, "refused for user 'deaf'" in str(error)]))"""
+        assert node.produce(code, "alpha") == ["AccessRefused", True]
+    finally:
+        broker.control("delete_user", "deaf")
+
+
 def test_results_in_redis_go_by_themselves(node: Node, redis_server: Redis) -> None:
     run(node, redis_server.url)
     task_id = node.produce(
