@@ -109,7 +109,8 @@ def test_the_demo_stays_up_until_it_is_told_to_go(tmp_path: Path, number: signal
     folder.mkdir()
     with output.open("wb") as file:
         demo = subprocess.Popen(
-            [sys.executable, "-m", "agent", "demo", "--keep"],
+            # What runs in the background of a script ignores SIGINT, and so does all that it starts.
+            ["env", "--default-signal=INT", sys.executable, "-m", "agent", "demo", "--keep"],
             env={**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"},
             stdout=file,
             stderr=file,
