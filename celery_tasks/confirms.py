@@ -9,6 +9,7 @@ message counts for the next. Here each answer counts for the message that it nam
 """
 
 import time
+from collections import Counter
 from enum import Enum
 from typing import Any
 
@@ -33,7 +34,7 @@ class Confirms:
         self.is_blocked = False  # by the broker, which is short of memory or disk
         self._channel = channel
         self._waiting: dict[int, str] = {}  # task ids by delivery tag, in the order of sending
-        self._returned: set[str] = set()  # task ids
+        self._returned: Counter[str] = Counter()  # task ids; two messages of one id may be answered for at once
         self._bad_news: dict[int, Answer] = {}  # by delivery tag
         self._publish = channel.basic_publish
         channel.basic_publish = self._count_and_publish
@@ -85,8 +86,8 @@ class Confirms:
     def _acked(self, tag: int, multiple: bool) -> None:
         for each in self._named(tag, multiple):
             task_id = self._waiting.pop(each)
-            if task_id in self._returned:
-                self._returned.remove(task_id)
+            if self._returned[task_id]:
+                self._returned[task_id] -= 1
                 self._bad_news[each] = Answer.RETURNED
 
     def _nacked(self, tag: int, multiple: bool) -> None:
@@ -105,7 +106,7 @@ class Confirms:
         return named
 
     def _on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
-        self._returned.add(str(message.properties.get("correlation_id")))
+        self._returned[str(message.properties.get("correlation_id"))] += 1
 
     def _blocked(self, _reason: str) -> None:
         self.is_blocked = True

@@ -100,6 +100,7 @@ class RabbitMQ:
     def wait_until_up(self) -> None:
         """Return when the node takes connections."""
         wait_until(self._is_up, START_TIMEOUT, f"RabbitMQ takes connections, see {self._log}")
+        self.control("await_startup")  # on a busy machine it refuses rabbitmqctl for a while longer
 
     def stop(self) -> None:
         """Stop the node in an orderly way."""
