@@ -111,6 +111,11 @@ _SAFE: dict[str, Any] = {
     "task_acks_on_timeout": False,
     # What a pool's process holds is not forgotten when a connection is lost or a worker stops (ran twice, 1 stop in 14).
     "worker_pool": "celery_tasks.pool:TaskPool",
+    # A Redis or database that restarts is tried again, 5 s at most (some databases 20); by default the result is lost at once.
+    "result_backend_always_retry": True,
+    "result_backend_max_retries": 3,
+    "result_backend_base_sleep_between_retries_ms": 500,
+    "result_backend_max_sleep_between_retries_ms": 2000,
     # SIGQUIT lets running tasks end for so long before it gives them back; a stop has a deadline of its own.
     "worker_soft_shutdown_timeout": 3.0,
     # One task per slot: nothing waits behind a long task while another worker is idle.

@@ -1,4 +1,9 @@
-"""Where results go: CELERY_TASKS_RESULTS, and Celery's rpc backend with its faults mended.
+"""Where results go: CELERY_TASKS_RESULTS, and Celery's backends with their faults mended.
+
+fault of any backend
+------------------------------------------------------------
+a task that is done counts as failed where its result can't   Redis restarted: each task that ended    Tolerant
+be stored                                                     meanwhile "failed", and was acked
 
 fault of the stock rpc backend                                seen as                                  mend
 ------------------------------------------------------------  ---------------------------------------  ----------------
@@ -14,14 +19,18 @@ import os
 import threading
 import time
 import uuid
+from functools import cache
 from typing import Any
 from weakref import WeakSet
 
 from amqp.exceptions import AMQPError, NotFound
 from celery import Celery
 from celery._state import task_join_will_block
+from celery.app.backends import by_url
+from celery.backends.base import Backend
 from celery.backends.rpc import ResultConsumer, RPCBackend
 from celery.utils.log import get_logger
+from kombu.exceptions import EncodeError
 
 from celery_tasks.pools import broker_key, hang_up
 from celery_tasks.sending import PASSING, Producer
@@ -34,6 +43,34 @@ PAUSE = 1.0  # seconds until the next attempt to read; `.get()` looks at its own
 LOST = (*PASSING, NotFound)
 
 _log = get_logger(__name__)
+
+
+class Tolerant(Backend):
+    """Goes before a backend among the bases of a class: a task has ended as it has, though its result can't be stored.
+
+    The result is lost then, and the log says so. To run the task again would not be better: it has had its effect.
+    """
+
+    def store_result(self, task_id: str, result: Any, state: str, *args: Any, **kwargs: Any) -> Any:
+        """Store a result or another state; raises EncodeError for what can't be stored anywhere, a fault of the task."""
+        try:
+            return super().store_result(task_id, result, state, *args, **kwargs)
+        except EncodeError:
+            raise
+        except Exception as error:
+            _log.error("%s of task %s could not be stored, and is lost: %s", state, task_id, str(error) or repr(error))
+            return result
+
+
+def backend(app: Celery, url: str | None = None) -> Any:
+    """Return the backend of an app's settings, as a tolerant one; named by `app.backend_cls`."""
+    stock, url = by_url(app.conf.result_backend, app.loader)
+    return replies(app, url) if stock is replies else _tolerant(stock)(app=app, url=url)
+
+
+@cache
+def _tolerant(stock: Any) -> Any:
+    return type(stock.__name__, (Tolerant, stock), {})
 
 
 class ReplyConsumer(ResultConsumer):
@@ -87,7 +124,7 @@ class ReplyConsumer(ResultConsumer):
         return self._connection
 
 
-class ReplyBackend(RPCBackend):
+class ReplyBackend(Tolerant, RPCBackend):
     """Sends a result to the process, and thread, that sent the task."""
 
     ResultConsumer = ReplyConsumer

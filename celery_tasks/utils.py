@@ -6,6 +6,7 @@ import celery
 
 from celery_tasks.contract import argument_check, implementation_of, is_contract, unimplemented
 from celery_tasks.delivery import is_safe, queue_settings
+from celery_tasks.results import backend
 from celery_tasks.sending import Sending
 
 
@@ -42,6 +43,7 @@ def create_app_from(
     app.conf.update(queue_settings(app.conf, queues.pop()))
     if is_safe(app.conf):
         app.amqp_cls = Sending
+        app.backend_cls = backend
     for each in WorkerClasses:
         app.register_task(_task(each))
     return app

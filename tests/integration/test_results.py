@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from tests.node import Node
+from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
 from tests.waiting import wait_until
 
@@ -26,9 +27,9 @@ def backend(request: pytest.FixtureRequest, redis_server: Redis, tmp_path: Path)
     return redis_server.url if request.param == "redis" else f"db+sqlite:///{tmp_path}/results"
 
 
-def run(node: Node, results: str, **settings: str) -> None:
+def run(node: Node, results: str, pool: str = "solo") -> None:
     node.variables["CELERY_TASKS_RESULTS"] = results
-    node.configure("alpha", DEFAULTS__POOL="solo", **settings)
+    node.configure("alpha", DEFAULTS__POOL=pool)
     node.start()
     node.wait_until_consuming()
 
@@ -106,6 +107,45 @@ except Exception as error:
         assert node.produce(code, "alpha") == ["AccessRefused", True]
     finally:
         broker.control("delete_user", "deaf")
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_a_task_that_is_done_has_not_failed_because_redis_is_away(node: Node, pool: str) -> None:
+    server = Redis()
+    server.start()
+    try:
+        run(node, server.url, pool)
+        node.send("alpha", "return", 1)
+        server.close()
+        del node.variables["CELERY_TASKS_RESULTS"]  # of the producer: Redis is not there
+        node.send_and_leave("alpha", "return", 2)
+        seen = node.wait_for("alpha", lambda queue: queue["succeeded"] + queue["failed"] == 2, "has run both")
+    finally:
+        server.close()
+    assert seen["failed"] == 0
+    assert node.log.read_text().count("could not be stored, and is lost") == 1
+    wait_until(lambda: node.broker.messages("alpha", node.vhost) == 0, what="the task is acked")
+
+
+def test_a_task_that_is_done_has_not_failed_because_the_broker_takes_no_result(node: Node, broker: RabbitMQ) -> None:
+    run(node, "rpc", "prefork")
+    node.send_and_leave("alpha", "sleep", 2)
+    node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the task")
+    broker.freeze()
+    try:
+        # For 10 s its process tries to connect; the main process notices in 20 s, and would have the task run again.
+        wait_until(lambda: "could not be stored, and is lost" in node.log.read_text(), 60, "the result is lost")
+    finally:
+        broker.thaw()
+    seen = node.wait_for("alpha", lambda queue: queue["succeeded"] + queue["failed"] == 1, "has run the task")
+    assert seen["failed"] == 0
+
+
+def test_a_task_that_returns_what_can_t_be_sent_has_failed(node: Node) -> None:
+    run(node, "rpc")
+    node.send_and_leave("alpha", "object")
+    seen = node.wait_for("alpha", lambda queue: queue["succeeded"] + queue["failed"] == 1, "has run the task")
+    assert seen["failed"] == 1
 
 
 def test_results_in_redis_go_by_themselves(node: Node, redis_server: Redis) -> None:
