@@ -32,8 +32,8 @@ def site(empty: Site) -> Site:
 def settle(site: Site) -> load.Ledger:
     """Stop the load; check that each task that was accepted has its answer."""
     found = load.end(site)
-    assert found.accepted > 20
-    assert found.answered == found.accepted
+    assert len(found.accepted) > 20
+    assert set(found.answered) == set(found.accepted)
     return found
 
 
@@ -46,7 +46,7 @@ def test_a_third_node_joins_and_the_others_do_not_notice(site: Site) -> None:
     load.begin(site)
     site.move("three", "nodes")
     site.provision("site", "--limit", "brokers,three")
-    assert settle(site).refused == 0
+    assert settle(site).refused == []
     assert pids(site, "one", "two") == before
     assert site.status("three", "naps")["queues"][0]["consuming"]
 
@@ -59,7 +59,7 @@ def test_new_code_replaces_worker_by_worker_under_the_same_agent(site: Site, tmp
     load.begin(site)
     site.set(code_trees={"consumer": {"celery_tasks": str(ROOT / "celery_tasks"), "src": str(code)}})
     site.provision("agent")
-    assert settle(site).refused == 0
+    assert settle(site).refused == []
     assert {node: site.status(node, "naps")["pid"] for node in before} == before
     path = site.hosts["one"].run("cat", "/etc/celery-agent/naps.env")
     assert site.hosts["one"].run("readlink", "-f", load.CODE).strip() in path
@@ -83,7 +83,7 @@ def test_a_new_release_goes_from_node_to_node(site: Site, tmp_path: Path) -> Non
     load.begin(site)
     site.set(release_folder=str(_release(tmp_path, "0.1.1", "")))
     site.provision("agent")
-    assert settle(site).refused == 0
+    assert settle(site).refused == []
     assert {site.status(node, "naps")["version"] for node in ("one", "two", "three")} == {"0.1.1"}
     assert site.provision("agent").changes == []
 
@@ -97,7 +97,7 @@ def test_a_broken_release_stops_at_the_first_node_which_is_put_back(site: Site, 
     )
     played = site.play("agent")
     (site.inventory / "group_vars/all/lab.yml").write_text(kept)
-    assert settle(site).refused == 0
+    assert settle(site).refused == []
     assert played.status != 0
     assert "one did not become ready and runs 0.1.1" in played.words
     assert pids(site, "two", "three") == before
@@ -110,7 +110,7 @@ def test_passwords_are_rotated(site: Site) -> None:
     site.set(fleet_secret="another secret that is long enough")
     site.provision("broker")
     site.provision("agent")
-    assert settle(site).refused == 0
+    assert settle(site).refused == []
     site.provision("producer")
     site.provision("verify")
     assert site.send("SleepTask", 0.1) == "0.1"
@@ -125,7 +125,7 @@ def test_the_authority_is_rotated(site: Site) -> None:
     assert site.send("SleepTask", 0.1) == "0.1"
     site.set(authority_trusted=["second"])
     site.provision()
-    assert settle(site).refused == 0
+    assert settle(site).refused == []
     assert site.send("SleepTask", 0.1) == "0.1"
     site.provision("verify")
 
@@ -136,7 +136,7 @@ def test_a_node_that_leaves_takes_everything_with_it(site: Site) -> None:
     site.provision("remove", "--limit", "three")
     site.move("three")
     site.provision("broker")
-    assert settle(site).refused == 0
+    assert settle(site).refused == []
     left = "ls -d /opt/celery-agent /etc/celery-agent /var/lib/celery-agent /etc/systemd/system/celery-agent*"
     assert gone.attempt("sh", "-c", f"{left} 2>/dev/null").stdout == ""
     assert "naps.three" not in broker.run("rabbitmqctl", "--quiet", "list_users")

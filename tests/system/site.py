@@ -82,6 +82,7 @@ class Site:
         self._server: subprocess.Popen[bytes] | None = None
         shutil.copytree(COLLECTION / "inventory.example", self.inventory)
         (folder / "vault-password").write_text("lab\n")
+        self.secrets = {"ANSIBLE_VAULT_PASSWORD_FILE": str(folder / "vault-password")}
         vault = self.inventory / "group_vars/all/vault.yml"
         vault.write_text(_SECRETS)
         self._ansible("ansible-vault", "encrypt", str(vault))
@@ -140,8 +141,11 @@ class Site:
 
     def send(self, contract: str, *arguments: object, producer: str = "producer1") -> str:
         """Send a task from a producer as its env file says; return the result as text."""
-        command = 'set -a; . /etc/celery-tasks/broker.env; exec /opt/celery-agent/current/bin/python -c "$@"'
-        return self.hosts[producer].run("sh", "-c", command, "sh", PRODUCE, contract, repr(arguments)).strip()
+        return self.hosts[producer].run(*_sending(contract, arguments)).strip()
+
+    def sends(self, contract: str, *arguments: object, producer: str = "producer1") -> bool:
+        """Say whether a task can be sent from a producer and its result comes."""
+        return self.hosts[producer].attempt(*_sending(contract, arguments)).returncode == 0
 
     def status(self, node: str, instance: str) -> dict[str, Any]:
         """Return what an instance says of itself."""
@@ -164,10 +168,12 @@ class Site:
         environment: str = "/dev/null",
     ) -> None:
         """Start a Python program in a host that runs until /run/stop is there; see `finish`."""
+        host.attempt("systemctl", "stop", name)  # one that a failed test has left
         host.run("rm", "-f", "/run/stop", f"/run/{name}")
         unit = [
             f"--unit={name}",
             f"--property=StandardOutput=file:/run/{name}",
+            "--property=StandardError=journal",
             f"--property=EnvironmentFile={environment}",
         ]
         host.run("systemd-run", "--quiet", "--collect", *unit, python, "-c", program, *arguments)
@@ -213,7 +219,7 @@ class Site:
             "PATH": f"{Path(sys.executable).parent}:{machine.ENVIRONMENT['PATH']}",
             "HOME": str(self.folder),
             "ANSIBLE_CONFIG": str(COLLECTION / "ansible.cfg"),
-            "ANSIBLE_VAULT_PASSWORD_FILE": str(self.folder / "vault-password"),
+            **self.secrets,
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._connections),
             "ANSIBLE_NOCOLOR": "1",
         }
@@ -239,6 +245,11 @@ class Site:
         if not path.exists():
             trees = {"consumer": {"celery_tasks": str(ROOT / "celery_tasks"), "src": str(ROOT / "examples/consumer")}}
             path.write_text(json.dumps({"release_folder": str(self.release), "code_trees": trees}, indent=1))
+
+
+def _sending(contract: str, arguments: tuple[object, ...]) -> tuple[str, ...]:
+    command = 'set -a; . /etc/celery-tasks/broker.env; exec /opt/celery-agent/current/bin/python -c "$@"'
+    return ("sh", "-c", command, "sh", PRODUCE, contract, repr(arguments))
 
 
 def build_release(folder: Path, source: Path = ROOT) -> Path:
