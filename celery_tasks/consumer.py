@@ -15,6 +15,8 @@
     at each connection (`queues` has what delays need)            a consumer, 17 of them for these
     a message that can't be decoded, and a wrong signature, are   a task that is gone, or a worker that  create_task_handler,
     acked; others end the worker, again and again                 keeps dying                            on_decode_error
+    SIGQUIT is handled in the middle of a frame                   a worker that waits for itself for    WholeFrames
+                                                                  ever: 1 signal in 3 under load
     no heartbeats while a solo task runs                          a task of 30 s is cut off and runs     Heart
                                                                   again
 
@@ -39,6 +41,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.exceptions import ContentDisallowed, DecodeError
 
+from celery_tasks.frames import WholeFrames
 from celery_tasks.heart import Heart
 from celery_tasks.incoming import Signatures
 
@@ -108,6 +111,7 @@ class Consumer(StockConsumer):
         """Have a heart beat while a task runs in the loop's own thread."""
         run = partial(self._run_with_heart, Heart(), on_task_request) if isinstance(pool, SoloPool) else on_task_request
         self._signatures = Signatures()
+        self._frames = WholeFrames()
         super().__init__(run, *args, pool=pool, **kwargs)
 
     def _run_with_heart(self, heart: Heart, run: Any, request: Any) -> None:
@@ -171,7 +175,11 @@ class Consumer(StockConsumer):
             return stock(errback, max_retries, **{**options, **pauses})
 
         conn.ensure_connection = ensure_connection
-        return super().ensure_connected(conn)
+        connected = super().ensure_connected(conn)
+        if connected.supports_heartbeats:  # the embedded broker has no frames either
+            self._frames.guard(connected.connection)
+            self._frames.hold_signals()
+        return connected
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """End what can't be acked any more, and tell nobody: it is not a failure, the broker delivers it again."""
