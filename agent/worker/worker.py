@@ -77,11 +77,13 @@ def _pool(app: Celery, spec: WorkerSpec) -> str:
 
 
 def _configure(app: Celery, spec: WorkerSpec) -> None:
+    # Celery waits in the signal's handler: a solo task, below it, would only stand still before it is ended.
+    soft_timeout = 0.0 if spec.pool == "solo" else min(app.conf.worker_soft_shutdown_timeout, spec.cold_timeout / 2)
     app.conf.update(
         worker_prefetch_multiplier=spec.prefetch,
         worker_max_tasks_per_child=spec.max_tasks_per_child,
         worker_max_memory_per_child=spec.max_memory_per_child,
-        worker_soft_shutdown_timeout=min(app.conf.worker_soft_shutdown_timeout, spec.cold_timeout / 2),
+        worker_soft_shutdown_timeout=soft_timeout,
     )
 
 
