@@ -14,6 +14,12 @@ from tests.system.site import COLLECTION, Played, Site
 FILES = (
     "find /etc /opt /usr/local /var/lib/celery-agent /run/systemd/system -newer /run/mark -type f ! -path '*/.cache/*'"
 )
+INSTANCES = {
+    "magic": {
+        "CELERY_AGENT_TASKS": "magic_consumer.tasks:ActualMagicCeleryTask",
+        "CELERY_AGENT_PATH": "{{ code_paths.consumer }}:{{ code_paths.consumer }}/src",
+    }
+}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +27,7 @@ def site(empty: Site) -> Site:
     empty.add("broker1", "brokers")
     empty.add("node1", "nodes")
     empty.add("producer1", "producers")
-    empty.add("newcomer", agent_instances={"magic": "{{ hostvars.node1.agent_instances.magic }}"})
+    empty.add("newcomer", agent_instances=INSTANCES)
     empty.boot()
     empty.provision()
     return empty
@@ -53,6 +59,14 @@ def instance(site: Site, **variables: str) -> Iterator[None]:
 
 
 def test_a_vault_without_its_password(site: Site) -> None:
+    kept, site.secrets = site.secrets, {}
+    try:
+        refused(site, "site", words="Attempting to decrypt but no vault secrets found")  # docs/operating.md explains it
+    finally:
+        site.secrets = kept
+
+
+def test_a_vault_with_a_wrong_password(site: Site) -> None:
     password = site.folder / "vault-password"
     password.write_text("another\n")
     try:
