@@ -37,7 +37,7 @@ from celery_tasks.queues import TaskQueue, declare
 __all__ = ["SEND_TIMEOUT", "NotAccepted", "Producer", "SendError", "Sending", "Unconfirmed"]
 
 SEND_TIMEOUT = 10.0  # seconds; a quorum queue has another leader in 3 s
-NACK_PATIENCE = 3.0  # seconds; a queue that is just being declared has no leader, and one that is full stays full
+NACK_PATIENCE = 5.0  # seconds; a queue whose leader was killed had none for 3.3 s, and one that is full stays full
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts; each pause is twice the one before
 
 # What another attempt may cure. Everything else is the broker's last word, such as a missing right.
