@@ -70,6 +70,16 @@ def test_a_second_run_changes_nothing_and_a_dry_run_says_so(site: Site) -> None:
     assert site.provision().changes == []
 
 
+def test_a_dry_run_foretells_what_another_setting_changes(site: Site) -> None:
+    settings = site.inventory / "host_vars/node2.yml"
+    settings.write_text(settings.read_text().replace('sleep__CONCURRENCY: "4"', 'sleep__CONCURRENCY: "3"'))
+    foretold = site.provision("agent", "--check", "--diff").changes
+    before = site.status("node2", "words")["pid"]
+    assert site.provision("agent").changes == foretold != []
+    assert site.status("node2", "words")["pid"] == before  # a setting takes no restart
+    assert site.provision("agent").changes == []
+
+
 def test_a_broker_is_open_to_nodes_and_producers_and_closed_to_strangers(site: Site) -> None:
     broker = site.hosts["broker1"]
     for address in (broker.address, broker.address6):
