@@ -16,7 +16,7 @@ from tests.chaos.catalogue import LONG_COUNT, POOLS, RATE, Fault, long_form
 from tests.chaos.network import Network
 from tests.chaos.run import Outcome, play
 from tests.chaos.stage import Setting, Stage
-from tests.chaos.table import PROFILES, machine_facts, put_into, render
+from tests.chaos.table import PROFILES, machine_facts, put_into, render, table_in
 from tests.cluster import Cluster
 from tests.rabbitmq import RabbitMQ
 
@@ -27,13 +27,15 @@ def main() -> int:
     print(f"seed {options.seed}", file=sys.stderr)
     every = long_form(options.count, options.rate, options.seed)
     faults = [fault for fault in every if any(text in fault.name for text in options.only)]
+    order = [(fault.name, pool) for fault in every for pool in fault.pools]
     facts = f"{machine_facts()} {options.rate:g} tasks a second. Seed of full chaos: {options.seed}."
+    before = table_in(options.write.read_text()) if options.write is not None else ""
     outcomes = []
     for outcome in _outcomes(faults, options):
         outcomes.append(outcome)
         if options.write is not None:  # at once: what was played is not lost with a run that is cut short
-            options.write.write_text(put_into(options.write.read_text(), render(outcomes, facts)))
-    print(render(outcomes, facts))
+            options.write.write_text(put_into(options.write.read_text(), render(outcomes, facts, order, before)))
+    print(render(outcomes, facts, order))
     return int(any(each.profile == "safe" and (each.verdict.lost or each.trouble) for each in outcomes))
 
 
@@ -48,7 +50,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=RATE, help="tasks a second, no more than the pools are good for")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of full chaos")
     parser.add_argument("--logs", type=Path, help="a folder to keep ledgers and logs in")
-    parser.add_argument("--write", type=Path, help="the document to write the table into")
+    parser.add_argument("--write", type=Path, help="the document whose table the rows are put into")
     return parser.parse_args()
 
 

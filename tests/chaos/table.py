@@ -1,11 +1,14 @@
-"""The table of a series of runs: one row a fault and pool, the safe profile beside the article's, in Markdown."""
+"""The table in a document: one row a fault and pool, the safe profile beside the article's, in Markdown.
+
+A part that is played takes its place in the table that is there; what was not played again stays.
+"""
 
 from __future__ import annotations
 
 import math
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,25 +20,24 @@ PROFILES = ("safe", "article")
 COLUMNS = ("accepted", "lost", "run twice", "recovery")
 BEGIN, END = "<!-- chaos: begin, written by `make chaos` -->", "<!-- chaos: end -->"
 
-
-def render(outcomes: Sequence[Outcome], facts: str) -> str:
-    """Return the table, with the machine's facts above it and the troubles below."""
-    head = [f"{profile}: {column}" if not at else column for profile in PROFILES for at, column in enumerate(COLUMNS)]
-    rows = [["fault", "pool", *head], ["---", "---", *["---:"] * len(head)]]
-    by_run = {(each.fault, each.pool, each.profile): each for each in outcomes}
-    for fault, pool in dict.fromkeys((each.fault, each.pool) for each in outcomes):
-        rows.append(
-            [fault, pool, *(cell for profile in PROFILES for cell in _cells(by_run.get((fault, pool, profile))))]
-        )
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return "\n\n".join((facts, table, *troubles(outcomes)))
+_HEAD = [f"{profile}: {column}" if not at else column for profile in PROFILES for at, column in enumerate(COLUMNS)]
+_HEAD_ROWS = [["fault", "pool", *_HEAD, "played"], ["---", "---", *["---:"] * len(_HEAD), "---"]]
 
 
-def troubles(outcomes: Iterable[Outcome]) -> list[str]:
-    """Return a line for each run that did not come to its end."""
-    return [
-        f"{each.fault}, {each.pool}, {each.profile}: {each.trouble}." for each in outcomes if each.trouble is not None
-    ]
+def render(outcomes: Sequence[Outcome], facts: str, order: Sequence[tuple[str, str]], before: str = "") -> str:
+    """Return the table, with the machine's facts above it and the troubles below.
+
+    order: fault and pool of each row there may be, in their order. before: the table whose other rows are kept.
+    """
+    rows = {(fault, pool): cells for fault, pool, *cells in _rows(before)}
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    for each in outcomes:
+        cells = rows.setdefault((each.fault, each.pool), [""] * (len(_HEAD) + 1))
+        at = PROFILES.index(each.profile) * len(COLUMNS)
+        cells[at : at + len(COLUMNS)] = _cells(each)
+        cells[-1] = today
+    table = [*_HEAD_ROWS, *([*key, *rows[key]] for key in order if key in rows)]
+    return "\n\n".join((facts, "\n".join(f"| {' | '.join(row)} |" for row in table), *_troubles(outcomes, before)))
 
 
 def machine_facts() -> str:
@@ -56,13 +58,36 @@ def machine_facts() -> str:
     )
 
 
+def table_in(document: str) -> str:
+    """Return what is between the two markers of a document; raises ValueError where they are missing."""
+    return _parts(document)[1].strip()
+
+
 def put_into(document: str, text: str) -> str:
     """Return a document with the text between its two markers; raises ValueError where they are missing."""
+    before, _, after = _parts(document)
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def _parts(document: str) -> tuple[str, str, str]:
     before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    between, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the document has no lines {BEGIN!r} and {END!r} to write between")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    return before, between, after
+
+
+def _rows(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[len(_HEAD_ROWS) :]]
+
+
+def _troubles(outcomes: Sequence[Outcome], before: str) -> list[str]:
+    """Return a line for each run that did not come to its end, those of earlier runs that were not played again too."""
+    runs = {f"{each.fault}, {each.pool}, {each.profile}: ": each.trouble for each in outcomes}
+    below = before.rpartition("\n|")[2].splitlines()[1:]
+    kept = [line for line in below if line and not line.startswith(tuple(runs))]
+    return [*kept, *(f"{run}{trouble}." for run, trouble in runs.items() if trouble is not None)]
 
 
 def _broker_version() -> str:
@@ -70,9 +95,7 @@ def _broker_version() -> str:
     return folder.name.partition("-")[2]
 
 
-def _cells(outcome: Outcome | None) -> list[str]:
-    if outcome is None:
-        return ["", "", "", ""]
+def _cells(outcome: Outcome) -> list[str]:
     verdict = outcome.verdict
     match outcome.recovery:
         case None:

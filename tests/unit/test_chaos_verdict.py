@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chaos.ledger import Entry, Fact, Ledger
-from tests.chaos.table import BEGIN, END, put_into
-from tests.chaos.verdict import judge, recovery, running, unsettled
+from tests.chaos.run import Outcome
+from tests.chaos.table import BEGIN, END, put_into, render, table_in
+from tests.chaos.verdict import Verdict, judge, recovery, running, unsettled
 
 O, R, A, S, E = Fact.OFFERED, Fact.REFUSED, Fact.ACCEPTED, Fact.STARTED, Fact.ENDED  # noqa: E741
 
@@ -103,3 +104,25 @@ def test_the_table_replaces_what_stands_between_the_markers() -> None:
 def test_a_document_without_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="chaos: begin"):
         put_into("text", "new")
+
+
+def outcome(fault: str, profile: str, accepted: int, trouble: str | None = None) -> Outcome:
+    return Outcome(fault, "solo", profile, Verdict(accepted, frozenset(), frozenset(), frozenset(), 0, 0), 0.5, trouble)
+
+
+ORDER = [("kill", "solo"), ("freeze", "solo")]
+
+
+def test_what_is_played_again_takes_its_place_in_the_table_and_the_rest_stays() -> None:
+    first = [outcome("freeze", "safe", 1), outcome("freeze", "article", 2, "it hangs"), outcome("former", "safe", 3)]
+    table = render(first, "Facts.", [*ORDER, ("former", "solo")])
+    table = render([outcome("kill", "safe", 4)], "Facts.", ORDER, table_in(put_into(f"{BEGIN}{END}", table)))
+    table = render([outcome("freeze", "safe", 5)], "Later facts.", ORDER, table)
+    rows = [[cell.strip() for cell in line.split("|")[1:-2]] for line in table.splitlines() if line.startswith("|")]
+    assert rows[2:] == [
+        ["kill", "solo", "4", "0", "0", "0.5 s", "", "", "", ""],
+        ["freeze", "solo", "5", "0", "0", "0.5 s", "2", "0", "0", "0.5 s"],
+    ]
+    assert table.startswith("Later facts.\n\n|")
+    assert table.endswith("|\n\nfreeze, solo, article: it hangs.")
+    assert "hangs" not in render([outcome("freeze", "article", 6)], "Facts.", ORDER, table)
