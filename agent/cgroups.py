@@ -57,6 +57,16 @@ class Group:
     events: int | None
     seen: dict[str, int] = field(default_factory=dict)
 
+    def kill_in(self, counts: dict[str, int]) -> OutOfMemory | None:
+        """Return what memory.events says has been killed since the last kill.
+
+        Since then, and not since the last look: the kernel counts `oom` when a limit is met, and `oom_kill` only later.
+        """
+        event = out_of_memory(self.seen, counts, self.limits)
+        if event is not None:
+            self.seen = counts
+        return event
+
 
 class Cgroups:
     """The groups of the workers that are being forked or run."""
@@ -154,8 +164,7 @@ class Cgroups:
     def _tell(self, key: tuple[str, int], group: Group) -> None:
         if group.events is None:
             return
-        before, group.seen = group.seen, _read(group.events)
-        event = out_of_memory(before, group.seen, group.limits)
+        event = group.kill_in(_read(group.events))
         if event is not None:
             self._on_kill(*key, event)
 
