@@ -8,6 +8,7 @@ import pytest
 
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
+from tests.redis import Redis
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +42,17 @@ def broker() -> Iterator[RabbitMQ]:
         yield node
     finally:
         node.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """One Redis for the whole run; nobody stops it."""
+    server = Redis()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture

@@ -179,6 +179,15 @@ class Node:
             finally:
                 producer.kill()
 
+    def task_ids(self, queue: str) -> list[str]:
+        """Return the ids of all tasks in a queue, which stay there."""
+        found = []
+        with self.broker.connect(self.vhost) as connection:
+            channel = connection.channel()
+            while (message := channel.basic_get(queue)) is not None:
+                found.append(message.headers["id"])
+        return found
+
     def template(self) -> int:
         """Return the pid of the template: the daemon's child that is no worker."""
         assert self.process is not None

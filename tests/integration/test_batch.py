@@ -11,21 +11,12 @@ START = "from celery_tasks.batch import Fate, send_all\n"
 SENT = "print(json.dumps([[each.task_id, each.fate.value, each.reason] for each in sent]))"
 
 
-def ids(node: Node, queue: str) -> list[str]:
-    found = []
-    with node.broker.connect(node.vhost) as connection:
-        channel = connection.channel()
-        while (message := channel.basic_get(queue)) is not None:
-            found.append(message.headers["id"])
-    return found
-
-
 def test_all_of_a_batch_arrive_once_and_in_order(node: Node) -> None:
     sent = node.produce(
         f'{START}sent = send_all(worker.s("return", number) for number in range(2500))\n{SENT}', "alpha"
     )
     assert Counter(fate for _, fate, _ in sent) == {"accepted": 2500}
-    assert [task_id for task_id, _, _ in sent] == ids(node, "alpha")
+    assert [task_id for task_id, _, _ in sent] == node.task_ids("alpha")
 
 
 def test_results_of_a_batch_come_back(node: Node) -> None:
@@ -45,7 +36,7 @@ def test_what_a_full_queue_refuses_is_told_from_what_it_took(node: Node) -> None
     code = f'{START}sent = send_all((worker.s("return", n) for n in range(600)), confirm_timeout=5)\n{SENT}'
     sent = node.produce(code, "alpha")
     accepted = {task_id for task_id, fate, _ in sent if fate == "accepted"}
-    assert accepted == set(ids(node, "alpha"))
+    assert accepted == set(node.task_ids("alpha"))
     assert 100 <= len(accepted) < 600
     assert {(fate, "full" in reason) for _, fate, reason in sent} == {("accepted", False), ("refused", True)}
 
@@ -66,7 +57,7 @@ open({str(node.code / "sent")!r}, "w").write(json.dumps([[each.task_id, each.fat
         assert producer.wait(200) == 0
     sent = json.loads((node.code / "sent").read_text())
     assert len(sent) == 8000
-    there = set(ids(node, "alpha"))
+    there = set(node.task_ids("alpha"))
     assert {task_id for task_id, fate in sent if fate == "accepted"} - there == set()
     assert there & {task_id for task_id, fate in sent if fate == "refused"} == set()
 

@@ -1,6 +1,5 @@
 """Where results go: to the sender, to Redis, into a database, or nowhere; on real servers."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,6 @@ from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
 from tests.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[Redis]:
-    server = Redis()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture

@@ -26,16 +26,6 @@ FORKS = {
 }
 
 
-def ids(node: Node, queue: str) -> list[str]:
-    """Return the ids of all tasks in a queue, which stay there."""
-    found = []
-    with node.broker.connect(node.vhost) as connection:
-        channel = connection.channel()
-        while (message := channel.basic_get(queue)) is not None:
-            found.append(message.headers["id"])
-    return found
-
-
 def connections(node: Node) -> list[str]:
     lines = node.broker.control("list_connections", "vhost", "name").splitlines()
     return [line.split("\t")[1] for line in lines if line.startswith(node.vhost)]
@@ -70,7 +60,7 @@ for _ in range(1500):
         assert producer.wait(120) == 0
     lines = [line.split() for line in ledger.read_text().splitlines()]
     accepted = {task_id for fate, task_id in lines if fate == "accepted"}
-    there = ids(node, "alpha")
+    there = node.task_ids("alpha")
     assert accepted - set(there) == set()
     assert len(accepted) > 200
     # An attempt that was repeated has the same id as the first: there are none that nobody knows.
@@ -130,13 +120,13 @@ with worker.app.connection_for_write() as connection:
     connection.default_channel.queue_delete("alpha")
 print(json.dumps([before, outcome(), outcome()]))"""
     assert node.produce(code, "alpha") == ["accepted", "NotAccepted", "accepted"]
-    assert len(ids(node, "alpha")) == 1
+    assert len(node.task_ids("alpha")) == 1
 
 
 def test_a_queue_that_is_full_is_an_error(node: Node) -> None:
     node.broker.control("set_policy", "-p", node.vhost, "full", "^alpha$", '{"max-length": 3}', "--apply-to", "queues")
     outcomes = node.produce(f"{OUTCOME}\nprint(json.dumps([outcome() for _ in range(6)]))", "alpha")
-    assert outcomes.count("accepted") == len(ids(node, "alpha")) < 6
+    assert outcomes.count("accepted") == len(node.task_ids("alpha")) < 6
     assert set(outcomes) == {"accepted", "NotAccepted"}
 
 
@@ -181,7 +171,7 @@ for thread in threads: thread.join()
 print(json.dumps(accepted))"""
     accepted = node.produce(code, "alpha")
     assert len(accepted) == 400
-    assert sorted(accepted) == sorted(ids(node, "alpha"))
+    assert sorted(accepted) == sorted(node.task_ids("alpha"))
 
 
 @pytest.mark.parametrize("fork", FORKS)

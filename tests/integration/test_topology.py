@@ -23,16 +23,6 @@ from tests.waiting import wait_until
 ROLES = ("node", "producer", "operator")
 
 
-@pytest.fixture(scope="module")
-def redis() -> Iterator[Redis]:
-    server = Redis()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
-
-
 class Strict:
     """An instance whose operator has declared everything, with a user for each role."""
 
@@ -172,10 +162,10 @@ def known(found: list[dict[str, Any]], said: list[dict[str, Any]]) -> list[dict[
 
 
 def test_a_node_and_a_producer_do_their_work_with_the_rights_they_have(
-    node: Node, redis: Redis, tmp_path: Path
+    node: Node, redis_server: Redis, tmp_path: Path
 ) -> None:
     """Consume, ack, retry, and a result by Redis; nothing is declared, and nobody else's user is used."""
-    with declared(node, tmp_path, redis.url) as strict:
+    with declared(node, tmp_path, redis_server.url) as strict:
         before = strict.exported()
         node.start()
         node.wait_until_consuming()

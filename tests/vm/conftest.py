@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def guest(tmp_path_factory: pytest.TempPathFactory, broker: RabbitMQ, pytestconf
     """The guest, its instance running and consuming; one for all tests, each of which has queues of its own."""
     broker.add_vhost("vm")
     image = node_image(tmp_path_factory.mktemp("image"), "kernel")
-    with VM(image, tmp_path_factory.mktemp("vm")) as vm:
+    with closing(VM(image, tmp_path_factory.mktemp("vm"))) as vm:
         begun = time.monotonic()
         vm.start()
         booted = time.monotonic()
@@ -116,7 +117,7 @@ def guest(tmp_path_factory: pytest.TempPathFactory, broker: RabbitMQ, pytestconf
             f"boot {booted - begun:.0f} s, consuming {time.monotonic() - booted:.0f} s later"
         )
         yield guest
-    broker.control("delete_vhost", "vm")
+    broker.delete_vhost("vm")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

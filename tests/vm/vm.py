@@ -12,8 +12,6 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.system import machine
 from tests.system.commands import COMMAND_TIMEOUT, Commands
@@ -74,14 +72,6 @@ class VM(Commands):
             [*machine.DIE_WITH_US, "unshare", "--mount", "sh", "-euc", _MAKE_DISK, "disk", str(folder), lower, DISK],
             check=True,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Switch it on; return when its units are up."""
