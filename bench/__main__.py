@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from agent.children import become_subreaper
+from agent.guest.kernel import become_subreaper
 from bench import machine
 from bench.report import inserted
 from bench.sections import Case, everything, starts

@@ -68,7 +68,7 @@ def in_threads(worker: Any) -> int:
 
 def together(worker: Any) -> int:
     """Send tasks as a batch; raises RuntimeError where not all are accepted."""
-    from celery_tasks.batch import Fate, send_all  # noqa: PLC0415
+    from celery_delivery.batch import Fate, send_all  # noqa: PLC0415
 
     sent = send_all(worker.s(number, 2, 3) for number in range(TOGETHER))
     if not all(each.fate is Fate.ACCEPTED for each in sent):

@@ -17,7 +17,7 @@ from bench import machine, processes
 from bench.contenders import Contender
 from bench.witness import Witness
 from bench.workload import MARKER, Workload
-from celery_tasks.queues import declare, topology
+from celery_delivery.topology.queues import declare, topology
 from tests.rabbitmq import RabbitMQ
 
 START_TIMEOUT = 120.0  # seconds

@@ -26,7 +26,7 @@ for number in range(__COUNT__):
     globals()[f"bench{number}"] = make(f"bench{number}")
 
 def __getattr__(name):
-    """app_<queue> is what `celery -A` gets; stock_<queue> is the same without the mends of celery_tasks.consumer."""
+    """app_<queue> is what `celery -A` gets; stock_<queue> is the same without the mends of celery_delivery.worker.consumer."""
     kind, _, queue = name.partition("_")
     if kind not in ("app", "stock") or queue not in globals():
         raise AttributeError(name)

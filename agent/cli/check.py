@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from textwrap import indent
 
-from agent.checks import Finding, check, exit_status
+from agent.config.instances import checked_name, folders
 from agent.errors import OK, NoSuchInstance
-from agent.instances import checked_name, folders
+from agent.operate.checks import Finding, check, exit_status
 
 SCHEMA = 1
 

@@ -8,13 +8,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.assignments import variable_of
-from agent.envfile import PREFIX, read_env_file
+from agent.config.envfile import read_env_file
+from agent.config.instances import folders
+from agent.config.reference import agent_entries, example, markdown, queue_entries
+from agent.config.settings import QueueSettings
+from agent.config.validation import Configuration, read_settings
+from agent.config.variables import DEFAULTS, PREFIX, SEPARATOR, variable_of
 from agent.errors import OK, AgentError
-from agent.instances import folders
-from agent.reference import DEFAULTS, SEPARATOR, agent_entries, example, markdown, queue_entries
-from agent.settings import QueueSettings
-from agent.validation import Configuration, read_settings
 
 SCHEMA = 1
 _JOINED_BY = {"path": ":"}

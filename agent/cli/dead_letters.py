@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from agent.cli.letters import listing, whole
-from agent.dead_letters import Action, DeadLetter, Login, Visit, visit
-from agent.envfile import read_env_file
+from agent.cli.letter_table import listing, whole
+from agent.config.credentials import with_credentials
+from agent.config.envfile import read_env_file
+from agent.config.instances import folders
+from agent.config.validation import Configuration, read_settings
 from agent.errors import FAILURE, OK, AgentError
-from agent.instances import folders
-from agent.systemd import with_credentials
-from agent.validation import Configuration, read_settings
+from agent.operate.desk import Action, DeadLetter, Login, Visit, visit
 
 SCHEMA = 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import shlex
 import signal
@@ -18,17 +17,16 @@ from pathlib import Path
 from agent.cli.render import render
 from agent.cli.status import wait_until_consuming
 from agent.cli.table import terminal_width
+from agent.config.instances import CONFIG_VARIABLE, RUNTIME_VARIABLE, Folders
 from agent.control import client
+from agent.decide.status import Status
 from agent.errors import OK, AgentError
-from agent.instances import CONFIG_VARIABLE, RUNTIME_VARIABLE, Folders
-from agent.status import Status
+from agent.guest.kernel import die_with_parent
 
 INSTANCE = "magic"
 SOURCE = Path(__file__).parents[2]
 READY_TIMEOUT = 60.0  # seconds
 STOP_TIMEOUT = 30.0
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -94,7 +92,7 @@ def _running(places: Folders) -> Iterator[subprocess.Popen[bytes]]:
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C is for the demo, which then tells the agent
-            preexec_fn=_stop_with_parent,
+            preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # when the demo ends without a word, as by `kill -9`
         )
     try:
         yield agent
@@ -107,11 +105,6 @@ def _running(places: Folders) -> Iterator[subprocess.Popen[bytes]]:
         except subprocess.TimeoutExpired:
             agent.kill()
             agent.wait()
-
-
-def _stop_with_parent() -> None:
-    """Have the kernel tell this process to stop when the demo ends without a word, as by `kill -9`; kept over exec."""
-    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 def _stay(agent: subprocess.Popen[bytes], places: Folders, broker: Mapping[str, str], producer: Path) -> None:

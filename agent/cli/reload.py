@@ -6,10 +6,10 @@ import argparse
 import os
 
 from agent.cli.status import named_or_running, wait_until_consuming
+from agent.config.instances import folders
 from agent.control import client
+from agent.decide.plan import Difference
 from agent.errors import OK
-from agent.instances import folders
-from agent.plan import Difference
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

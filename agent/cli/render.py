@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agent.cli.table import fit, table
-from agent.limits import CONTROLLERS, Enforcement
-from agent.status import QueueStatus, Status
+from agent.decide.limits import CONTROLLERS, Enforcement
+from agent.decide.status import QueueStatus, Status
 
 HEADINGS = ("QUEUE", "STATE", "PID", "RUNNING", "DONE", "FAILED", "RESTARTS", "MEMORY", "CPU")
 RIGHT = {"PID", "DONE", "FAILED", "RESTARTS", "MEMORY", "CPU"}

@@ -7,8 +7,8 @@ import faulthandler
 import os
 from pathlib import Path
 
-from agent.daemon import Daemon
-from agent.instances import folders
+from agent.config.instances import folders
+from agent.run.daemon import Daemon
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

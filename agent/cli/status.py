@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from agent.cli.render import render
 from agent.cli.table import terminal_width
+from agent.config.instances import Folders, folders
 from agent.control import client
+from agent.decide.status import SCHEMA, Status, encode_status
 from agent.errors import FAILURE, NOT_RUNNING, OK, AgentError, NoSuchInstance, NotRunning
-from agent.instances import Folders, folders
-from agent.status import SCHEMA, Status, encode_status
 
 POLL = 0.1  # seconds between two looks while waiting
 

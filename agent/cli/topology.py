@@ -11,15 +11,15 @@ from dataclasses import astuple
 from pathlib import Path
 
 from agent.cli.table import table
-from agent.definitions import definitions
-from agent.envfile import read_env_file
+from agent.config.credentials import with_credentials
+from agent.config.envfile import read_env_file
+from agent.config.instances import Folders, folders
+from agent.config.planner import template_of
+from agent.config.validation import read_settings
 from agent.errors import OK, AgentError
-from agent.inquiry import inquire
-from agent.instances import Folders, folders
-from agent.planner import template_of
-from agent.systemd import with_credentials
-from agent.topology import Declared, Permission, TopicPermission, declared_of, permissions
-from agent.validation import read_settings
+from agent.operate.definitions import definitions
+from agent.operate.inquiry import inquire
+from agent.operate.rights import Declared, Permission, TopicPermission, declared_of, permissions
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,7 +71,7 @@ def _declared(places: Folders, instance: str) -> Declared:
         raise places.unknown(instance)
     configuration = read_settings(read_env_file(places.env_file(instance)))
     template = template_of(configuration, with_credentials(os.environ, instance))
-    _, answer = inquire(configuration, template, {"module": "topology"})
+    _, answer = inquire(configuration, template, {"module": "declarations"})
     return declared_of(answer)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from agent.control import address
 from agent.control.protocol import Answer, Refusal, Request, decode_answer, encode_request
+from agent.decide.plan import Difference
+from agent.decide.status import Status
 from agent.errors import AgentError, NotRunning, ProtocolError
-from agent.plan import Difference
-from agent.status import Status
 
 STATUS_TIMEOUT = 5.0  # seconds; the daemon answers within milliseconds, one that does not is stopped or hung
 RELOAD_TIMEOUT = 330.0  # seconds; the planner's own deadline is below

@@ -1,7 +1,7 @@
 """What `agent …` commands and the daemon say to one another: one line of JSON each way, then the connection is closed.
 
-request   {"request": "status"}      answer  {"status": {…}}                        see agent.status
-request   {"request": "reload"}      answer  {"reloaded": {"added": […], …}}        see agent.plan.Difference
+request   {"request": "status"}      answer  {"status": {…}}                        see agent.decide.status
+request   {"request": "reload"}      answer  {"reloaded": {"added": […], …}}        see agent.decide.plan.Difference
                                      or      {"error": {"message": "…", "exit_status": 78}}
 """
 
@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from agent.decide.plan import Difference
+from agent.decide.status import Status, decode_status, encode_status
 from agent.errors import FAILURE, AgentError, ProtocolError
-from agent.plan import Difference
-from agent.status import Status, decode_status, encode_status
 
 LONGEST_REQUEST = 65_536  # bytes
 

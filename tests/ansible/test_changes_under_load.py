@@ -154,6 +154,6 @@ def _release(folder: Path, version: str, bug: str) -> Path:
         shutil.copy(ROOT / name, source)
     path = source / "agent/version.py"
     path.write_text(path.read_text().replace('"0.1.0"', f'"{version}"'))
-    daemon = source / "agent/daemon.py"
+    daemon = source / "agent/run/daemon.py"
     daemon.write_text(daemon.read_text() + f"\n{bug}\n")
     return build_release(folder / "dist", source)

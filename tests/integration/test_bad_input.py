@@ -192,7 +192,7 @@ class TestInterpreter:
     def said(folder: Path, interpreter: Path) -> str:
         """Return what is said of a consumer that is right except for its interpreter."""
         env_file, _ = write(Case("", (TASKS, f"CELERY_AGENT_PYTHON={interpreter}"), ""), folder)
-        result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=folder)
+        result = python("-m", "agent.config.planner", "--instance", "magic", "--env-file", str(env_file), folder=folder)
         assert result.returncode == CONFIGURATION
         prefix = f"{env_file}:3: CELERY_AGENT_PYTHON is '{interpreter}', but "
         message: str = json.loads(result.stdout.splitlines()[-1])["error"]["message"]
@@ -219,7 +219,9 @@ class TestInterpreter:
         (tmp_path / "code" / "celery.py").touch()
         env_file = tmp_path / "magic.env"
         env_file.write_text(f"{TASKS}\nCELERY_AGENT_PATH={tmp_path}/code\n")
-        result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
+        result = python(
+            "-m", "agent.config.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path
+        )
         assert (
             f"it imports celery from {tmp_path}/code/celery.py, which is not Celery. Rename that module."
             in result.stdout
@@ -240,7 +242,9 @@ class TestInterpreter:
         (outdated / "utils.py").write_text("def create_worker_from(WorkerClass): ...\n")
         env_file = tmp_path / "magic.env"
         env_file.write_text(f"{TASKS}\nCELERY_AGENT_PATH={tmp_path}/shared\n")
-        result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
+        result = python(
+            "-m", "agent.config.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path
+        )
         assert (
             f"{env_file}: celery_tasks can't be used: {outdated}/utils.py has no create_app_from. "
             "Bring celery_tasks up to the version that the agent comes with."
@@ -272,7 +276,9 @@ class TestInterpreter:
         env_file, _ = write(
             Case("", (TASKS, f"CELERY_AGENT_PYTHON={sleeper}", "CELERY_AGENT_IMPORT_TIMEOUT=1"), ""), tmp_path
         )
-        result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
+        result = python(
+            "-m", "agent.config.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path
+        )
         assert "but it does not run the agent's code: no sign of life in 1 s." in result.stdout
 
 
@@ -289,7 +295,7 @@ def test_what_user_code_prints_does_not_reach_the_plan(tmp_path: Path) -> None:
     env_file, _ = write(
         Case("", ("CELERY_AGENT_TASKS=chatty:ActualMagicCeleryTask",), "", {"chatty.py": chatty}), tmp_path
     )
-    result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
+    result = python("-m", "agent.config.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
     assert [list(json.loads(line)) for line in result.stdout.splitlines()] == [["template"], ["plan"]]
     assert (result.returncode, result.stderr) == (0, "")
 
@@ -303,6 +309,6 @@ def test_threads_and_processes_that_user_code_starts_do_not_outlive_discovery(tm
     env_file, _ = write(
         Case("", ("CELERY_AGENT_TASKS=stubborn:ActualMagicCeleryTask",), "", {"stubborn.py": stubborn}), tmp_path
     )
-    result = python("-m", "agent.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
+    result = python("-m", "agent.config.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path)
     assert result.returncode == 0
     assert processes_of(tmp_path) == []

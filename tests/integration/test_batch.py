@@ -7,7 +7,7 @@ from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
-START = "from celery_tasks.batch import Fate, send_all\n"
+START = "from celery_delivery.batch import Fate, send_all\n"
 SENT = "print(json.dumps([[each.task_id, each.fate.value, each.reason] for each in sent]))"
 
 

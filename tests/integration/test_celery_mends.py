@@ -1,4 +1,4 @@
-"""Each mend of `celery_tasks.consumer`, beside a worker that has Celery's own consumer and shows the fault."""
+"""Each mend of `celery_delivery.worker.consumer`, beside a worker that has Celery's own consumer and shows the fault."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-MENDED = "celery_tasks.consumer:Consumer"
+MENDED = "celery_delivery.worker.consumer:Consumer"
 STOCK = "celery.worker.consumer:Consumer"
 
 

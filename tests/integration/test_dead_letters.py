@@ -15,9 +15,9 @@ import amqp
 import pytest
 
 from agent.errors import FAILURE, NO_SUCH_INSTANCE, OK, USAGE
-from agent.worker.desk import WINDOW
-from celery_tasks.queues import declare as declare_topology
-from celery_tasks.queues import topology
+from agent.guest.answer.letterbox import WINDOW
+from celery_delivery.topology.queues import declare as declare_topology
+from celery_delivery.topology.queues import topology
 from tests.node import Node, children
 from tests.waiting import wait_until
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from celery_tasks.delays import level
+from celery_delivery.topology.delays import level
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from celery_tasks.queues import DELIVERY_LIMIT
+from celery_delivery.topology.queues import DELIVERY_LIMIT
 from tests.node import Node, children, is_alive
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until

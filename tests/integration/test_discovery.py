@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.discovery import Discovery, HostedTask, discover, discover_and_probe
-from agent.worker.spec import TemplateSpec
+from agent.config.discovery import Discovery, HostedTask, discover, discover_and_probe
+from agent.guest.spec import TemplateSpec
 from tests.environment import environment_with_celery
 from tests.integration.bad_input import GOOD
 from tests.waiting import wait_until
@@ -130,7 +130,15 @@ def test_discovery_ends_with_the_process_that_wanted_it(template: TemplateSpec, 
     write(template, slow=f"import os, time\nopen({str(note)!r}, 'w').write(str(os.getpid()))\ntime.sleep(1000)\n")
     (tmp_path / "magic.env").write_text(f"CELERY_AGENT_PATH={template.path[0]}\nCELERY_AGENT_TASKS=slow:A\n")
     planner = subprocess.Popen(
-        [sys.executable, "-m", "agent.planner", "--instance", "magic", "--env-file", str(tmp_path / "magic.env")],
+        [
+            sys.executable,
+            "-m",
+            "agent.config.planner",
+            "--instance",
+            "magic",
+            "--env-file",
+            str(tmp_path / "magic.env"),
+        ],
         stdout=subprocess.DEVNULL,
     )
     wait_until(lambda: note.exists() and note.read_text(), what="the module is being imported")

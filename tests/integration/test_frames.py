@@ -9,7 +9,7 @@ from tests.rabbitmq import RabbitMQ
 SCRIPT = """
 import os, signal, sys
 import amqp
-from celery_tasks.frames import WholeFrames
+from celery_delivery.worker.frames import WholeFrames
 
 class Deadlock(Exception):
     pass
@@ -61,5 +61,5 @@ def test_a_signal_waits_until_the_frame_is_written(broker: RabbitMQ) -> None:
 
 
 def test_stock_py_amqp_waits_for_itself(broker: RabbitMQ) -> None:
-    # Once this fails, celery_tasks/frames.py can go.
+    # Once this fails, celery_delivery/worker/frames.py can go.
     assert outcome(broker, "stock") == "deadlock"

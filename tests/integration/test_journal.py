@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.logs import Log
-from agent.worker import journal as protocol
+from agent.guest import journal as protocol
+from agent.run.logs import Log
 from tests.journal import Journal, Record
 from tests.node import Node
 from tests.waiting import wait_until

@@ -6,14 +6,14 @@ import sys
 import pytest
 from celery.concurrency.prefork import TaskPool as StockTaskPool
 
-from celery_tasks.pool import PatientPool, pool_for
+from celery_delivery.worker.pool import PatientPool, pool_for
 
 # A job is written to a child; before its start is read, the pool is flushed, as when the connection is lost.
 SCRIPT = """
 import os, sys, time
 import celery
 from celery.concurrency.prefork import TaskPool as Stock
-from celery_tasks.pool import TaskPool
+from celery_delivery.worker.pool import TaskPool
 from kombu.asynchronous import Hub, set_event_loop
 
 hub = Hub()
@@ -53,7 +53,7 @@ def test_what_a_child_has_is_not_forgotten_when_the_pool_is_flushed() -> None:
 
 
 def test_the_stock_pool_still_forgets_it() -> None:
-    # Once this fails, celery_tasks/pool.py can go.
+    # Once this fails, celery_delivery/worker/pool.py can go.
     assert results_after_a_flush("stock") == "[]"
 
 
@@ -69,7 +69,7 @@ def test_the_release_that_is_installed_is_mended() -> None:
 def test_an_unmended_pool_says_so() -> None:
     code = SCRIPT.replace(
         "hub = Hub()",
-        "import logging, celery_tasks.pool as p\nlogging.basicConfig()\nTaskPool.Pool = p.pool_for('5.8.0')\nhub = Hub()",
+        "import logging, celery_delivery.worker.pool as p\nlogging.basicConfig()\nTaskPool.Pool = p.pool_for('5.8.0')\nhub = Hub()",
         1,
     )
     done = subprocess.run(

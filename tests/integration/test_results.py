@@ -157,8 +157,8 @@ def test_replies_that_nobody_reads_are_bounded_and_go_with_their_queue(node: Nod
     run(node, "rpc")
     done = node.code / "done"
     code = f"""
-import celery_tasks.results, time
-celery_tasks.results.MOST_REPLIES = 5
+import celery_delivery.results.replies, time
+celery_delivery.results.replies.MOST_REPLIES = 5
 worker.app.conf.result_expires = 3
 for number in range(30):
     worker.delay("return", number)

@@ -15,8 +15,8 @@ import pytest
 
 from agent.cli.main import main
 from agent.errors import FAILURE, OK
-from celery_tasks import tls
-from celery_tasks.connection import SCHEME
+from celery_delivery.broker import tls
+from celery_delivery.broker.transport import SCHEME
 from tests.certificates import EXPIRED, Authority
 from tests.cluster import Cluster
 from tests.integration.bad_input import GOOD, TASKS

@@ -14,7 +14,7 @@ import pytest
 from amqp.exceptions import AccessRefused, NotFound
 
 from agent.errors import CONFIGURATION, FAILURE, NO_SUCH_INSTANCE, OK, USAGE
-from celery_tasks.delays import DUE, FIRST, routing_key
+from celery_delivery.topology.delays import DUE, FIRST, routing_key
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.limits import CONTROLLERS
+from agent.decide.limits import CONTROLLERS
 from tests.system.fleet import Fleet
 from tests.system.service import Service
 from tests.waiting import wait_until

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from agent.plan import Plan
-from agent.worker.spec import TemplateSpec, WorkerSpec
+from agent.decide.plan import Plan
+from agent.guest.spec import TemplateSpec, WorkerSpec
 
 SPEC = WorkerSpec(
     queue="emails",

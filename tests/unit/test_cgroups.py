@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from agent.cgroups import Group
-from agent.events import OutOfMemory
-from agent.worker.spec import Limits
+from agent.decide.events import OutOfMemory
+from agent.guest.spec import Limits
+from agent.run.cgroups import Group
 
 
 def test_a_limit_that_was_met_before_one_look_and_killed_for_after_it_is_the_reason() -> None:

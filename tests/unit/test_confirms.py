@@ -4,7 +4,7 @@ from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
 
-from celery_tasks.confirms import Answer, Confirms
+from celery_delivery.sending.confirms import Answer, Confirms
 
 
 class Channel:

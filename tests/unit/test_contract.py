@@ -12,16 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from celery_delivery.contract import fit
+from celery_delivery.contract.contracts import Contracts, unimplemented
+from celery_delivery.errors import ContractError
 from celery_tasks import tasks
-from celery_tasks.contract import (
-    ContractError,
-    argument_check,
-    check_implementation,
-    contract_of,
-    implementation_of,
-    is_contract,
-    unimplemented,
-)
+
+CONTRACTS = Contracts("celery_tasks")
+
+
+def check(task: type[celery.Task]) -> None:
+    fit.check_implementation(task, CONTRACTS)
+
+
+def arguments_of(task: type[celery.Task]) -> Callable[..., None]:
+    return fit.argument_check(task, CONTRACTS)
+
 
 CALLS = [
     (args, dict.fromkeys(names, 0))
@@ -61,52 +66,52 @@ def fits(run: Callable[..., Any], args: tuple[int, ...], kwargs: dict[str, int])
 def test_what_celery_tasks_defines_is_a_contract_until_it_is_implemented_elsewhere() -> None:
     greet = contract("whom")
     actual = implementation(greet, "whom")
-    assert (is_contract(greet), is_contract(actual)) == (True, False)
-    assert (contract_of(greet), contract_of(actual)) == (greet, greet)
+    assert (CONTRACTS.has(greet), CONTRACTS.has(actual)) == (True, False)
+    assert (CONTRACTS.of(greet), CONTRACTS.of(actual)) == (greet, greet)
 
 
 def test_a_subclass_that_does_not_define_run_is_still_a_contract() -> None:
-    assert is_contract(type("Renamed", (contract("whom"),), {"__module__": __name__}))
+    assert CONTRACTS.has(type("Renamed", (contract("whom"),), {"__module__": __name__}))
 
 
 def test_a_task_class_without_a_contract_has_only_itself_to_keep_to() -> None:
     alone = implementation(celery.Task, "whom", name="alone")
-    assert contract_of(alone) is None
-    check_implementation(alone)
+    assert CONTRACTS.of(alone) is None
+    check(alone)
 
 
 def test_the_one_implementation_that_a_process_has_is_found() -> None:
     greet = contract("whom")
-    assert implementation_of(greet) is None
+    assert CONTRACTS.implementation_of(greet) is None
     actual = implementation(greet, "whom")
-    assert implementation_of(greet) is actual
+    assert CONTRACTS.implementation_of(greet) is actual
     more_so = implementation(actual, "whom")
-    assert implementation_of(greet) is more_so
+    assert CONTRACTS.implementation_of(greet) is more_so
 
 
 def test_which_of_several_implementations_is_meant_is_not_guessed() -> None:
     greet = contract("whom")
     one, other = implementation(greet, "whom"), implementation(greet, "whom")
     with pytest.raises(ContractError, match="has several implementations here: .*ActualGreet, .*ActualGreet; pass the"):
-        implementation_of(greet)
+        CONTRACTS.implementation_of(greet)
     assert {one, other} == set(greet.__subclasses__())
 
 
 def test_a_bare_contract_is_no_implementation() -> None:
     with pytest.raises(ContractError, match="celery_tasks.tasks:Greet is a contract without an implementation"):
-        check_implementation(contract("whom"))
+        check(contract("whom"))
 
 
 def test_a_task_that_never_got_a_run_is_no_implementation() -> None:
     with pytest.raises(ContractError, match=r"test_contract:Empty has no run: define it"):
-        check_implementation(type("Empty", (celery.Task,), {"name": "empty", "__module__": __name__}))
+        check(type("Empty", (celery.Task,), {"name": "empty", "__module__": __name__}))
 
 
 def test_a_run_without_self_is_no_implementation() -> None:
     def run() -> None: ...
 
     with pytest.raises(ContractError, match="test_contract:ActualGreet.run takes no self"):
-        check_implementation(implementation(contract(""), "", run=run))
+        check(implementation(contract(""), "", run=run))
 
 
 async def _coroutine(self: celery.Task) -> None: ...
@@ -123,19 +128,19 @@ async def _both(self: celery.Task) -> AsyncIterator[int]:
 @pytest.mark.parametrize("run", [_coroutine, _generator, _both])
 def test_what_a_worker_would_never_run_is_no_implementation(run: Callable[..., Any]) -> None:
     with pytest.raises(ContractError, match=r"ActualGreet.run is a coroutine or generator, whose body no worker would"):
-        check_implementation(implementation(contract(""), "", run=run))
+        check(implementation(contract(""), "", run=run))
 
 
 @pytest.mark.parametrize(
     "run", [staticmethod(lambda whom: whom), functools.partial(lambda greeting, whom: whom, "hello")]
 )
 def test_a_run_need_not_be_a_function(run: object) -> None:
-    check_implementation(implementation(contract("whom"), "", run=run))
+    check(implementation(contract("whom"), "", run=run))
 
 
 def test_an_implementation_of_another_name_would_serve_a_queue_that_nobody_sends_to() -> None:
     with pytest.raises(ContractError, match="is named 'hello', but its contract .* is named 'greet'"):
-        check_implementation(implementation(contract("whom"), "whom", name="hello"))
+        check(implementation(contract("whom"), "whom", name="hello"))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +160,7 @@ def test_an_implementation_of_another_name_would_serve_a_queue_that_nobody_sends
     ],
 )
 def test_an_implementation_may_take_more_than_was_promised(promised: str, taken: str) -> None:
-    check_implementation(implementation(contract(promised), taken))
+    check(implementation(contract(promised), taken))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +181,7 @@ def test_an_implementation_may_take_more_than_was_promised(promised: str, taken:
 )
 def test_an_implementation_must_take_what_was_promised(promised: str, taken: str, problem: str) -> None:
     with pytest.raises(ContractError) as refused:
-        check_implementation(implementation(contract(promised), taken))
+        check(implementation(contract(promised), taken))
     said = f"ActualGreet.run({taken}) does not fit its contract celery_tasks.tasks:Greet.run({promised}): "
     assert said in str(refused.value)
     assert problem in str(refused.value)
@@ -206,7 +211,7 @@ def parameters(draw: st.DrawFn) -> str:
 def test_every_call_that_a_contract_allows_fits_an_implementation_that_passes(promised: str, taken: str) -> None:
     task = implementation(contract(promised), taken)
     try:
-        check_implementation(task)
+        check(task)
     except ContractError:
         return
     allowed = [call for call in CALLS if fits(run_of(promised), *call)]
@@ -215,7 +220,7 @@ def test_every_call_that_a_contract_allows_fits_an_implementation_that_passes(pr
 
 @given(parameters())
 def test_whatever_the_contract_it_is_kept_by_the_same_signature(promised: str) -> None:
-    check_implementation(implementation(contract(promised), promised))
+    check(implementation(contract(promised), promised))
 
 
 @given(parameters(), st.sampled_from(CALLS))
@@ -223,7 +228,7 @@ def test_what_may_be_sent_is_what_the_contract_s_run_takes(
     promised: str, call: tuple[tuple[int, ...], dict[str, int]]
 ) -> None:
     args, kwargs = call
-    check = argument_check(contract(promised))
+    check = arguments_of(contract(promised))
     if fits(run_of(promised), args, kwargs):
         check(*args, **kwargs)
     else:
@@ -234,19 +239,19 @@ def test_what_may_be_sent_is_what_the_contract_s_run_takes(
 def test_what_an_implementation_takes_beyond_its_contract_may_not_be_sent() -> None:
     actual = implementation(contract("whom"), "whom, how='loudly'")
     with pytest.raises(TypeError, match=re.escape("greet(whom): got an unexpected keyword argument 'how'")):
-        argument_check(actual)("you", how="softly")
+        arguments_of(actual)("you", how="softly")
 
 
 def test_positional_only_arguments_may_not_be_sent_by_name() -> None:
     with pytest.raises(TypeError, match="'whom' parameter is positional only"):
-        argument_check(contract("whom, /"))(whom="you")
+        arguments_of(contract("whom, /"))(whom="you")
 
 
 def test_a_contract_that_a_worker_runs_fails_and_says_what_to_host() -> None:
     greet = contract("whom")
     task = unimplemented(greet)
-    assert is_contract(task)
-    assert implementation_of(greet) is None
+    assert CONTRACTS.has(task)
+    assert CONTRACTS.implementation_of(greet) is None
     with pytest.raises(
         NotImplementedError, match="'greet' was run by its contract .*: the consumer must host a subclass"
     ):

@@ -8,10 +8,11 @@ import celery
 import pytest
 from kombu.exceptions import OperationalError
 
+from celery_delivery.apps import create_app_from, queue_of
 from celery_tasks import utils
 from celery_tasks.tasks import CountWordsTask, MagicCeleryTask
-from celery_tasks.utils import create_app_from, queue_of
 
+SETTINGS = "celery_tasks.celery_config"
 NOWHERE = "amqp://127.0.0.1:1"  # nobody listens there: what is sent fails
 
 
@@ -48,16 +49,16 @@ def test_the_queue_is_the_task_s_name() -> None:
 
 
 def test_classes_that_name_the_same_queue_share_it() -> None:
-    app = create_app_from([First, Second])
+    app = create_app_from([First, Second], SETTINGS)
     assert list(app.amqp.queues) == ["shared"]
     assert {"first", "second"} <= set(app.tasks)
 
 
 def test_an_app_has_one_queue() -> None:
     with pytest.raises(TypeError, match="an app has one queue, not 2: alone, shared"):
-        create_app_from([Alone, First])
+        create_app_from([Alone, First], SETTINGS)
     with pytest.raises(TypeError, match="an app has one queue, not 0: no task class was given"):
-        create_app_from([])
+        create_app_from([], SETTINGS)
 
 
 @pytest.mark.parametrize("thing", [None, "alone", Alone(), object, celery])

@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from celery_tasks.delays import DUE, FIRST, LEVELS, LONGEST, DelayError, level, routing_key, seconds_until, topology
-from celery_tasks.queues import Binding
+from celery_delivery.errors import DelayError
+from celery_delivery.topology.delays import (
+    DUE,
+    FIRST,
+    LEVELS,
+    LONGEST,
+    level,
+    routing_key,
+    seconds_until,
+    topology,
+)
+from celery_delivery.topology.queues import Binding
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.endings import OOM_SEQUEL, Ending, Shortage, cause, ending_text, exit_text
-from agent.events import OutOfMemory
+from agent.decide.endings import OOM_SEQUEL, Ending, Shortage, cause, ending_text, exit_text
+from agent.decide.events import OutOfMemory
 
 KILLED = OutOfMemory(1, 200 * 1_048_576)
 

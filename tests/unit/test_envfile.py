@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.envfile import EnvFile, parse_env_file, read_env_file
-from agent.problems import InvalidConfiguration
+from agent.config.envfile import EnvFile, parse_env_file, read_env_file
+from agent.config.problems import InvalidConfiguration
 
 PATH = Path("/etc/celery-agent/magic.env")
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.discovery import HostedTask
-from agent.envfile import parse_env_file
-from agent.hosting import workers
-from agent.problems import InvalidConfiguration
-from agent.validation import read_settings
-from agent.worker.spec import Limits, WorkerSpec
+from agent.config.discovery import HostedTask
+from agent.config.envfile import parse_env_file
+from agent.config.hosting import workers
+from agent.config.problems import InvalidConfiguration
+from agent.config.validation import read_settings
+from agent.guest.spec import Limits, WorkerSpec
 
 PATH = Path("/etc/celery-agent/magic.env")
 

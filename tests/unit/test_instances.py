@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.config.instances import Folders, checked_name, folders
 from agent.errors import ConfigurationError
-from agent.instances import Folders, checked_name, folders
 
 
 @pytest.fixture

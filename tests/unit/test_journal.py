@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.logs import Log
-from agent.worker.journal import LONGEST, Journal, Priority, connected, encode
+from agent.guest.journal import LONGEST, Journal, Priority, connected, encode
+from agent.run.logs import Log
 from tests.journal import parse
 
 NAMES = st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True)

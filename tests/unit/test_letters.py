@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.cli.letters import arguments, listing, whole
-from agent.dead_letters import DeadLetter
+from agent.cli.letter_table import arguments, listing, whole
+from agent.operate.desk import DeadLetter
 
 LETTER = DeadLetter(
     queue="emails",

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cgroups import own_group
-from agent.events import OutOfMemory
-from agent.limits import (
+from agent.decide.events import OutOfMemory
+from agent.decide.limits import (
     CGROUP,
     CONTROLLERS,
     NOTHING,
@@ -21,7 +20,8 @@ from agent.limits import (
     with_cgroup,
     without_cgroup,
 )
-from agent.worker.spec import Limits
+from agent.guest.spec import Limits
+from agent.run.cgroups import own_group
 
 ALL = frozenset(CONTROLLERS)
 EVENTS = "low 0\nhigh 0\nmax 12\noom {oom}\noom_kill {oom_kill}\noom_group_kill 0\n"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from agent.worker.messages import (
+from agent.guest.messages import (
+    Answer,
     Connecting,
     Consuming,
     Fork,
@@ -23,8 +24,8 @@ from tests.unit.specs import SPEC, TEMPLATE
         Prepare(TEMPLATE, "magic"),
         Prepared(0.5),
         Fork(SPEC, 3),
-        Forked("emails", 3, 4711),
-        ForkFailed("emails", 3, "Cannot allocate memory"),
+        Answer("emails", 3, Forked(4711)),
+        Answer("emails", 3, ForkFailed("Cannot allocate memory")),
         Connecting(),
         Consuming(),
     ],

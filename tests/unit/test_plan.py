@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from agent.decide.plan import Difference, decode_plan, difference, encode_plan
 from agent.errors import ProtocolError
-from agent.plan import Difference, decode_plan, difference, encode_plan
-from agent.worker.spec import Limits, TemplateSpec, WorkerSpec
+from agent.guest.spec import Limits, TemplateSpec, WorkerSpec
 from tests.unit.specs import SPEC, TEMPLATE, plan
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.discovery import Discovery, HostedTask, Obstacle
-from agent.envfile import parse_env_file
+from agent.config.discovery import Discovery, HostedTask, Obstacle
+from agent.config.envfile import parse_env_file
+from agent.config.planner import plan_of, problems_of, task_environment, template_of
+from agent.config.problems import InvalidConfiguration
+from agent.config.validation import Configuration, read_settings
+from agent.decide.plan import decode_plan, encode_plan
 from agent.errors import ConfigurationError
-from agent.plan import decode_plan, encode_plan
-from agent.planner import plan_of, problems_of, task_environment, template_of
-from agent.problems import InvalidConfiguration
-from agent.validation import Configuration, read_settings
 
 PATH = Path("/etc/celery-agent/magic.env")
 

@@ -1,6 +1,6 @@
 """The topology of the safe profile, as values."""
 
-from celery_tasks.queues import (
+from celery_delivery.topology.queues import (
     Binding,
     ExchangeDeclaration,
     QueueDeclaration,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from agent.envfile import parse_env_file
-from agent.reference import agent_entries, example, markdown, queue_entries
-from agent.settings import QueueSettings, Settings
-from agent.validation import read_settings
+from agent.config.envfile import parse_env_file
+from agent.config.reference import agent_entries, example, markdown, queue_entries
+from agent.config.settings import QueueSettings, Settings
+from agent.config.validation import read_settings
 
 ROOT = Path(__file__).parents[2]
 

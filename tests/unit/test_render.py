@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from agent.cli.render import duration, render
-from agent.limits import CGROUP, CONTROLLERS, PROCESS_GROUP, Enforcement, with_cgroup, without_cgroup
-from agent.status import QueueStatus, Status, TaskStatus
-from agent.worker.spec import Limits
+from agent.decide.limits import CGROUP, CONTROLLERS, PROCESS_GROUP, Enforcement, with_cgroup, without_cgroup
+from agent.decide.status import QueueStatus, Status, TaskStatus
+from agent.guest.spec import Limits
 
 QUEUE = QueueStatus(
     queue="emails",

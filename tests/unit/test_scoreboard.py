@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.worker.scoreboard import MOST_ACTIVE, ActiveTask, Pulse, Scoreboard, create
+from agent.guest.scoreboard import MOST_ACTIVE, ActiveTask, Pulse, Scoreboard, create
 
 PULSE = Pulse(
     at=12.5,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.worker.secrets import is_secret, names_secret_file, redacted
+from agent.guest.secrets import is_secret, names_secret_file, redacted
 
 
 @pytest.mark.parametrize(

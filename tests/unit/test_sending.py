@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from celery_tasks.sending import NotAccepted, SendError, Unconfirmed
+from celery_delivery.errors import NotAccepted, SendError, Unconfirmed
 
 
 @pytest.mark.parametrize("kind", [NotAccepted, Unconfirmed])

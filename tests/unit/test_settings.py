@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.envfile import parse_env_file
-from agent.problems import InvalidConfiguration
-from agent.settings import LogLevel, Pool, QueueSettings, Settings
-from agent.validation import Configuration, read_settings
+from agent.config.envfile import parse_env_file
+from agent.config.problems import InvalidConfiguration
+from agent.config.settings import LogLevel, Pool, QueueSettings, Settings
+from agent.config.validation import Configuration, read_settings
 
 PATH = Path("/etc/celery-agent/magic.env")
 TASKS = "CELERY_AGENT_TASKS=magic_consumer.tasks:ActualMagicCeleryTask"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.events import Shutdown
-from agent.signals import Meaning, harder
-from agent.systemd import watchdog_interval
+from agent.decide.events import Shutdown
+from agent.run.signals import Meaning, harder
+from agent.run.systemd import watchdog_interval
 
 
 @pytest.mark.parametrize(

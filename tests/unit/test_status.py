@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from agent import status
 from agent.control.protocol import Refusal, Request, decode_answer, decode_request, encode_answer, encode_request
+from agent.decide import status
+from agent.decide.limits import without_cgroup
+from agent.decide.plan import Difference
+from agent.decide.status import Agent, Sample, Status, TaskStatus, snapshot, summary
+from agent.decide.supervisor import Node, Queue
+from agent.decide.worker_state import State, Worker
 from agent.errors import ProtocolError
-from agent.limits import without_cgroup
-from agent.plan import Difference
-from agent.status import Agent, Sample, Status, TaskStatus, snapshot, summary
-from agent.supervisor import Node, Queue
-from agent.worker.scoreboard import ActiveTask, Pulse
-from agent.worker_state import State, Worker
+from agent.guest.scoreboard import ActiveTask, Pulse
 from tests.unit.specs import SPEC, plan
 
 AGENT = Agent("magic", "1.0", 1, started=0.0, enforcement=without_cgroup("none here"))

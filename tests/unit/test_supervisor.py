@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.endings import Ending
-from agent.events import (
+from agent.decide.endings import Ending
+from agent.decide.events import (
     Action,
     Adopt,
     Connecting,
@@ -25,10 +25,10 @@ from agent.events import (
     Stop,
     Tick,
 )
-from agent.plan import Plan
-from agent.supervisor import Node, handle, is_finished, next_deadline
-from agent.worker.spec import Limits
-from agent.worker_state import State
+from agent.decide.plan import Plan
+from agent.decide.supervisor import Node, handle, is_finished, next_deadline
+from agent.decide.worker_state import State
+from agent.guest.spec import Limits
 from tests.unit.specs import plan
 
 KILLED = OutOfMemory(1, limit=7)

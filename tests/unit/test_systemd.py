@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.problems import InvalidConfiguration
-from agent.systemd import Notifier, with_credentials
+from agent.config.credentials import with_credentials
+from agent.config.problems import InvalidConfiguration
+from agent.run.systemd import Notifier
 
 
 @pytest.fixture

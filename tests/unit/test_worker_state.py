@@ -1,4 +1,4 @@
-"""The life of one worker, told without a single process: each row of the table in agent.worker_state is a row here."""
+"""The life of one worker, told without a single process: each row of the table in agent.decide.worker_state is a row here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.events import (
+from agent.decide.events import (
     Action,
     Connecting,
     Consuming,
@@ -22,7 +22,7 @@ from agent.events import (
     Up,
     WorkerEvent,
 )
-from agent.worker_state import State, Worker, step
+from agent.decide.worker_state import State, Worker, step
 from tests.unit.specs import SPEC
 
 STOPPED = Worker(SPEC)

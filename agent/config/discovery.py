@@ -1,0 +1,152 @@
+"""The planner's side of discovery: what the importing half found in the user's interpreter, or why it did not get so far."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agent.config.asking import STEP_TIMEOUT, Answer, ask
+from agent.guest.spec import TemplateSpec
+
+OLDEST_PYTHON = (3, 11)  # the agent's own minimum: its worker side is written for it
+VERSION_TIMEOUT = 10.0  # seconds that an interpreter may take to tell its version
+
+
+@dataclass(frozen=True, slots=True)
+class HostedTask:
+    """A task class that can be hosted."""
+
+    path: str
+    name: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why something can't be hosted; see `agent.guest.answer.main` for what subjects there are."""
+
+    subject: str
+    item: str
+    text: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What came of reaching for one broker; `fault` is empty where it answered."""
+
+    broker: str
+    fault: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What was found in the user's interpreter; versions and broker are empty where it did not get so far."""
+
+    python: str = ""
+    celery: str = ""
+    tasks: tuple[HostedTask, ...] = ()
+    broker: str = ""
+    embedded: bool = False
+    obstacles: tuple[Obstacle, ...] = ()
+    probes: tuple[Probe, ...] = ()
+
+
+def discover(template: TemplateSpec, tasks: Sequence[str], timeout: float) -> Discovery:
+    """Import task classes and see whether they can be hosted; `timeout` in seconds for all imports together."""
+    return discovery_of(ask(template, tasks, timeout, {}))
+
+
+def discover_and_probe(template: TemplateSpec, tasks: Sequence[str], timeout: float) -> Discovery:
+    """Do the same, and reach for the brokers afterwards."""
+    answer = ask(template, tasks, timeout, {"module": "probe"})
+    discovery = discovery_of(answer)
+    if answer.in_time or discovery.obstacles:
+        return discovery
+    return replace(discovery, probes=(*discovery.probes, Probe("", "silent", f"no answer in {STEP_TIMEOUT:g} s")))
+
+
+def discovery_of(answer: Answer) -> Discovery:
+    """Return what an answer says of the task classes, and of the interpreter they were to be imported in."""
+    obstacles = [Obstacle(**each) for each in answer.all("problem")]
+    if not answer.has("done"):
+        obstacles.append(_ended_early(answer) if answer.in_time else _hung(answer))
+    return Discovery(
+        python=answer.last("started"),
+        celery=answer.last("celery"),
+        tasks=tuple(HostedTask(line["task"], line["name"], line["queue"]) for line in answer.lines if "task" in line),
+        broker=answer.last("broker"),
+        embedded=bool(answer.last("embedded")),
+        obstacles=tuple(obstacles),
+        probes=tuple(Probe(**each) for each in answer.all("probe")),
+    )
+
+
+def _hung(answer: Answer) -> Obstacle:
+    if not answer.has("started"):
+        return Obstacle("python", "", f"it does not run the agent's code: no sign of life in {answer.timeout:g} s.")
+    importing = answer.last("importing")
+    return Obstacle(
+        "import",
+        importing,
+        f"importing {importing} took more than {answer.timeout:g} s. Let the module only define its tasks, "
+        "or raise CELERY_AGENT_IMPORT_TIMEOUT.",
+        answer.printed,
+    )
+
+
+def _ended_early(answer: Answer) -> Obstacle:
+    if answer.returncode is None:
+        text = f"it can't be run: {answer.printed}. Name the bin/python of a virtual environment."
+        return Obstacle("python", "", text)
+    how = _words(answer.returncode)
+    if answer.has("started"):
+        importing = answer.last("importing")
+        last = _last_line(answer.printed) if answer.returncode >= 0 else ""
+        said = f": {last}" if last else ""
+        text = f"importing {importing} ended the process ({how}){said}. Mend the module."
+        return Obstacle("import", importing, text, answer.printed)
+    version = _python_version(answer.python)
+    if version is None:
+        text = f"it is no Python interpreter ({how}). Name the bin/python of a virtual environment."
+        return Obstacle("python", "", text, answer.printed)
+    if version < OLDEST_PYTHON:
+        oldest = ".".join(str(number) for number in OLDEST_PYTHON)
+        found = ".".join(str(number) for number in version)
+        text = f"it is Python {found}, and {oldest} is the oldest that works. Make its environment anew."
+        return Obstacle("python", "", text)
+    text = f"it ended before it ran the agent's code ({how}): {_last_line(answer.printed)}"
+    return Obstacle("python", "", text, answer.printed)
+
+
+def _words(returncode: int) -> str:
+    if returncode >= 0:
+        return f"exit status {returncode}"
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:
+        return f"signal {-returncode}"
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def _python_version(python: str) -> tuple[int, ...] | None:
+    program = "import sys; print(sys.version_info[0], sys.version_info[1])"
+    try:
+        answer = subprocess.run(
+            [python, "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=VERSION_TIMEOUT,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        return tuple(int(number) for number in answer.stdout.split()[:2]) or None
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None

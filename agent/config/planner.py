@@ -1,0 +1,139 @@
+"""The short-lived process that makes a plan out of an env file.
+
+    python -m agent.config.planner --instance NAME --env-file FILE
+
+    env file ─> assignments ─> settings ─> task classes, imported in the user's interpreter ─> plan
+
+It prints JSON lines: {"template": …} as soon as the settings are known, so that the daemon can warm one meanwhile, then
+either {"plan": …} or {"error": {"message": …, "exit_status": …}}. It exits with 0 or that status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agent.config.credentials import PRIVATE_PREFIXES, with_credentials
+from agent.config.discovery import Discovery, Obstacle, discover
+from agent.config.envfile import EnvFile, read_env_file
+from agent.config.hosting import workers
+from agent.config.instances import checked_name
+from agent.config.problems import InvalidConfiguration, Problem
+from agent.config.validation import Configuration, read_settings
+from agent.config.variables import is_setting
+from agent.decide.plan import Plan, encode_plan
+from agent.errors import OK, AgentError
+from agent.guest.secrets import redacted
+from agent.guest.spec import TemplateSpec, encode_spec
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a plan, or why there is none; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m agent.config.planner")
+    parser.add_argument("--instance", required=True)
+    parser.add_argument("--env-file", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    try:
+        configuration = read_settings(read_env_file(options.env_file))
+        template = template_of(configuration, with_credentials(os.environ, options.instance))
+        _print(json.dumps({"template": encode_spec(template)}))
+        discovery = discover(template, configuration.settings.tasks, configuration.settings.import_timeout)
+        _print(f'{{"plan": {encode_plan(plan_of(options.instance, configuration, template, discovery))}}}')
+    except AgentError as error:
+        _print(json.dumps({"error": {"message": str(error), "exit_status": error.exit_status}}))
+        return error.exit_status
+    return OK
+
+
+def template_of(configuration: Configuration, environment: Mapping[str, str]) -> TemplateSpec:
+    """Return what user code is run with: its interpreter, path, preloads, and its whole environment."""
+    settings = configuration.settings
+    return TemplateSpec(
+        python=settings.python,
+        path=settings.path,
+        preload=settings.preload,
+        celery_config=settings.celery_config,
+        environment=task_environment(configuration.file, environment),
+    )
+
+
+def task_environment(file: EnvFile, environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the environment of user code: the agent's, without what is private to it, overlaid by the env file's."""
+    inherited = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(PRIVATE_PREFIXES) and not is_setting(name)
+    }
+    return tuple(sorted({**inherited, **{variable.name: variable.value for variable in file.for_tasks}}.items()))
+
+
+def plan_of(instance: str, configuration: Configuration, template: TemplateSpec, discovery: Discovery) -> Plan:
+    """Return the plan; raises InvalidConfiguration with all that keeps it from being run."""
+    if discovery.obstacles:
+        raise InvalidConfiguration(problems_of(configuration, template, discovery.obstacles))
+    return Plan(
+        instance=checked_name(instance),
+        broker=discovery.broker,
+        embedded=discovery.embedded,
+        template=template,
+        workers=workers(configuration, discovery.tasks),
+    )
+
+
+def problems_of(
+    configuration: Configuration, template: TemplateSpec, obstacles: Sequence[Obstacle]
+) -> tuple[Problem, ...]:
+    """Return what discovery met as problems: each with its place in the env file, and without secrets."""
+    return tuple(
+        Problem(
+            redacted(_line(configuration, obstacle), template.environment),
+            redacted(obstacle.detail, template.environment),
+        )
+        for obstacle in obstacles
+    )
+
+
+def _line(configuration: Configuration, obstacle: Obstacle) -> str:
+    where, item, text = configuration.where, obstacle.item, " ".join(obstacle.text.split())
+    match obstacle.subject:
+        case "python":
+            return f"{where('python')} is {configuration.settings.python!r}, but {text}"
+        case "preload" | "tasks":
+            return f"{where(obstacle.subject)} names {item!r}, but {text}"
+        case "import":
+            return _line(configuration, _blamed(configuration, obstacle))
+        case "variable":
+            return f"{_place_of_a_named_variable(configuration.file, text)}: {text}"
+        case "queue":
+            return f"{configuration.file.path}: queue {item!r} can't be served: {text}"
+        case _:
+            return f"{configuration.file.path}: {obstacle.subject} can't be used: {text}"
+
+
+def _blamed(configuration: Configuration, obstacle: Obstacle) -> Obstacle:
+    """Return an obstacle of an import as one of the setting that names the module."""
+    settings, module = configuration.settings, obstacle.item
+    task = next((task for task in settings.tasks if task.partition(":")[0] == module), None)
+    if task is not None:
+        return Obstacle("tasks", task, obstacle.text)
+    if module in settings.preload:
+        return Obstacle("preload", module, obstacle.text)
+    return Obstacle("python" if module == "celery" else "celery_tasks", module, obstacle.text)
+
+
+def _place_of_a_named_variable(file: EnvFile, text: str) -> str:
+    """Return the place of the variable that an error of celery_tasks speaks of, else the file's."""
+    named = [variable.name for variable in file.for_tasks if variable.name in text]
+    return file.place(max(named, key=len)) if named else str(file.path)
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

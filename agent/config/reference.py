@@ -1,0 +1,214 @@
+"""The reference of all settings, made from their definition: what each is called in an env file, takes and means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Any
+
+from pydantic import BaseModel
+
+from agent.config.settings import QueueSettings, Settings
+from agent.config.variables import DEFAULTS, PREFIX, QUEUES, SEPARATOR
+
+WIDTH = 100  # of the example's comments
+
+# What an example shows where there is no default that could be written.
+_SAMPLES = {
+    "tasks": "magic_consumer.tasks:ActualMagicCeleryTask",
+    "path": "/srv/consumer/src:/srv/consumer",
+    "preload": "numpy",
+    "python": "/srv/consumer/venv/bin/python",
+}
+_OWN_PYTHON = "the agent's own"
+
+_PREFACE = """
+# Settings
+
+<!-- Made by `agent config --markdown` from agent/config/settings.py: change it there. -->
+
+An instance is configured by its env file, `/etc/celery-agent/INSTANCE.env`. `agent check INSTANCE` tells what is wrong
+with it, `agent config INSTANCE` what it comes to, and `agent reload INSTANCE` has a running agent read it again.
+
+The file has lines of `NAME=value`, with quotes and `# comments` as a shell has them, and no `$` expansion. Of two lines
+for one name the last counts, and `agent check` warns. Names that begin with `CELERY_AGENT_` are the agent's settings,
+described below; everything else is handed on to the tasks, together with the environment of the agent itself.
+
+Two variables are read from the agent's own environment instead, because they say where everything else is:
+`CELERY_AGENT_CONFIG_DIR` (default `/etc/celery-agent`) and `CELERY_AGENT_RUNTIME_DIR` (default `/run/celery-agent`).
+
+Secrets need not be in the file: each credential `NAME` of the systemd unit is found by the tasks as the file that the variable
+`NAME_FILE` names, unless the env file sets that variable itself. `deploy/systemd/dropins/credentials.conf` has the lines.
+"""
+
+_JSON = """
+## As JSON
+
+`agent check --json` prints `{"schema": 1, "instances": […]}`. Each instance has its name as `instance`, the
+`exit_status` that it alone would give, and `findings` in the order of looking, each with
+
+- `level`: `ok`, `warn` or `FAIL`;
+- `subject`: `env file`, `settings`, `python`, `tasks`, `queue` or `broker`;
+- `text`: one line: what, where, and what to do;
+- `detail`: a traceback or what user code printed, often empty.
+
+`agent config INSTANCE --json` prints `schema` (1), `env_file`, the settings above by their names in lower case,
+`defaults`, `queues` (what the file sets for single queues), and `handed_on`: the names of the other variables.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One setting.
+
+    field: the name of the field.
+    default: as it would be written in an env file; None where the setting is required.
+    takes: what it takes, to be read after "must be".
+    text: what it is, its unit, and why this default; one paragraph.
+    """
+
+    field: str
+    default: str | None
+    takes: str
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the variable's name."""
+        return self.field.upper()
+
+
+def agent_entries() -> tuple[Entry, ...]:
+    """Return the settings of an instance as a whole."""
+    return tuple(entry for entry in _entries(Settings) if entry.field not in ("defaults", "queues"))
+
+
+def queue_entries() -> tuple[Entry, ...]:
+    """Return the settings of a queue."""
+    return tuple(_entries(QueueSettings))
+
+
+def entry(field: str) -> Entry:
+    """Return the setting of an instance or a queue by the name of its field."""
+    return next(each for each in (*agent_entries(), *queue_entries()) if each.field == field)
+
+
+def queues_text() -> str:
+    """Return how settings of every queue, and of a single one, are written."""
+    fields = Settings.model_fields
+    return _paragraph(f"{fields['defaults'].description} {fields['queues'].description}")
+
+
+def markdown() -> str:
+    """Return the reference as `docs/settings.md`."""
+    sections = [
+        _PREFACE,
+        "## The instance",
+        *(_section(f"{PREFIX}{each.name}", each) for each in agent_entries()),
+        "## The queues",
+        queues_text().replace("<", "\\<"),
+        *(_section(each.name, each) for each in queue_entries()),
+        _JSON,
+    ]
+    return "\n\n".join(section.strip() for section in sections) + "\n"
+
+
+def example() -> str:
+    """Return an env file that names every setting, with its default commented out."""
+    lines = [
+        *_comment(
+            "Settings of a celery-agent instance: /etc/celery-agent/INSTANCE.env. Made by `agent config --example`."
+        ),
+        *_comment(
+            "Lines that begin with '#CELERY' show defaults, or samples of what has none. "
+            "`agent check INSTANCE` tells what is wrong with the file."
+        ),
+    ]
+    for each in agent_entries():
+        lines += ["", *_comment(each.text), *_assignment(f"{PREFIX}{each.name}", each)]
+    lines += ["", *_comment(queues_text())]
+    for each in queue_entries():
+        lines += ["", *_comment(each.text), *_assignment(f"{DEFAULTS}{SEPARATOR}{each.name}", each)]
+    lines += [
+        "",
+        f"#{QUEUES}{SEPARATOR}unique_magic_task{SEPARATOR}CONCURRENCY=4",
+        "",
+        *_comment("Everything else is handed on to the tasks. What celery_tasks reads:"),
+        "#RABBITMQ_HOST=localhost",
+        "#RABBITMQ_PORT=5672",
+        "#RABBITMQ_VHOST=/",
+        "#RABBITMQ_USER=guest",
+        "#RABBITMQ_PWD_FILE=/etc/celery-agent/magic.password",
+        "#RABBITMQ_TLS=1",
+        "#RABBITMQ_CA_FILE=/etc/ssl/certs/ca-certificates.crt",
+        "#CELERY_TASKS_DELIVERY=safe",
+        "#CELERY_TASKS_RESULTS=rpc",
+        "#CELERY_TASKS_DECLARE=1",
+        *_comment("Or no RabbitMQ at all, to try things out:"),
+        "#CELERY_TASKS_BROKER=embedded",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _entries(model: type[BaseModel]) -> Iterator[Entry]:
+    schema = model.model_json_schema()
+    for field, info in model.model_fields.items():
+        yield Entry(
+            field=field,
+            default=None if info.is_required() else _written(field, info.default),
+            takes=_takes(field, schema["properties"][field], schema.get("$defs", {})),
+            text=_paragraph(info.description),
+        )
+
+
+def _written(field: str, default: object) -> str:
+    if field == "python":
+        return _OWN_PYTHON
+    if default is None or default == ():
+        return ""
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _takes(field: str, schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        definition = definitions[schema["$ref"].rpartition("/")[2]]
+        return "one of " + ", ".join(definition["enum"]) if "enum" in definition else "settings"
+    if "anyOf" in schema:
+        return _takes(field, schema["anyOf"][0], definitions) + ", or empty"
+    match schema["type"]:
+        case "integer":
+            return f"a whole number from {schema['minimum']} to {schema['maximum']}"
+        case "number":
+            return f"a number of seconds above {schema['exclusiveMinimum']}, at most {schema['maximum']}"
+        case "array":
+            return {"tasks": "task classes", "path": "folders", "preload": "modules"}[field]
+        case "string":
+            return {"python": "the path of a Python interpreter", "celery_config": "the name of a module"}[field]
+        case kind:
+            return str(kind)
+
+
+def _paragraph(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def _section(name: str, each: Entry) -> str:
+    if each.default is None:
+        default = "required"
+    elif each.default == _OWN_PYTHON:
+        default = f"default: {_OWN_PYTHON}"
+    else:
+        default = f"default: `{each.default}`" if each.default else "default: empty"
+    return f"### `{name}`\n\nTakes {each.takes}; {default}.\n\n{each.text}"
+
+
+def _comment(text: str) -> list[str]:
+    return wrap(
+        text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _assignment(name: str, each: Entry) -> list[str]:
+    value = _SAMPLES.get(each.field, each.default)
+    return [f"{name}={value}" if each.default is None else f"#{name}={value}"]

@@ -1,0 +1,105 @@
+"""The kinds of text that settings hold, and what is said of one that doesn't fit.
+
+A message goes on after the variable's name: "CELERY_AGENT_TASKS" + " is empty. …".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_TASK = re.compile(rf"{_MODULE.pattern}:[^\W\d]\w*")
+
+
+def upper_case(text: object) -> object:
+    """Return text in upper case; anything else as it is."""
+    return text.upper() if isinstance(text, str) else text
+
+
+def _items(separator: str) -> BeforeValidator:
+    def split(text: object) -> object:
+        return tuple(item.strip() for item in text.split(separator) if item.strip()) if isinstance(text, str) else text
+
+    return BeforeValidator(split)
+
+
+def _none_if_empty(text: object) -> object:
+    return None if text == "" else text
+
+
+def _each_once(items: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = next((item for item in items if items.count(item) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"names {repeated!r} twice. Name it once.")
+    return items
+
+
+def _task_classes(tasks: tuple[str, ...]) -> tuple[str, ...]:
+    if not tasks:
+        raise ValueError("is empty. Name the task classes to host, as package.module:Class, with commas between them.")
+    for task in tasks:
+        if not _TASK.fullmatch(task):
+            module, _, name = task.rpartition(".")
+            advice = f"Write {module}:{name}" if _TASK.fullmatch(f"{module}:{name}") else "Write package.module:Class"
+            raise ValueError(f"names {task!r}, which is not module:Class. {advice}.")
+    return tasks
+
+
+def _modules(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _MODULE.fullmatch(name):
+            raise ValueError(f"names {name!r}, which is no module. Write package.module, with commas between them.")
+    return names
+
+
+def _module(name: str) -> str:
+    if not _MODULE.fullmatch(name):
+        raise ValueError(f"is {name!r}, which is no module. Write package.module.")
+    return name
+
+
+def _folders(paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        if not os.path.isabs(path):
+            raise ValueError(f"names {path!r}, which is not absolute. Write it from '/', with ':' between two.")
+        if not os.path.isdir(path):
+            raise ValueError(f"names {path!r}, which is {_what_is(path)}. Name the folder that holds the packages.")
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise ValueError(f"names {path!r}, which this user can't read. Let the agent's user read it.")
+    return paths
+
+
+def _interpreter(path: str) -> str:
+    if not os.path.isabs(path):
+        raise ValueError(
+            f"is {path!r}, which is not absolute. Write the path of the interpreter, such as /srv/venv/bin/python."
+        )
+    if not os.path.isfile(path):
+        raise ValueError(
+            f"is {path!r}, which is {_what_is(path)}. Make the virtual environment, or name its bin/python."
+        )
+    if not os.access(path, os.X_OK):
+        raise ValueError(
+            f"is {path!r}, which this user can't execute. Name a Python interpreter that the agent's user can run."
+        )
+    return path
+
+
+def _what_is(path: str) -> str:
+    if os.path.isdir(path):
+        return "a folder"
+    return "a file" if os.path.exists(path) else "not there"
+
+
+TaskClasses = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_task_classes)]
+Modules = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_modules)]
+Folders = Annotated[tuple[str, ...], _items(":"), AfterValidator(_each_once), AfterValidator(_folders)]
+Module = Annotated[str, AfterValidator(_module)]
+Interpreter = Annotated[str, AfterValidator(_interpreter)]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+OptionalSeconds = Annotated[float | None, Field(allow_inf_nan=False), BeforeValidator(_none_if_empty)]
+OptionalCount = Annotated[int | None, BeforeValidator(_none_if_empty)]

@@ -1,0 +1,93 @@
+"""What an instance is to run: a template, and one worker per queue, as frozen values.
+
+The planner process makes a `Plan` out of the env file; the daemon carries it out. Between the two it travels as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+from agent.errors import ProtocolError
+from agent.guest.spec import ADJUSTABLE, TemplateSpec, WorkerSpec, decode_template, decode_worker
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything an instance runs.
+
+    broker: the broker's URL without its password, for people.
+    embedded: whether that is the embedded broker, which promises nothing.
+    workers: sorted by queue, one per queue.
+    """
+
+    instance: str
+    broker: str
+    embedded: bool
+    template: TemplateSpec
+    workers: tuple[WorkerSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a reload does to the queues, each name in exactly one of the five.
+
+    changed: their workers are replaced; adjusted: their workers live on, with other limits or timeouts.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    adjusted: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+def difference(old: Plan, new: Plan) -> Difference:
+    """Compare two plans queue by queue.
+
+    A worker changes with its own settings, and with the interpreter, path or environment that its code sees. What its
+    process never sees, because the agent and the kernel enforce it, is adjusted while it runs. A changed preload alone
+    changes no worker: it only decides where an import happens.
+    """
+    before = {worker.queue: worker for worker in old.workers}
+    after = {worker.queue: worker for worker in new.workers}
+    same_code = _seen_by_code(old.template) == _seen_by_code(new.template)
+    common = [queue for queue in after if queue in before]
+    unchanged = [queue for queue in common if same_code and before[queue] == after[queue]]
+    alike = [queue for queue in common if same_code and adjusted(before[queue], after[queue]) == after[queue]]
+    return Difference(
+        added=tuple(queue for queue in after if queue not in before),
+        removed=tuple(queue for queue in before if queue not in after),
+        changed=tuple(queue for queue in common if queue not in alike),
+        adjusted=tuple(queue for queue in alike if queue not in unchanged),
+        unchanged=tuple(unchanged),
+    )
+
+
+def adjusted(old: WorkerSpec, new: WorkerSpec) -> WorkerSpec:
+    """Return a worker's spec with what can be adjusted while it runs."""
+    return replace(old, **{name: getattr(new, name) for name in ADJUSTABLE})
+
+
+def encode_plan(plan: Plan) -> str:
+    """Return a plan as one line of JSON."""
+    return json.dumps(asdict(plan))
+
+
+def decode_plan(text: str) -> Plan:
+    """Return the plan that `encode_plan` made a line of; raises ProtocolError."""
+    try:
+        value = json.loads(text)
+        return Plan(
+            instance=value["instance"],
+            broker=value["broker"],
+            embedded=value["embedded"],
+            template=decode_template(value["template"]),
+            workers=tuple(decode_worker(worker) for worker in value["workers"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"a plan was expected: {error!r}") from error
+
+
+def _seen_by_code(template: TemplateSpec) -> tuple[object, ...]:
+    return template.python, template.path, template.celery_config, template.environment

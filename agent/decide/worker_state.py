@@ -1,0 +1,207 @@
+"""The life of one worker: (worker, event, now) -> (worker, actions).
+
+Nothing here forks, kills, sleeps or reads a clock.
+
+    state       event                        next        action
+    ----------  ---------------------------  ----------  -----------------------------------
+    STOPPED     Up                           STARTING    Fork
+    STARTING    Forked                       STARTING    -
+    STARTING    Connecting                   CONNECTING  -
+    STARTING    Consuming                    CONSUMING   -
+    STARTING    Tick past start_timeout      STOPPING    Stop KILL (without a process: BACKOFF)
+    CONNECTING  Consuming                    CONSUMING   -
+    CONSUMING   Connecting                   CONNECTING  -
+    any of the three, with a process:
+                Down                         STOPPING    Stop WARM, or harder where told so
+                Exited, ForkFailed           BACKOFF     - (the first time: STARTING, Fork)
+    STARTING    Down, before Forked          STOPPING    -
+    STOPPING    Forked                       STOPPING    Stop as it was told meanwhile
+    STOPPING    Down, harder than before     STOPPING    Stop as told
+    STOPPING    Tick past the deadline       STOPPING    Stop COLD, then Stop KILL, then nothing
+    STOPPING    Exited, ForkFailed           STOPPED     - (Fork, where Up came meanwhile)
+    BACKOFF     Tick past the delay          STARTING    Fork
+    BACKOFF     Down                         STOPPED     -
+    any         Stalled                      the same, its deadline later by as much
+
+CONNECTING has no deadline: a broker that is away is never a reason to kill a worker. BACKOFF never gives up: what made
+the worker die may be mended without the agent being told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from agent.decide import backoff
+from agent.decide.events import (
+    Action,
+    Connecting,
+    Consuming,
+    Down,
+    Exited,
+    Fork,
+    Forked,
+    ForkFailed,
+    Shutdown,
+    Stalled,
+    Stop,
+    Tick,
+    Up,
+    WorkerEvent,
+)
+from agent.guest.spec import WorkerSpec
+
+
+class State(Enum):
+    """Where a worker is in its life; the values are the words that people see."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    CONNECTING = "connecting"
+    CONSUMING = "consuming"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+
+
+UP = frozenset({State.STARTING, State.CONNECTING, State.CONSUMING})
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker, through all of its processes.
+
+    wanted: whether it is to run again when its process ends.
+    generation: number of its newest process, counted per queue; part of the process's node name.
+    pid: of its process, from Forked to Exited.
+    since: when it came into its present state.
+    up_since: when its present process first reported.
+    deadline: when the present state has lasted too long; for BACKOFF, when the delay is over.
+    failures: deaths in a row, see `agent.decide.backoff`.
+    """
+
+    spec: WorkerSpec
+    state: State = State.STOPPED
+    wanted: bool = False
+    generation: int = 0
+    pid: int | None = None
+    since: float = 0.0
+    up_since: float | None = None
+    deadline: float | None = None
+    stopping_with: Shutdown = Shutdown.WARM
+    failures: int = 0
+
+
+Step = tuple[Worker, tuple[Action, ...]]
+
+
+def step(worker: Worker, event: WorkerEvent, now: float) -> Step:
+    """Return the worker after the event and what is to be done; an event that does not matter changes nothing."""
+    match event:
+        case Up():
+            return _up(worker, now)
+        case Down(how):
+            return _down(replace(worker, wanted=False), how, now)
+        case Forked(pid) if worker.pid is None and worker.state in (State.STARTING, State.STOPPING):
+            return _forked(replace(worker, pid=pid), now)
+        case Connecting() if worker.state in UP:
+            return _reported(worker, State.CONNECTING, now), ()
+        case Consuming() if worker.state in UP:
+            return _reported(worker, State.CONSUMING, now), ()
+        case Exited() | ForkFailed() if worker.state in UP or worker.state is State.STOPPING:
+            return _gone(worker, now)
+        case Tick() if worker.deadline is not None and now >= worker.deadline:
+            return _deadline_passed(worker, now)
+        case Stalled(seconds) if worker.deadline is not None:
+            return replace(worker, deadline=worker.deadline + seconds), ()
+        case _:
+            return worker, ()
+
+
+def _up(worker: Worker, now: float) -> Step:
+    wanted = replace(worker, wanted=True)
+    return _start(wanted, now) if worker.state is State.STOPPED else (wanted, ())
+
+
+def _down(worker: Worker, how: Shutdown, now: float) -> Step:
+    match worker.state:
+        case State.STARTING if worker.pid is None:  # the answer to the fork request is still to come
+            return replace(worker, state=State.STOPPING, since=now, stopping_with=how), ()
+        case State.STARTING | State.CONNECTING | State.CONSUMING:
+            return _stop(worker, how, now)
+        case State.STOPPING if how > worker.stopping_with:
+            return _stop(worker, how, now) if worker.pid is not None else (replace(worker, stopping_with=how), ())
+        case State.BACKOFF:
+            return replace(worker, state=State.STOPPED, since=now, deadline=None, failures=0), ()
+        case _:
+            return worker, ()
+
+
+def _forked(worker: Worker, now: float) -> Step:
+    if worker.state is State.STOPPING:
+        return _stop(worker, worker.stopping_with, now)
+    return worker, ()
+
+
+def _reported(worker: Worker, state: State, now: float) -> Worker:
+    if worker.state is state:
+        return worker
+    up_since = now if worker.up_since is None else worker.up_since
+    return replace(worker, state=state, since=now, up_since=up_since, deadline=None)
+
+
+def _gone(worker: Worker, now: float) -> Step:
+    lived = 0.0 if worker.up_since is None else now - worker.up_since
+    gone = replace(worker, pid=None, up_since=None, deadline=None)
+    if not worker.wanted:
+        return replace(gone, state=State.STOPPED, since=now, failures=0), ()
+    if worker.state is State.STOPPING and worker.stopping_with is not Shutdown.KILL:
+        return _start(gone, now)  # it went when told to, and has been asked for again
+    failures = backoff.failures_after(worker.failures, lived)
+    wait = backoff.delay(failures)
+    waiting = replace(gone, failures=failures)
+    if wait == 0:
+        return _start(waiting, now)
+    return replace(waiting, state=State.BACKOFF, since=now, deadline=now + wait), ()
+
+
+def _deadline_passed(worker: Worker, now: float) -> Step:
+    match worker.state:
+        case State.BACKOFF:
+            return _start(worker, now)
+        case State.STARTING | State.STOPPING if worker.pid is None:  # the fork was never answered
+            return _gone(worker, now)
+        case State.STOPPING if worker.stopping_with is Shutdown.WARM:
+            return _stop(worker, Shutdown.COLD, now)
+        case _:
+            return _stop(worker, Shutdown.KILL, now)
+
+
+def _start(worker: Worker, now: float) -> Step:
+    generation = worker.generation + 1
+    starting = replace(
+        worker,
+        state=State.STARTING,
+        generation=generation,
+        since=now,
+        deadline=now + worker.spec.start_timeout,
+        stopping_with=Shutdown.WARM,
+    )
+    return starting, (Fork(worker.spec, generation),)
+
+
+def _stop(worker: Worker, how: Shutdown, now: float) -> Step:
+    if worker.pid is None:
+        raise ValueError(f"a worker without a process can't be stopped: {worker}")
+    deadline: float | None
+    match how:
+        case Shutdown.WARM:
+            deadline = now + worker.spec.warm_timeout
+        case Shutdown.COLD:
+            deadline = now + worker.spec.cold_timeout
+        case Shutdown.KILL:
+            deadline = (
+                None  # there is no further step: a process that is still there is reported, not signalled for ever
+            )
+    since = worker.since if worker.state is State.STOPPING else now
+    stopping = replace(worker, state=State.STOPPING, since=since, stopping_with=how, deadline=deadline)
+    return stopping, (Stop(worker.spec.queue, worker.pid, how),)

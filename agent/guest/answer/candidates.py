@@ -1,0 +1,102 @@
+"""The task classes that an operator names: whether each can be hosted, by which queue, and on which broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from celery import Celery, Task
+
+from celery_delivery.apps import create_app_from, queue_of
+from celery_delivery.broker.urls import brokers, is_embedded, shown
+from celery_delivery.contract.contracts import Contracts
+from celery_delivery.contract.fit import check_implementation
+from celery_delivery.errors import ContractError
+
+from ..suggestion import suggestion
+from .importing import Emit, import_or_report, last_line, report, whole_traceback
+
+LONGEST_QUEUE = 255  # bytes; AMQP's short string
+
+
+def examine(tasks: Sequence[str], celery_config: str, emit: Emit) -> dict[str, Celery]:
+    """Emit each task class that can be hosted, and their broker; return their apps by queue, none where one fails.
+
+    celery_config: the settings module, beside which contracts are.
+    """
+    contracts = Contracts.beside(celery_config)
+    queues: dict[str, list[type[Task]]] = {}
+    for item in tasks:
+        found = _find(item, contracts, emit)
+        if found is not None:
+            queue = queue_of(found)
+            queues.setdefault(queue, []).append(found)
+            emit({"task": item, "name": found.name, "queue": queue})
+    apps: dict[str, Celery] = {}
+    for queue, classes in queues.items():
+        app = _app(queue, classes, celery_config, emit)
+        if app is None:  # what fails for one, such as a wrong celery_config, fails for all
+            return {}
+        apps[queue] = app
+    if apps:
+        app = next(iter(apps.values()))
+        urls = brokers(app)
+        emit({"broker": ";".join(shown(url) for url in urls), "embedded": any(is_embedded(url) for url in urls)})
+    return apps
+
+
+def _find(item: str, contracts: Contracts, emit: Emit) -> type[Task] | None:
+    module_name, _, class_name = item.partition(":")
+    module = import_or_report(module_name, "tasks", item, emit)
+    if module is None:
+        return None
+    found = getattr(module, class_name, None)
+    text = _absence(module, class_name) if found is None else _unfitness(found, class_name, contracts)
+    if text is None:
+        return found
+    report(emit, "tasks", item, text)
+    return None
+
+
+def _absence(module: ModuleType, class_name: str) -> str:
+    classes = sorted(name for name, value in vars(module).items() if _is_task_class(value))
+    others = f"It has {', '.join(classes)}." if classes else "It has no task class at all."
+    return f"module {module.__name__} has no {class_name}. {suggestion(class_name, classes) or others}"
+
+
+def _unfitness(found: Any, class_name: str, contracts: Contracts) -> str | None:
+    if isinstance(found, Task):
+        return (
+            f"{class_name} is a task made by a decorator. Write a class that inherits from a contract in celery_tasks."
+        )
+    if not _is_task_class(found):
+        return f"{class_name} is no celery.Task. Let it inherit from its contract in celery_tasks."
+    if not isinstance(found.name, str) or not found.name:
+        return f"{class_name} has no name. Set `name` in its contract in celery_tasks."
+    try:
+        check_implementation(found, contracts)
+    except ContractError as error:
+        return str(error)
+    return _bad_queue(queue_of(found))
+
+
+def _bad_queue(queue: Any) -> str | None:
+    if not isinstance(queue, str) or not 0 < len(queue.encode()) <= LONGEST_QUEUE:
+        return f"its queue is {queue!r}, and a broker takes 1 to {LONGEST_QUEUE} bytes of text. Set another `queue`."
+    if queue.startswith("amq."):
+        return f"its queue is {queue!r}, and the broker keeps names in 'amq.' for itself. Set another `queue`."
+    return None
+
+
+def _is_task_class(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Task) and value is not Task
+
+
+def _app(queue: str, classes: Sequence[type[Task]], celery_config: str, emit: Emit) -> Celery | None:
+    try:
+        app = create_app_from(classes, celery_config)
+    except BaseException as error:  # user code: a class may do anything when it is bound to an app
+        report(emit, "queue", queue, f"making its Celery app fails: {last_line(error)}", whole_traceback(error))
+        return None
+    return app

@@ -1,0 +1,69 @@
+"""What must be declared on the broker for an instance's queues, as `celery_delivery.topology` has it.
+
+{"topology": {"vhost": …, "user": …,
+              "exchanges": [{"name": …, "kind": …}, …],
+              "queues": [{"name": …, "arguments": {…}, "purpose": "tasks", "dead letters" or "delays"}, …],
+              "bindings": [{"source": …, "destination": …, "routing_key": …, "to": "queue" or "exchange"}, …],
+              "delays": the exchange where every delay begins,
+              "words": {queue: the end of a routing key that leads from there to a task queue},
+              "replies": what the names of queues for results begin with, or "",
+              "declare": whether clients are set to declare all this themselves}}
+{"failed": text}        there is nothing to declare
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from celery import Celery
+
+from celery_delivery.broker.urls import brokers, is_embedded
+from celery_delivery.results.backends import uses_replies
+from celery_delivery.results.replies import REPLIES
+from celery_delivery.settings.profile import clients_declare, is_safe
+from celery_delivery.topology import delays
+from celery_delivery.topology.queues import topology as queues_topology
+
+from .importing import Emit
+
+
+def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
+    """Emit what the queues of the apps need, and whose rights are to be limited to it."""
+    app: Any = next(iter(apps.values()))
+    if is_embedded(brokers(app)[0]):
+        emit({"failed": "The embedded broker has neither users nor rights: there is nothing to declare."})
+    elif not is_safe(app.conf):
+        profile = app.conf.get("delivery_profile")
+        emit(
+            {
+                "failed": f"CELERY_TASKS_DELIVERY={profile} leaves declaring to the clients; the profile safe does not need to."
+            }
+        )
+    else:
+        emit({"topology": _topology(app, apps)})
+
+
+def _topology(app: Any, queues: Iterable[str]) -> dict[str, Any]:
+    own, delayed = queues_topology(queues), delays.topology(queues)
+    names = {binding.destination for binding in own.bindings}
+    purposes = {each.name: "tasks" if each.name in names else "dead letters" for each in own.queues}
+    connection = app.connection_for_write()
+    return {
+        "vhost": connection.virtual_host,
+        "user": connection.userid,
+        "exchanges": [asdict(each) for each in (*own.exchanges, *delayed.exchanges)],
+        "queues": [
+            {**asdict(each), "purpose": purposes.get(each.name, "delays")} for each in (*own.queues, *delayed.queues)
+        ],
+        "bindings": [asdict(each) for each in (*own.bindings, *delayed.bindings)],
+        "delays": delays.FIRST,
+        "words": {
+            each.destination: each.routing_key.removeprefix("#.")
+            for each in delayed.bindings
+            if each.source == delays.DUE
+        },
+        "replies": REPLIES if uses_replies(app) else "",
+        "declare": clients_declare(app.conf),
+    }

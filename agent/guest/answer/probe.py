@@ -1,0 +1,100 @@
+"""One attempt to reach each broker of an app, and what its failure means."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from amqp.exceptions import AccessRefused, NotAllowed, NotFound, UnexpectedFrame
+from celery import Celery
+
+from celery_delivery.broker.urls import brokers, is_embedded, shown
+from celery_delivery.errors import TlsError
+
+from .importing import Emit
+
+TIMEOUT = 3.0  # seconds for each step of a connection; a broker in the same network answers within milliseconds
+
+REACHED = ""  # the fault of a broker that can be reached
+EXPOSED = "exposed"
+UNDECLARED = "undeclared"
+
+# In this order: some are subclasses of others.
+_FAULTS: tuple[tuple[type[BaseException], str], ...] = (
+    (TlsError, "tls"),
+    (AccessRefused, "login"),
+    (NotAllowed, "vhost"),
+    (UnexpectedFrame, "closed"),
+    (ConnectionRefusedError, "refused"),
+    (socket.gaierror, "name"),
+    (TimeoutError, "silent"),
+    (ConnectionError, "closed"),
+    (PermissionError, "folder"),
+)
+
+
+def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
+    """Emit {"probe": {"broker": …, "fault": …, "text": …}} for each broker of the apps, which have the same.
+
+    Queues that are not there, and that no client may declare, come as faults "undeclared" of the first one that answers.
+    """
+    app: Any = next(iter(apps.values()))
+    answered = False
+    for url in brokers(app):
+        fault, text = probe(app, url)
+        emit({"probe": {"broker": shown(url), "fault": fault, "text": text}})
+        if fault in (REACHED, EXPOSED) and not answered and not app.conf.get("clients_declare", True):
+            answered = True
+            for queue in _undeclared(app, url, apps):
+                emit({"probe": {"broker": shown(url), "fault": UNDECLARED, "text": queue}})
+
+
+def probe(app: Any, url: str) -> tuple[str, str]:
+    """Connect to one broker and close again; return the kind of fault, "" where there is none, and its text.
+
+    A broker that was reached without TLS over a network is `exposed`: no fault of the connection's, but to be told.
+    """
+    with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
+        try:
+            if is_embedded(url):
+                _try_folders(connection.transport_options)
+                return REACHED, ""
+            transport = connection.transport
+            established = transport.establish_connection()
+            peer = established.sock.getpeername()[0]
+            transport.close_connection(established)
+        except Exception as error:  # whatever a transport raises is the finding
+            return fault_of(error), str(error) or repr(error)
+    return (EXPOSED, peer) if not connection.ssl and not ip_address(peer).is_loopback else (REACHED, "")
+
+
+def _undeclared(app: Any, url: str, queues: Iterable[str]) -> list[str]:
+    """Return the queues that a broker does not have; asking for one takes no rights."""
+    missing = []
+    with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
+        for queue in queues:
+            try:
+                connection.channel().queue_declare(queue, passive=True)
+            except NotFound:
+                missing.append(queue)
+    return missing
+
+
+def _try_folders(options: dict[str, Any]) -> None:
+    for option in ("data_folder_in", "data_folder_out"):
+        folder = str(options.get(option, ""))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(f"{folder} is no folder that this user may write to")
+
+
+def fault_of(error: BaseException) -> str:
+    """Return the kind of fault that an error of a connection is."""
+    kind = next((fault for kind, fault in _FAULTS if isinstance(error, kind)), "other")
+    if kind == "other" and isinstance(error, OSError):
+        # py-amqp raises a bare OSError when the other end hangs up
+        return "silent" if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH) else "closed"
+    return kind

@@ -1,0 +1,102 @@
+"""What a template and a worker are started with, as frozen values.
+
+Shared by the daemon, which decides, and by the processes that run user code, which obey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSpec:
+    """What the template process is started with.
+
+    python: the interpreter that imports user code (CELERY_AGENT_PYTHON).
+    path: folders put in front of `sys.path` (CELERY_AGENT_PATH).
+    preload: modules imported once, before any fork (CELERY_AGENT_PRELOAD).
+    celery_config: the module with Celery's settings, beside which contracts are (CELERY_AGENT_CELERY_CONFIG).
+    environment: variables for user code, as sorted (name, value) pairs; they may hold secrets.
+    """
+
+    python: str
+    path: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
+    celery_config: str = "celery_tasks.celery_config"
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the processes of one worker may take together; None: as much as there is.
+
+    memory_max: bytes above which the kernel kills one of them; memory_high: bytes above which it slows them down.
+    cpu_weight: their share of CPU time beside the other queues', 100 for each that has none of its own.
+    pids_max: processes and threads.
+    """
+
+    memory_max: int | None = None
+    memory_high: int | None = None
+    cpu_weight: int | None = None
+    pids_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """One Celery worker for one queue.
+
+    tasks: the task classes it serves, as "module:Class".
+    pool: "prefork", "threads" or "solo".
+    concurrency: tasks at a time.
+    prefetch: messages fetched ahead per slot of concurrency (Celery's worker_prefetch_multiplier).
+    time_limit, soft_time_limit: seconds for one task, prefork only; None: what the settings say.
+    max_tasks_per_child: tasks after which a pool child is replaced, prefork only.
+    max_memory_per_child: MiB of resident memory after which a pool child is replaced, prefork only.
+    log_level: of Celery's and the tasks' loggers.
+    start_timeout: seconds from the fork request to the first report.
+    warm_timeout, cold_timeout: seconds a warm, then a cold shutdown may take before the next, harder step.
+    limits: what the kernel holds it to.
+    """
+
+    queue: str
+    tasks: tuple[str, ...]
+    pool: str
+    concurrency: int
+    prefetch: int
+    time_limit: float | None
+    soft_time_limit: float | None
+    max_tasks_per_child: int | None
+    max_memory_per_child: int | None
+    log_level: str
+    start_timeout: float
+    warm_timeout: float
+    cold_timeout: float
+    limits: Limits = Limits()
+
+
+# What a worker's process never sees, because the agent and the kernel enforce it: it can change while the worker lives on.
+ADJUSTABLE = ("limits", "start_timeout", "warm_timeout", "cold_timeout")
+
+
+def encode_spec(spec: TemplateSpec | WorkerSpec) -> dict[str, Any]:
+    """Return a spec as JSON types."""
+    return asdict(spec)
+
+
+def decode_template(value: Mapping[str, Any]) -> TemplateSpec:
+    """Return the template spec that `encode_spec` made a mapping of; raises KeyError, TypeError or ValueError."""
+    return TemplateSpec(
+        python=value["python"],
+        path=tuple(value["path"]),
+        preload=tuple(value["preload"]),
+        celery_config=value["celery_config"],
+        environment=tuple((name, text) for name, text in value["environment"]),
+    )
+
+
+def decode_worker(value: Mapping[str, Any]) -> WorkerSpec:
+    """Return the worker spec that `encode_spec` made a mapping of; raises KeyError or TypeError."""
+    known = {field.name: value[field.name] for field in fields(WorkerSpec)}
+    return WorkerSpec(**{**known, "tasks": tuple(known["tasks"]), "limits": Limits(**known["limits"])})

@@ -1,0 +1,236 @@
+"""What a process beside user code says: records of the journal, with its fields, where stderr leads there.
+
+One record for each message, whatever newlines it has: of a logger, or of `print`. Where stderr is a file or a terminal
+everything is left as Celery has it, but for secrets.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from celery import signals
+from celery._state import get_current_task
+from celery.utils.log import get_multiprocessing_logger
+
+from ..journal import Journal, Priority, connected, identifier, place
+from ..secrets import Redactor
+
+MOST_PENDING = 65_536  # characters without a newline that are held back for the rest of their message
+_BARE = logging.Formatter("%(message)s")
+
+
+class Output:
+    """The journal, the fields of this process, and what must not be seen."""
+
+    def __init__(self, journal: Journal, fields: Mapping[str, object], redact: Redactor) -> None:
+        self.journal = journal
+        self._fields = fields
+        self._redact = redact
+
+    def record(self, message: str, fields: Mapping[str, object]) -> None:
+        """Send a message with fields beside those of the process and of the task that is running."""
+        whole = {"MESSAGE": self._redact(message), **self._fields, **_task_fields(), **fields}
+        try:
+            self.journal.send(whole)
+        except OSError:  # there is no journal any more: what leads to its place is still stderr
+            os.write(2, f"{whole['MESSAGE']}\n".encode(errors="backslashreplace"))
+
+
+class Handler(logging.Handler):
+    """Sends log records to the journal."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+        self.setFormatter(_BARE)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record, its traceback included."""
+        try:
+            self._output.record(self.format(record), _fields_of(record))
+        except Exception:
+            self.handleError(record)
+
+
+class Stream(io.TextIOBase):
+    """stdout or stderr: what is written up to a newline at the end of a write, or a flush, is one message.
+
+    `print` writes its arguments and its newline one by one, and a newline inside an argument ends nothing. Each thread has
+    its own message.
+    """
+
+    def __init__(self, original: TextIO, output: Output, priority: Priority) -> None:
+        self._original = original
+        self._output = output
+        self._priority = priority
+        self._pending = threading.local()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Whatever is text."""
+        return "utf-8"
+
+    @property
+    def buffer(self) -> Any:
+        """The original's, for who writes bytes."""
+        return self._original.buffer
+
+    def fileno(self) -> int:
+        """Return the original's descriptor, for who starts programs."""
+        return self._original.fileno()
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Take text; send what is complete by it."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() takes str, not {type(text).__name__}")
+        self._pending.text = self._waiting() + text
+        self._pending.place = place(1)
+        if text.endswith("\n") or len(self._pending.text) > MOST_PENDING:
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what is there, complete or not."""
+        message = self._waiting().rstrip("\n")
+        self._pending.text = ""
+        if message:
+            self._output.record(message, {"PRIORITY": self._priority, **self._pending.place})
+
+    def _waiting(self) -> str:
+        text: str = getattr(self._pending, "text", "")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What a process speaks as and with: its instance, and the journal where stderr leads there."""
+
+    instance: str
+    journal: Journal | None
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Return what has to stay open for it."""
+        return () if self.journal is None else (self.journal.fileno(),)
+
+
+def speak(instance: str, environment: Mapping[str, str]) -> Voice:
+    """Have what this process writes to stdout and stderr be records of the journal, where stderr leads there."""
+    journal = connected(environment)
+    if journal is not None:
+        fields = {"SYSLOG_IDENTIFIER": identifier(instance), "CELERY_INSTANCE": instance}
+        _redirect(Output(journal, fields, Redactor(environment.items())))
+    return Voice(instance, journal)
+
+
+def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor) -> None:
+    """Have all that this process and its pool say be known as of a queue's worker, and without secrets.
+
+    What user code does about logging by Celery's signal `setup_logging` is left as it is.
+    """
+    adapt: _Journaling | _Redacting = _Redacting(redact)
+    if voice.journal is not None:
+        fields = {
+            "SYSLOG_IDENTIFIER": identifier(voice.instance, queue),
+            "CELERY_INSTANCE": voice.instance,
+            "CELERY_QUEUE": queue,
+            "CELERY_GENERATION": generation,
+        }
+        output = Output(voice.journal, fields, redact)
+        _redirect(output)
+        signals.task_postrun.connect(_flush, weak=False)  # what has no newline at the end of a task is of this task
+        adapt = _Journaling(output)
+    signals.after_setup_logger.connect(adapt, weak=False)
+    signals.after_setup_task_logger.connect(adapt, weak=False)
+
+
+class _Journaling:
+    """Replaces the handlers that Celery has made for stderr; those that user code has added stay."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def __call__(self, logger: logging.Logger, **_: object) -> None:
+        for each in (logger, get_multiprocessing_logger()):
+            for handler in each.handlers[:]:
+                if getattr(handler, "stream", None) is sys.__stderr__:
+                    each.removeHandler(handler)
+                    each.addHandler(Handler(self._output))
+
+
+class _Redacting:
+    """Has the handlers that Celery has made for stderr mask secrets."""
+
+    def __init__(self, redact: Redactor) -> None:
+        self._redact = redact
+
+    def __call__(self, logger: logging.Logger, **_: object) -> None:
+        for handler in logger.handlers:
+            handler.setFormatter(_RedactingFormatter(handler.formatter or _BARE, self._redact))
+
+
+class _RedactingFormatter(logging.Formatter):
+    def __init__(self, inner: logging.Formatter, redact: Redactor) -> None:
+        super().__init__()
+        self._inner = inner
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(self._inner.format(record))
+
+
+def _redirect(output: Output) -> None:
+    sys.stdout = Stream(sys.__stdout__ or _null(), output, Priority.INFO)
+    sys.stderr = Stream(sys.__stderr__ or _null(), output, Priority.WARNING)
+
+
+def _null() -> TextIO:
+    return open(os.devnull, "w")
+
+
+def _flush(**_: object) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _task_fields() -> dict[str, object]:
+    task = get_current_task()
+    if task is None or task.request.id is None:
+        return {}
+    return {"CELERY_TASK_ID": task.request.id, "CELERY_TASK_NAME": task.name}
+
+
+def _fields_of(record: logging.LogRecord) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "PRIORITY": _priority(record.levelno),
+        "LOGGER": record.name,
+        "CODE_FILE": record.pathname,
+        "CODE_LINE": record.lineno,
+        "CODE_FUNC": record.funcName,
+    }
+    data = getattr(record, "data", None)  # what Celery says of a task, from outside of it
+    if isinstance(data, Mapping) and "id" in data and "name" in data:
+        fields |= {"CELERY_TASK_ID": data["id"], "CELERY_TASK_NAME": data["name"]}
+    return fields
+
+
+def _priority(level: int) -> Priority:
+    for least, priority in (
+        (logging.CRITICAL, Priority.CRITICAL),
+        (logging.ERROR, Priority.ERROR),
+        (logging.WARNING, Priority.WARNING),
+        (logging.INFO, Priority.INFO),
+    ):
+        if level >= least:
+            return priority
+    return Priority.DEBUG

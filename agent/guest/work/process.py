@@ -1,0 +1,117 @@
+"""What a process that was forked from the template must undo and arrange before it is a worker."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+from ..kernel import die_with_parent, set_name
+
+ORPHANED = 99  # exit status of a child whose daemon went away before the child was its own
+_UNBLOCKED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGCHLD,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+
+
+def await_adoption(daemon: int) -> None:
+    """Return once the daemon, a child subreaper, is this process's parent; end the process where it never will be.
+
+    The intermediate process of the double fork is gone within a millisecond.
+    """
+    while os.getppid() != daemon:
+        if os.getppid() == 1 or not _exists(daemon):
+            os._exit(ORPHANED)
+        time.sleep(0.0005)
+
+
+def enter_cgroup(procs: int) -> None:
+    """Move this process, and what it will start, into the cgroup of a cgroup.procs; raises OSError."""
+    os.write(procs, b"0")
+
+
+def become_worker(daemon: int, name: str, keep: tuple[int, ...]) -> None:
+    """Undo what the template set up, and tie this process to the daemon.
+
+    keep: descriptors that stay open beside the standard ones.
+    """
+    os.setsid()  # a process group of its own: one signal reaches the pool children too
+    await_adoption(daemon)
+    die_with_parent()
+    if os.getppid() != daemon:  # it may have gone between the two calls
+        os._exit(ORPHANED)
+    _restore_signals()
+    _close_descriptors(keep)
+    _run_billiard_hooks()
+    gc.enable()
+    set_name(name)
+    sys.argv = ["celery-agent-worker", name]
+
+
+def run(main: Callable[[], int]) -> None:
+    """Run a worker's main function and end the process with its exit status.
+
+    `os._exit`, because the stack below belongs to the template; so atexit functions, threads and buffers are seen to here.
+    """
+    status = 1
+    try:
+        status = main()
+    except SystemExit as request:
+        status = request.code if isinstance(request.code, int) else int(request.code is not None)
+    except BaseException:
+        sys.stderr.write(traceback.format_exc())  # at once: one record where stderr is the journal's
+    finally:
+        try:
+            atexit._run_exitfuncs()
+            threading._shutdown()  # type: ignore[attr-defined]
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status & 0xFF)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _restore_signals() -> None:
+    for number in _UNBLOCKED:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _close_descriptors(keep: tuple[int, ...]) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    first = 3
+    for descriptor in sorted(keep):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+
+
+def _run_billiard_hooks() -> None:
+    # billiard's own fork runs these; a plain os.fork() does not, and the finalizers inherited from the template would
+    # act on its resources.
+    util = sys.modules.get("billiard.util")
+    if util is not None:
+        util._finalizer_registry.clear()
+        util._run_after_forkers()

@@ -1,0 +1,195 @@
+"""How a worker tells about itself: reports over a socket when it gains or loses its consumer, the rest on the scoreboard.
+
+No polling of the worker: `inspect` would need the broker, and its answers pass through the same loop that may hang.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import Any
+
+from billiard.einfo import ExceptionWithTraceback
+from celery import bootsteps
+from celery.exceptions import Ignore, Retry
+from celery.worker import state
+from celery.worker.request import Request, Terminated
+
+from ..messages import Connecting, Consuming, encode
+from ..scoreboard import IDLE_BEAT, MOST_ACTIVE, ActiveTask, Pulse, Scoreboard
+
+BUSY_BEAT = 1.0  # seconds between the pulses of a worker that has running tasks
+
+
+class Account:
+    """What one worker process has to say; the only one that writes to the daemon."""
+
+    def __init__(self, report: socket.socket, scoreboard: Scoreboard) -> None:
+        """Take the two ways to the daemon; `report` is made non-blocking: a daemon that hangs must not hang its workers."""
+        self._report = report
+        self._report.setblocking(False)
+        self._scoreboard = scoreboard
+        self._lock = threading.Lock()  # the threads pool accepts and ends tasks in its threads
+        self._timer: Any = None
+        self._queues: tuple[str, ...] = ()
+        self._failed = 0
+        self._retried = 0
+        self._other = 0
+        self._beating = False
+
+    def connecting(self) -> None:
+        """Tell that there is no consumer, and that one is being sought."""
+        self._queues = ()
+        self.write()
+        self._send(encode(Connecting()))
+
+    def consuming(self, queues: tuple[str, ...], timer: Any) -> None:
+        """Tell that the broker has accepted the consumer of these queues; `timer` is the consumer's."""
+        self._queues = queues
+        self._timer = timer
+        self.write()
+        self._send(encode(Consuming()))
+
+    def started(self) -> None:
+        """Note that a task has started; in the solo pool the last word until it ends."""
+        self.write()
+        if not self._beating:
+            self._beating = True
+            self._timer.call_after(BUSY_BEAT, self._beat)
+
+    def ended(self, failure: BaseException | None = None) -> None:
+        """Note that a task has ended, with the exception it raised, if any."""
+        match failure:
+            case None:
+                pass
+            case Retry():
+                self._retried += 1
+            case Ignore() | Terminated():
+                self._other += 1
+            case _:
+                self._failed += 1
+        self.write()
+
+    def write(self) -> None:
+        """Put the present state on the scoreboard."""
+        with self._lock:
+            now = time.monotonic()
+            requests = _active_requests()
+            active = sorted((_active(request, now) for request in requests), key=lambda task: task.started)
+            ended = state.all_total_count[0] - len(requests)
+            self._scoreboard.write(
+                Pulse(
+                    at=now,
+                    queues=self._queues,
+                    active=tuple(active[:MOST_ACTIVE]),
+                    active_count=len(requests),
+                    succeeded=max(0, ended - self._failed - self._retried - self._other),
+                    failed=self._failed,
+                    retried=self._retried,
+                )
+            )
+
+    def _beat(self) -> None:
+        # An early-acked task that succeeds ends without a hook; this is where it leaves the scoreboard.
+        self.write()
+        self._beating = bool(state.active_requests)
+        if self._beating:
+            self._timer.call_after(BUSY_BEAT, self._beat)
+
+    def _send(self, datagram: bytes) -> None:
+        try:
+            self._report.send(datagram)
+        except (BlockingIOError, ConnectionError):
+            # The daemon is stopped or gone. A stopped one reads the scoreboard when it runs again; a gone one takes
+            # this process with it.
+            pass
+
+
+class PulseStep(bootsteps.StartStopStep):
+    """Bootstep that beats while there is a consumer, so that an idle worker's silence means something."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    account: Account
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        """Begin to beat."""
+        self._timer = consumer.timer.call_repeatedly(IDLE_BEAT, self.account.write)
+
+    def stop(self, _consumer: Any) -> None:
+        """Stop beating; the connection is lost, or the worker is going."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    shutdown = stop
+
+
+def pulse_step(account: Account) -> type[PulseStep]:
+    """Return the bootstep for an account; Celery makes the instance, so the account is bound to a class."""
+    return type("PulseStep", (PulseStep,), {"account": account})
+
+
+def reporting_consumer(base: type, account: Account) -> type:
+    """Return a Consumer class that reports before each attempt to reach the broker, and when it consumes.
+
+    Celery subscribes to the queue after all of its bootsteps, then calls `on_ready`.
+    """
+
+    class ReportingConsumer(base):
+        def ensure_connected(self, connection: Any) -> Any:
+            account.connecting()
+            return super().ensure_connected(connection)
+
+        def on_ready(self) -> None:
+            account.consuming(tuple(queue.name for queue in self.task_consumer.queues), self.timer)
+            super().on_ready()
+
+    return ReportingConsumer
+
+
+def accounted_request(base: type[Request], account: Account) -> type[Request]:
+    """Return a Request class that tells the account about the start and end of its task.
+
+    `Task.Request` is Celery's public place for it; a class that the user has put there is built upon.
+    """
+
+    class AccountedRequest(base):
+        def on_accepted(self, pid: int, time_accepted: float) -> None:
+            super().on_accepted(pid, time_accepted)
+            account.started()
+
+        def acknowledge(self) -> None:
+            super().acknowledge()
+            account.ended()
+
+        def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().on_failure(exc_info, *args, **kwargs)
+            finally:
+                account.ended(_raised(exc_info))
+
+    return AccountedRequest
+
+
+def _raised(exc_info: Any) -> BaseException:
+    """Return what the task itself raised; a pool child sends it wrapped."""
+    exception: BaseException = exc_info.exception
+    return exception.exc if isinstance(exception, ExceptionWithTraceback) else exception
+
+
+def _active_requests() -> list[Request]:
+    while True:
+        try:
+            return list(state.active_requests)
+        except RuntimeError:  # a thread of the threads pool started or ended a task meanwhile
+            continue
+
+
+def _active(request: Request, now: float) -> ActiveTask:
+    age = max(0.0, time.time() - (request.time_start or time.time()))
+    return ActiveTask(request.id, request.name, now - age)

@@ -1,0 +1,108 @@
+"""One Celery worker for one queue, in a process that was forked from the template.
+
+The app and its settings are those of the user's `celery_tasks`; this adds what the worker's spec says and the account to
+the daemon.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from celery import Celery
+from celery.utils.imports import symbol_by_name
+
+from celery_delivery.apps import create_app_from
+from celery_delivery.broker.urls import brokers
+
+from ..scoreboard import Scoreboard
+from ..secrets import Redactor
+from ..spec import WorkerSpec
+from .output import Voice, speak_as_worker
+from .pulse import Account, accounted_request, pulse_step, reporting_consumer
+
+KIB_PER_MIB = 1024
+
+
+def main(spec: WorkerSpec, generation: int, celery_config: str, report: socket.socket, board: int, voice: Voice) -> int:
+    """Run the worker until it is told to go; return its exit status."""
+    redact = Redactor(os.environ.items())
+    speak_as_worker(voice, spec.queue, generation, redact)
+    account = Account(report, Scoreboard(board))
+    app = create_app_from([_task_class(task) for task in spec.tasks], celery_config)
+    app.set_default()
+    app.set_current()
+    redact.hide(_passwords(app))
+    _configure(app, spec)
+    _attach(app, account)
+    worker = _worker_class(app)(
+        hostname=f"{spec.queue}.{generation}@{socket.gethostname()}",
+        queues=[spec.queue],
+        pool_cls=_pool(app, spec),
+        concurrency=spec.concurrency,
+        time_limit=spec.time_limit,  # not as settings, which would go out with each task that a task sends
+        soft_time_limit=spec.soft_time_limit,
+        loglevel=spec.log_level,
+        task_events=False,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+        redirect_stdouts=False if voice.journal else None,  # where `print` makes records it needs no logger
+    )
+    worker.start()
+    return worker.exitcode or 0
+
+
+def _task_class(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _passwords(app: Celery) -> Iterator[str]:
+    """Yield what only the settings know: the password may have come out of a file."""
+    backend = app.conf.result_backend
+    for url in (*brokers(app), *([backend] if isinstance(backend, str) else [])):
+        parts = urlsplit(url)
+        if parts.password and parts.password != parts.username:  # a broker's "guest" is no secret
+            yield unquote(parts.password)
+
+
+def _pool(app: Celery, spec: WorkerSpec) -> str:
+    """Return Celery's name of the pool; the settings may name a mended prefork."""
+    return str(app.conf.worker_pool) if spec.pool == "prefork" else spec.pool
+
+
+def _configure(app: Celery, spec: WorkerSpec) -> None:
+    # Celery waits in the signal's handler: a solo task, below it, would only stand still before it is ended.
+    soft_timeout = 0.0 if spec.pool == "solo" else min(app.conf.worker_soft_shutdown_timeout, spec.cold_timeout / 2)
+    memory = spec.max_memory_per_child
+    app.conf.update(
+        worker_prefetch_multiplier=spec.prefetch,
+        worker_max_tasks_per_child=spec.max_tasks_per_child,
+        worker_max_memory_per_child=None if memory is None else memory * KIB_PER_MIB,
+        worker_soft_shutdown_timeout=soft_timeout,
+    )
+
+
+def _attach(app: Celery, account: Account) -> None:
+    app.steps["consumer"].add(pulse_step(account))
+    app.conf.worker_consumer = reporting_consumer(symbol_by_name(app.conf.worker_consumer), account)
+    app.finalize()
+    for task in app.tasks.values():
+        task.Request = accounted_request(symbol_by_name(task.Request), account)
+
+
+def _worker_class(app: Celery) -> Any:
+    class NodeWorker(app.Worker):
+        def install_platform_tweaks(self, worker: Any) -> None:
+            super().install_platform_tweaks(worker)
+            # Celery restarts a worker on SIGHUP by an exec of sys.argv, which is the template's.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    return NodeWorker

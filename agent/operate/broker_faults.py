@@ -1,0 +1,24 @@
+"""What to do about a broker that can't be used, by the kind of fault that `agent.guest.answer.probe` names."""
+
+from __future__ import annotations
+
+EXPOSED = "exposed"  # reached, over a network and without TLS
+UNDECLARED = "undeclared"  # a queue that is not there, where no client may declare it
+
+_ADVICE = {
+    "refused": "Nothing listens there: start the broker, or correct RABBITMQ_HOST and RABBITMQ_PORT.",
+    "name": "The host has no address: correct RABBITMQ_HOST, or the name service.",
+    "login": "Correct RABBITMQ_USER and RABBITMQ_PWD; the user 'guest' may log in from the broker's own host only. "
+    "A unit's credentials are seen by root alone, while it runs.",
+    "vhost": "Create the virtual host and give the user rights in it: rabbitmqctl add_vhost and set_permissions.",
+    "tls": "See docs/broker.md.",
+    "silent": "No answer: is the host up, and does a firewall let this node through to the broker's port?",
+    "closed": "It hung up: that port may want TLS or speak another protocol, or the broker is still starting.",
+    "folder": "Make the folder, or let the agent's user write to it.",
+    "other": "Look into the broker's log.",
+}
+
+
+def unreachable(broker: str, fault: str, text: str) -> str:
+    """Return the line about a broker that can't be reached, with what to do."""
+    return f"{broker} can't be reached: {text.rstrip('.')}. {_ADVICE[fault]}"

@@ -1,0 +1,138 @@
+"""An instance's dead-letter desk: what it holds, and having it send letters back or throw them away.
+
+The work is done beside user code, by `agent.guest.answer.letterbox`: only there can be said whether arguments fit a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from agent.config.asking import STEP_TIMEOUT, Answer
+from agent.config.discovery import Discovery
+from agent.config.planner import template_of
+from agent.config.validation import Configuration
+from agent.errors import AgentError
+from agent.guest.secrets import redacted
+from agent.guest.spec import TemplateSpec
+from agent.guest.suggestion import suggestion
+from agent.operate.broker_faults import unreachable
+from agent.operate.inquiry import inquire
+
+
+class Action(StrEnum):
+    """What to do with dead letters: `show` is `list` with headers and body."""
+
+    LIST = "list"
+    SHOW = "show"
+    REPLAY = "replay"
+    PURGE = "purge"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A task that could not be done; `agent.guest.answer.letters` says what the fields mean.
+
+    headers, body: of the message, where they were asked for.
+    """
+
+    queue: str
+    id: str
+    task: str
+    args: Sequence[Any] | None
+    kwargs: Mapping[str, Any] | None
+    reason: str
+    text: str
+    deaths: int
+    first: float | None
+    last: float | None
+    headers: Mapping[str, Any] | None = None
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A letter that was replayed or purged."""
+
+    id: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What came of going to the desk.
+
+    letters: by the time of their last death, where they were to be listed or shown.
+    done: what was replayed or purged, in that order.
+    problem: why it was not all done, one line; empty where it was.
+    """
+
+    letters: tuple[DeadLetter, ...]
+    done: tuple[Done, ...]
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A broker's user that a person works as, in place of the node's own."""
+
+    user: str
+    password_file: str
+
+
+def visit(
+    configuration: Configuration,
+    environment: Mapping[str, str],
+    login: Login | None,
+    action: Action,
+    queue: str | None,
+    ids: Sequence[str] | None,
+) -> Visit:
+    """Go to the desk of an instance.
+
+    environment: the agent's own, as tasks inherit it.
+    queue, ids: what to act on; None for all. An id may be cut short.
+
+    Raises InvalidConfiguration where task classes can't be imported, AgentError where nothing was done.
+    """
+    template = _template(configuration, environment, login)
+    step = {"module": "letterbox", "action": action, "queue": queue, "ids": ids}
+    discovery, answer = inquire(configuration, template, step)
+    _check_queue(configuration, discovery, queue)
+    problem = redacted(_problem(answer), template.environment)
+    done = tuple(Done(**each) for each in answer.all("acted"))
+    if problem and not done:
+        raise AgentError(problem)
+    return Visit(tuple(DeadLetter(**each) for each in answer.all("letter")), done, problem)
+
+
+def _template(configuration: Configuration, environment: Mapping[str, str], login: Login | None) -> TemplateSpec:
+    template = template_of(configuration, environment)
+    if login is None:
+        return template
+    own = {"RABBITMQ_USER": login.user, "RABBITMQ_PWD_FILE": login.password_file}
+    return replace(template, environment=tuple(sorted({**dict(template.environment), **own}.items())))
+
+
+def _check_queue(configuration: Configuration, discovery: Discovery, queue: str | None) -> None:
+    hosted = sorted({task.queue for task in discovery.tasks})
+    if queue is not None and queue not in hosted:
+        advice = suggestion(queue, hosted, shown=repr) or f"Its queues are {', '.join(map(repr, hosted))}."
+        raise AgentError(f"{configuration.file.path} hosts no queue {queue!r}. {advice}")
+
+
+def _problem(answer: Answer) -> str:
+    for unknown in answer.all("unknown"):
+        return f"No dead letter has the id {unknown!r}; nothing was done. List them, and use --queue only for its own."
+    for ambiguous in answer.all("ambiguous"):
+        several = ", ".join(ambiguous["ids"][:3])
+        return f"Several dead letters have ids that begin with {ambiguous['given']!r} ({several}); nothing was done."
+    for failed in answer.all("failed"):
+        if failed["fault"]:
+            return unreachable(failed["broker"], failed["fault"], " ".join(failed["text"].split()))
+        return str(failed["text"])
+    if not answer.in_time:
+        return f"The broker did not answer for {STEP_TIMEOUT:g} s; what was not done stays in the dead-letter queue."
+    return "" if answer.has("finished") else f"The desk's process ended early: {answer.printed.strip()[-200:]}"

@@ -1,0 +1,23 @@
+"""Asking beside user code what only can be said there, of an instance whose configuration can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.config.asking import Answer, ask
+from agent.config.discovery import Discovery, discovery_of
+from agent.config.planner import problems_of
+from agent.config.problems import InvalidConfiguration
+from agent.config.validation import Configuration
+from agent.guest.spec import TemplateSpec
+
+
+def inquire(configuration: Configuration, template: TemplateSpec, step: Mapping[str, Any]) -> tuple[Discovery, Answer]:
+    """Have an instance's task classes imported and a step taken; raises InvalidConfiguration where that can't be done."""
+    settings = configuration.settings
+    answer = ask(template, settings.tasks, settings.import_timeout, step)
+    discovery = discovery_of(answer)
+    if discovery.obstacles:
+        raise InvalidConfiguration(problems_of(configuration, template, discovery.obstacles))
+    return discovery, answer

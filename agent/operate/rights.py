@@ -1,0 +1,178 @@
+"""What an operator declares on a broker for some instances, and what its users may then do: nothing that they don't need.
+
+    user       configure      write                                read
+    ---------  -------------  -----------------------------------  --------------------
+    node       nothing        its exchanges, delays: for retries   its task queues
+    producer   nothing        the exchanges, delays                nothing
+    operator   nothing        the exchanges: for replays           the dead-letter queues
+
+Delays begin at one topic exchange for all queues of a vhost; topic permissions let a user reach his own from there.
+
+Results that come back through the broker (CELERY_TASKS_RESULTS=rpc) cost more: a node may write to the default exchange, which
+leads to every queue of the vhost, and a producer may configure and read queues for replies. RabbitMQ has no finer right.
+
+Rights name resources, be they exchanges or queues. A user's rights in a vhost are replaced as a whole, so what several
+instances give the same user is put together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.config.asking import Answer
+from agent.errors import AgentError
+
+DEFAULT_EXCHANGE = "amq.default"
+AMQ_TOPIC = "amq.topic"  # nobody may write to it; should a right be widened, its topics still are nobody's
+NOTHING = "^$"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange; `kind` is direct or topic."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue for tasks, dead letters or delays; `arguments` are its x-arguments."""
+
+    name: str
+    arguments: Mapping[str, str | int]
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What leads from an exchange to a queue, or to another exchange."""
+
+    source: str
+    destination: str
+    routing_key: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What one instance needs.
+
+    user: of the node.
+    queues: each one after the one that its dead letters go to.
+    delays: the topic exchange where the delays of all queues begin.
+    words: by task queue, the end of a routing key that leads from there to it.
+    replies: what the names of queues for results begin with; empty where results don't come through the broker.
+    declare: whether clients are set to declare all this themselves.
+    """
+
+    vhost: str
+    user: str
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+    delays: str
+    words: Mapping[str, str]
+    replies: str
+    declare: bool
+
+    def names(self, purpose: str) -> tuple[str, ...]:
+        """Return the names of the queues for a purpose. A task queue's exchange has the same name."""
+        return tuple(queue.name for queue in self.queues if queue.purpose == purpose)
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a user may do in a vhost: three regular expressions for names of resources."""
+
+    user: str
+    vhost: str
+    configure: str
+    write: str
+    read: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPermission:
+    """What routing keys a user may send with to a topic exchange that he may write to."""
+
+    user: str
+    vhost: str
+    exchange: str
+    write: str
+
+
+@dataclass(slots=True)
+class _Rights:
+    """Names of resources, and ends of routing keys, as regular expressions."""
+
+    configure: set[str] = field(default_factory=set)
+    write: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+
+
+def declared_of(answer: Answer) -> Declared:
+    """Return what the importing half says that an instance needs; raises AgentError where that is nothing."""
+    for text in answer.all("failed"):
+        raise AgentError(text)
+    found = answer.last("topology")
+    if not found:
+        raise AgentError(f"The topology can't be told: {answer.printed.strip()[-200:] or 'the process ended early'}")
+    return Declared(
+        **{
+            **found,
+            "exchanges": tuple(Exchange(**each) for each in found["exchanges"]),
+            "queues": tuple(Queue(**each) for each in found["queues"]),
+            "bindings": tuple(Binding(**each) for each in found["bindings"]),
+        }
+    )
+
+
+def permissions(
+    instances: Iterable[Declared], producers: Sequence[str], operators: Sequence[str]
+) -> tuple[tuple[Permission, ...], tuple[TopicPermission, ...]]:
+    """Return what the nodes' users, and the named others, may do."""
+    found: dict[tuple[str, str], _Rights] = {}
+    delays: dict[str, str] = {}
+    for instance in instances:
+        delays[instance.vhost] = instance.delays
+        node = found.setdefault((instance.user, instance.vhost), _Rights())
+        _let_send(node, instance)
+        node.read.update(map(re.escape, instance.names("tasks")))
+        if instance.replies:
+            node.write.add(re.escape(DEFAULT_EXCHANGE))
+        for user in producers:
+            producer = found.setdefault((user, instance.vhost), _Rights())
+            _let_send(producer, instance)
+            if instance.replies:
+                producer.configure.add(f"{re.escape(instance.replies)}.*")
+                producer.read.add(f"{re.escape(instance.replies)}.*")
+        for user in operators:
+            operator = found.setdefault((user, instance.vhost), _Rights())
+            operator.write.update(map(re.escape, instance.names("tasks")))
+            operator.read.update(map(re.escape, instance.names("dead letters")))
+    return (
+        tuple(
+            Permission(user, vhost, pattern(each.configure), pattern(each.write), pattern(each.read))
+            for (user, vhost), each in sorted(found.items())
+        ),
+        tuple(
+            TopicPermission(user, vhost, exchange, pattern(words))
+            for (user, vhost), each in sorted(found.items())
+            for exchange, words in ((delays[vhost], {rf".*\.{word}" for word in each.words}), (AMQ_TOPIC, set()))
+        ),
+    )
+
+
+def _let_send(rights: _Rights, instance: Declared) -> None:
+    """Let tasks be sent to the queues of an instance, now or later."""
+    rights.write.update(map(re.escape, (*instance.names("tasks"), instance.delays)))
+    rights.words.update(map(re.escape, instance.words.values()))
+
+
+def pattern(alternatives: set[str]) -> str:
+    """Return a regular expression for names that are one of several expressions."""
+    return f"^({'|'.join(sorted(alternatives))})$" if alternatives else NOTHING

@@ -1,0 +1,114 @@
+"""What ties each worker's process to the daemon: a socket that it reports on, its scoreboard, and its cgroup."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from selectors import EVENT_READ, BaseSelector
+
+from agent.guest.messages import LARGEST, Connecting, Consuming, decode
+from agent.guest.scoreboard import Pulse, Scoreboard, create
+from agent.guest.spec import Limits
+from agent.run.cgroups import Cgroups
+from agent.run.logs import Log
+
+Key = tuple[str, int]  # queue and generation: one process
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The worker's ends, as descriptors; they are the receiver's to close.
+
+    group: the way into its cgroup, where it has one.
+    """
+
+    report: int
+    board: int
+    group: int | None = None
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Return them as they are sent along with the fork request."""
+        return (self.report, self.board) if self.group is None else (self.report, self.board, self.group)
+
+    def close(self) -> None:
+        """Close them all."""
+        for descriptor in self.descriptors():
+            os.close(descriptor)
+
+
+class Links:
+    """The daemon's ends, one pair for each process that is being forked or runs."""
+
+    def __init__(
+        self,
+        selector: BaseSelector,
+        cgroups: Cgroups,
+        log: Log,
+        on_report: Callable[[str, int, Connecting | Consuming], None],
+    ) -> None:
+        """Start without links; `on_report` is called with queue, generation and what the worker said."""
+        self._selector = selector
+        self._cgroups = cgroups
+        self._log = log
+        self._on_report = on_report
+        self._links: dict[Key, tuple[socket.socket, Scoreboard]] = {}
+
+    def open(self, queue: str, generation: int, limits: Limits) -> Ends:
+        """Make a link for a process to come; return its ends. Raises OSError where descriptors or memory are used up."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        board = create()
+        ours.setblocking(False)
+        self._links[queue, generation] = (ours, Scoreboard(board))
+        self._selector.register(ours, EVENT_READ, lambda: self._readable(queue, generation))
+        ends = Ends(theirs.detach(), board)
+        try:
+            return replace(ends, group=self._cgroups.open(queue, generation, limits))
+        except OSError:
+            ends.close()
+            raise
+
+    def pulse(self, queue: str, generation: int) -> Pulse | None:
+        """Return what a process last wrote on its scoreboard, be it alive or not yet forgotten."""
+        link = self._links.get((queue, generation))
+        return None if link is None else link[1].read()
+
+    def close(self, queue: str, generation: int) -> None:
+        """Forget a process, where there is one, and end what it has left behind."""
+        link = self._links.pop((queue, generation), None)
+        if link is not None:
+            self._unregister(link[0])
+            link[1].close()
+        self._cgroups.close(queue, generation)
+
+    def _readable(self, queue: str, generation: int) -> None:
+        link = self._links.get((queue, generation))
+        if link is None:
+            return
+        try:
+            datagram = link[0].recv(LARGEST)
+        except (BlockingIOError, ConnectionError):
+            return
+        if not datagram:  # its end comes as an exit; the scoreboard is still wanted then
+            self._unregister(link[0])
+            return
+        try:
+            message = decode(datagram)
+        except ValueError as error:  # user code has all of the worker's descriptors, and may write to the wrong one
+            self._log.trouble("report-not-understood", queue=queue, generation=generation, reason=error)
+            return
+        if isinstance(message, (Connecting, Consuming)):
+            self._on_report(queue, generation, message)
+
+    def _unregister(self, report: socket.socket) -> None:
+        if report.fileno() >= 0:
+            self._selector.unregister(report)
+            report.close()
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open files as may be had: each worker takes two, and shells still start programs with 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

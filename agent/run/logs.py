@@ -1,0 +1,58 @@
+"""Log lines of the agent: one line per fact, the event's name first, then its values.
+
+On stderr:       celery-agent[magic]: worker-exited queue=unique_magic_task generation=3 status="killed by SIGKILL"
+In the journal:  the same without the prefix, and each value as a field: CELERY_EVENT=worker-exited, CELERY_QUEUE=…
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from agent.guest.journal import Journal, Priority, connected, identifier, place
+from agent.guest.secrets import Redactor
+
+
+class Log:
+    """Where an instance's facts are written: the journal where stderr leads there, else stderr."""
+
+    def __init__(self, instance: str, journal: Journal | None = None) -> None:
+        """Begin a log; `journal` is found by the environment unless it is given."""
+        self.instance = instance
+        self._journal = journal or connected(os.environ)
+        self._redact = Redactor(os.environ.items())
+
+    def fact(self, event: str, **values: object) -> None:
+        """Write one fact; values that are None are left out."""
+        self._write(Priority.INFO, event, values)
+
+    def trouble(self, event: str, **values: object) -> None:
+        """Write one fact that should not be."""
+        self._write(Priority.WARNING, event, values)
+
+    def _write(self, priority: Priority, event: str, values: dict[str, object]) -> None:
+        known = {name: self._redact(str(value)) for name, value in values.items() if value is not None}
+        line = " ".join([event, *(f"{name}={_quoted(text)}" for name, text in known.items())])
+        if self._journal is not None:
+            try:
+                self._journal.send(
+                    {
+                        "MESSAGE": line,
+                        "PRIORITY": priority,
+                        "SYSLOG_IDENTIFIER": identifier(self.instance),
+                        "CELERY_INSTANCE": self.instance,
+                        "CELERY_EVENT": event,
+                        **{f"CELERY_{name.upper()}": text for name, text in known.items()},
+                        **place(2),
+                    }
+                )
+            except OSError:  # there is none just now: what leads to its place is still stderr
+                pass
+            else:
+                return
+        print(f"celery-agent[{self.instance}]: {line}", file=sys.stderr, flush=True)
+
+
+def _quoted(text: str) -> str:
+    return text if text and not any(sign in text for sign in ' "=\n') else json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,82 @@
+"""Celery apps for task classes: one app for one queue, with the settings, and the promise, of a settings module."""
+
+import logging
+from collections.abc import Sequence
+
+import celery
+
+from celery_delivery.contract.contracts import Contracts, path, unimplemented
+from celery_delivery.contract.fit import argument_check
+from celery_delivery.results.backends import backend
+from celery_delivery.sending.producer import Sending
+from celery_delivery.settings import profile
+
+
+def create_app_from(
+    WorkerClasses: Sequence[type[celery.Task]], celery_config: str, contracts: str | None = None
+) -> celery.Celery:
+    """Return an app that has these task classes, of one queue, and sends to that queue.
+
+    celery_config: the settings module. Its `delivery_profile` says what is promised, its own settings win over the profile's.
+    contracts: the package in which a task class is a contract; default the settings module's.
+
+    Raises TypeError for what is no task class with a name, and for classes of different queues; SettingError.
+    """
+    queues = {queue_of(each) for each in WorkerClasses}
+    if len(queues) != 1:
+        raise TypeError(
+            f"an app has one queue, not {len(queues)}: {', '.join(sorted(queues)) or 'no task class was given'}"
+        )
+    app = App()
+    app.config_from_object(celery_config)
+    app.add_defaults(profile.defaults(app.conf))
+    app.conf.update(profile.queue_settings(app.conf, queues.pop()))
+    if profile.is_safe(app.conf):
+        app.amqp_cls = Sending
+        app.backend_cls = backend
+        _hush_celery()
+    known = Contracts.beside(celery_config) if contracts is None else Contracts(contracts)
+    for each in WorkerClasses:
+        app.register_task(_task(each, known))
+    return app
+
+
+class App(celery.Celery):
+    """A Celery app that can be told to run a worker the way the article does it."""
+
+    def worker_main(self, argv: Sequence[str] | None = None) -> None:
+        """Run a worker with these arguments; since Celery 5 they must name the command, which is added where it's missing."""
+        super().worker_main(argv if argv is None or "worker" in argv else ["worker", *argv])
+
+
+def queue_of(WorkerClass: type[celery.Task]) -> str:
+    """Return the queue of a task class: its name, unless it sets Celery's own `queue`, as classes that share one do.
+
+    Raises TypeError for what is no task class with a name.
+    """
+    if not (isinstance(WorkerClass, type) and issubclass(WorkerClass, celery.Task)):
+        raise TypeError(f"{WorkerClass!r} is no task class: pass a subclass of celery.Task")
+    if not isinstance(WorkerClass.name, str) or not WorkerClass.name:
+        raise TypeError(f"{path(WorkerClass)} has no name: set `name` in the class")
+    return getattr(WorkerClass, "queue", None) or WorkerClass.name
+
+
+def _task(WorkerClass: type[celery.Task], contracts: Contracts) -> celery.Task:
+    """Return the task to register: implemented where it can be, its arguments checked before anything is sent."""
+    chosen = WorkerClass
+    if contracts.has(WorkerClass):
+        chosen = contracts.implementation_of(WorkerClass) or unimplemented(WorkerClass)
+    task = chosen()
+    task.__header__ = argument_check(WorkerClass, contracts)
+    return task
+
+
+def _hush_celery() -> None:
+    """Drop Celery's warning that its own delays do not work with direct exchanges: they are not used here."""
+    log = logging.getLogger("celery.app.base")
+    if _is_not_of_delays not in log.filters:
+        log.addFilter(_is_not_of_delays)
+
+
+def _is_not_of_delays(record: logging.LogRecord) -> bool:
+    return "Direct exchanges" not in str(record.msg)

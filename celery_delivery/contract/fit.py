@@ -1,0 +1,113 @@
+"""What an implementation owes its contract: the same name, and a `run` that takes whatever the contract's takes.
+
+Producer and consumer see the same contract, so what one may send the other must take.
+"""
+
+import inspect
+from collections.abc import Callable
+from inspect import Parameter, Signature
+
+import celery
+
+from celery_delivery.contract.contracts import Contracts, path
+from celery_delivery.errors import ContractError
+
+_DEFERRED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+_ANY = {Parameter.VAR_POSITIONAL: "number of arguments", Parameter.VAR_KEYWORD: "keyword argument"}
+
+
+def check_implementation(task: type[celery.Task], contracts: Contracts) -> None:
+    """Raise ContractError where a task class can't be hosted: nobody implemented it, or it breaks the contract it inherits.
+
+    A class without a contract has only itself to keep to.
+    """
+    if task.run is celery.Task.run:
+        raise ContractError(f"{path(task)} has no run: define it")
+    if any(kind(task.run) for kind in _DEFERRED):
+        raise ContractError(
+            f"{path(task)}.run is a coroutine or generator, whose body no worker would run: use def and return"
+        )
+    taken = _signature(task)
+    contract = contracts.of(task)
+    if contract is None:
+        return
+    if contracts.has(task):
+        raise ContractError(f"{path(task)} is a contract without an implementation: host a subclass that defines run")
+    if task.name != contract.name:
+        raise ContractError(
+            f"{path(task)} is named {task.name!r}, but its contract {path(contract)} is named {contract.name!r}: "
+            "producers would send to a queue that nobody serves"
+        )
+    promised = _signature(contract)
+    problem = _misfit(promised, taken)
+    if problem:
+        raise ContractError(
+            f"{path(task)}.run{taken} does not fit its contract {path(contract)}.run{promised}: {problem}"
+        )
+
+
+def argument_check(task: type[celery.Task], contracts: Contracts) -> Callable[..., None]:
+    """Return a function that raises TypeError for arguments that the contract's `run` does not take.
+
+    `Task.apply_async` calls it as `__header__` before it sends anything; for class-based tasks stock Celery has none.
+    """
+    signature = _signature(contracts.of(task) or task)
+
+    def check(*args: object, **kwargs: object) -> None:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{task.name}{signature}: {error}") from None
+
+    return check
+
+
+def _misfit(contract: Signature, implementation: Signature) -> str | None:
+    """Return why some call that fits the contract would not fit the implementation, or None where all do."""
+    for kind, what in _ANY.items():
+        if _takes(contract, kind) and not _takes(implementation, kind):
+            return f"it does not take any {what}"
+    either = {name for name, each in contract.parameters.items() if each.kind is Parameter.POSITIONAL_OR_KEYWORD}
+    for args, kwargs in _calls(contract, more=len(implementation.parameters)):
+        try:
+            taken = implementation.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            return str(error)
+        for name, sent in taken.items():
+            if isinstance(sent, str) and sent != name and sent in either:
+                return f"argument {sent!r} would arrive as {name!r}"
+    return None
+
+
+def _calls(contract: Signature, more: int) -> list[tuple[tuple[str, ...], dict[str, str]]]:
+    """Return calls that a contract allows, which together use all that it allows; each value is its parameter's name.
+
+    more: how many arguments to add where it takes any number.
+    """
+    parameters = list(contract.parameters.values())
+    calls = []
+    for given in (parameters, [each for each in parameters if each.default is Parameter.empty]):
+        named = {each.name: each.name for each in given if each.kind is Parameter.KEYWORD_ONLY}
+        only_positional = tuple(each.name for each in given if each.kind is Parameter.POSITIONAL_ONLY)
+        either = [each.name for each in given if each.kind is Parameter.POSITIONAL_OR_KEYWORD]
+        calls.append(((*only_positional, *either), named))
+        calls.append((only_positional, {**{name: name for name in either}, **named}))
+    most, named = calls[0]
+    if _takes(contract, Parameter.VAR_POSITIONAL):
+        calls.append(((*most, *["one more"] * more), named))
+    if _takes(contract, Parameter.VAR_KEYWORD):
+        calls.append((most, {**named, "one_more": "one more"}))
+    return calls
+
+
+def _takes(signature: Signature, kind: object) -> bool:
+    return any(each.kind is kind for each in signature.parameters.values())
+
+
+def _signature(task: type[celery.Task]) -> Signature:
+    """Return the signature of a class's `run` without self; raises ContractError where it has none."""
+    run = inspect.getattr_static(task, "run")
+    try:
+        return inspect.signature(run.__get__(object(), task) if hasattr(run, "__get__") else run)
+    except ValueError:
+        raise ContractError(f"{path(task)}.run takes no self: define it as a method") from None

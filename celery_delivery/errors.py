@@ -1,0 +1,44 @@
+"""The errors that this library raises for whoever sets it up, writes a contract, or sends a task."""
+
+from typing import Any
+
+from kombu.exceptions import OperationalError
+
+
+class SettingError(ValueError):
+    """A variable or a setting can't be used; the message says which, why, and what it must be."""
+
+
+class ContractError(TypeError):
+    """A task class does not keep its contract; the message says which, how, and what to do."""
+
+
+class TlsError(ConnectionError):
+    """The broker and we don't agree on TLS; the message says why, and what to do.
+
+    A ConnectionError, so that the next broker of a failover list is tried.
+    """
+
+
+class DelayError(ValueError):
+    """A task can't wait so long."""
+
+
+class SendError(OperationalError):
+    """A task was not confirmed by the broker; `task_id` says which, where there is one."""
+
+    def __init__(self, text: str, task_id: str | None = None) -> None:
+        super().__init__(text)
+        self.task_id = task_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be pickled: a pool's process tells of it that way, and what can't be read back ends the worker."""
+        return type(self), (str(self), self.task_id)
+
+
+class NotAccepted(SendError):
+    """The broker does not have the task: it refused it, or could not be reached."""
+
+
+class Unconfirmed(SendError):
+    """The broker may have the task or not: it was sent, and no answer came. Send it again with the same task id."""

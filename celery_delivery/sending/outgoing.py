@@ -1,0 +1,70 @@
+"""A message on its way to the broker, and what became of it."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from celery_delivery.errors import NotAccepted, SendError, Unconfirmed
+
+
+class Fate(Enum):
+    """What became of a task that was sent."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # the broker does not have it
+    UNKNOWN = "unknown"  # the broker may have it
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A message as Celery hands it to a producer, while it is being sent.
+
+    options: those of kombu's `Producer.publish` that concern the message.
+    replies: who expects a result of the task, and names the queue for it; None where nobody does.
+    tag: its number on the channel that it was last written to.
+    may_be_there: it was written once, and the answer has not come.
+    was_nacked: so was answered for the last time.
+    reason: what kept it the last time.
+    """
+
+    body: Any
+    options: dict[str, Any]
+    replies: Any = None
+    tag: int = 0
+    may_be_there: bool = False
+    was_nacked: bool = False
+    reason: str = ""
+    cause: BaseException | None = None
+    fate: Fate | None = None
+    headers: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.headers = self.options.get("headers") or {}
+
+    @property
+    def is_task(self) -> bool:
+        """Whether it is a task; else it is a result, for somebody who may be gone."""
+        return "task" in self.headers
+
+    @property
+    def task_id(self) -> str | None:
+        """The task's id."""
+        return self.headers.get("id")
+
+    def keeps(self, reason: str, cause: BaseException | None = None) -> None:
+        """Note what has kept it from being accepted; it may be tried again."""
+        self.reason, self.cause = reason, cause
+
+    def settled(self) -> Fate:
+        """Return the message's fate; what is not settled now will not be tried again."""
+        if self.fate is None:
+            self.fate = Fate.UNKNOWN if self.may_be_there else Fate.REFUSED
+        return self.fate
+
+    def error(self, broker: str) -> SendError:
+        """Return what to raise where it was not accepted."""
+        name = f"task {self.headers['task']}[{self.task_id}]" if self.is_task else "a result"
+        if self.fate is Fate.UNKNOWN:
+            advice = "It may be there: send it again with the same task_id"
+            return Unconfirmed(f"{name} was sent to {broker} and not confirmed: {self.reason}. {advice}", self.task_id)
+        return NotAccepted(f"{name} was not accepted by {broker}: {self.reason}", self.task_id)

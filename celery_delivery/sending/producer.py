@@ -1,0 +1,236 @@
+"""How tasks get to the broker: confirmed, and within a bounded time.
+
+    fault of stock Celery 5.7                       seen as                                           here
+    ----------------------------------------------  ------------------------------------------------  ---------------
+    a publish is not confirmed                      broker killed: 238 tasks lost, no error           confirms
+    a broker that is away or frozen is waited for   `.delay()` hangs for more than 75 s               SEND_TIMEOUT
+    what no queue takes is dropped                  no error                                          mandatory
+    each app has its own idea of a fork             answers mixed up, the parent's connection lost    pools
+
+What fails is tried again until its time is over, with the same task id: the broker may have it already.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from amqp.exceptions import (
+    AMQPError,
+    InternalError,
+    NotFound,
+    RecoverableChannelError,
+    RecoverableConnectionError,
+    UnexpectedFrame,
+)
+from celery.app.amqp import AMQP
+from kombu.messaging import Producer as StockProducer
+
+from celery_delivery.sending.confirms import Answer, Confirms
+from celery_delivery.sending.outgoing import Fate, Outgoing
+from celery_delivery.sending.pools import Pool, pool_of
+from celery_delivery.settings.safe import CONNECT_TIMEOUT
+from celery_delivery.topology import delays
+from celery_delivery.topology.queues import TaskQueue, declare
+
+SEND_TIMEOUT = 10.0  # seconds; a quorum queue has another leader in 3 s
+NACK_PATIENCE = 5.0  # seconds; a queue whose leader was killed had none for 3.3 s, and one that is full stays full
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts; each pause is twice the one before
+
+# What another attempt may cure. Everything else is the broker's last word, such as a missing right.
+PASSING = (OSError, RecoverableConnectionError, RecoverableChannelError, InternalError, UnexpectedFrame)
+
+
+class Producer(StockProducer):
+    """Publishes a task so that the broker has it when the call returns; else raises NotAccepted or Unconfirmed.
+
+    Results are written and not waited for: they are for somebody who may be gone, so that no queue takes them.
+    """
+
+    _replies: Any = None
+
+    def expect_replies(self, replies: Any) -> None:
+        """Have the queue for results declared with the next task: `replies.binding`, `replies.renew()` for another."""
+        self._replies = replies
+
+    def publish(self, body: Any, **options: Any) -> None:
+        """Publish a message, again and again until it is confirmed or its time is over.
+
+        confirm_timeout among the options: seconds, instead of SEND_TIMEOUT. Without `retry` there is one attempt.
+        """
+        seconds = options.pop("confirm_timeout", None) or SEND_TIMEOUT
+        send = self.deliver if options.pop("retry", False) else self.attempt
+        message = self.outgoing(body, options)
+        send([message], seconds)
+        if message.settled() is not Fate.ACCEPTED:
+            raise message.error(self.connection.as_uri()) from message.cause
+
+    def outgoing(self, body: Any, options: dict[str, Any]) -> Outgoing:
+        """Return a message with what belongs to it; `options` are those of `publish`."""
+        ours = {"retry", "retry_policy", "confirm_timeout"}
+        kept = {name: value for name, value in options.items() if name not in ours}
+        replies, self._replies = self._replies, None
+        return Outgoing(body, {**kept, "declare": kept.get("declare") or ()}, replies)
+
+    def deliver(self, messages: Sequence[Outgoing], seconds: float) -> None:
+        """Send messages at once, and again those that the broker has not answered for, until their time is over."""
+        began = time.monotonic()
+        pause = FIRST_PAUSE
+        while True:
+            left = began + seconds - time.monotonic()
+            self.attempt([each for each in messages if each.fate is None], left)
+            has_patience = time.monotonic() - began < NACK_PATIENCE
+            waits = any(each.fate is None and (has_patience or not each.was_nacked) for each in messages)
+            if not waits or time.monotonic() + pause >= began + seconds:
+                return
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def attempt(self, messages: Sequence[Outgoing], seconds: float) -> None:
+        """Send messages at once, and settle those that the broker answers for."""
+        deadline = time.monotonic() + seconds
+        confirms = None
+        for message in messages:
+            message.tag = 0
+        try:
+            channel = self._connect(seconds)
+            if any(message.is_task for message in messages):
+                confirms = Confirms.of(channel)
+            for message in messages:
+                self._write(message, channel, confirms)
+            if confirms is not None:
+                confirms.wait(confirms.last, deadline)
+        except PASSING as error:
+            self._settle(messages, confirms)
+            self._keep(messages, confirms, error)
+            self.connection.maybe_switch_next()
+        except AMQPError as error:
+            self._settle(messages, confirms)
+            self._leave()
+            if len(messages) > 1:
+                _doubt(messages, confirms)
+            if not _renew_replies(messages, error):
+                self._find(messages, error, deadline)
+        else:
+            self._settle(messages, confirms)
+
+    def _connect(self, seconds: float) -> Any:
+        connection = self.connection
+        connection.connect_timeout = max(0.1, min(CONNECT_TIMEOUT, seconds))
+        connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+        return self.channel
+
+    def _write(self, message: Outgoing, channel: Any, confirms: Confirms | None) -> None:
+        options = message.options
+        if confirms is None or not message.is_task:
+            super().publish(message.body, **options)
+            message.fate = Fate.ACCEPTED
+            return
+        for queue in options["declare"]:
+            self._declare(queue, channel)
+        route = self._route(message, channel)
+        if message.replies is not None:
+            queue = message.replies.binding
+            self._declare(queue, channel)
+            route["reply_to"] = queue.name
+        message.tag = confirms.last + 1
+        super().publish(message.body, **{**options, **route, "declare": None, "mandatory": True})
+
+    def _declare(self, queue: Any, channel: Any) -> None:
+        """Declare a queue without waiting: what the broker has against it, it says by closing the channel."""
+        declared = self.connection.declared_entities
+        if not queue.can_cache_declaration or hash(queue) not in declared:
+            queue.bind(channel).declare(nowait=True)
+            declared.add(hash(queue))
+
+    def _route(self, message: Outgoing, channel: Any) -> dict[str, Any]:
+        """Return exchange and routing key: a queue's own, instead of the exchange that leads to every queue, or a delay.
+
+        Raises DelayError for a time that is too far away.
+        """
+        queue = next((each for each in message.options["declare"] if isinstance(each, TaskQueue)), None)
+        if queue is None or message.options["exchange"] != "":
+            return {}
+        seconds = delays.seconds_until(message.headers.get("eta"), datetime.now(UTC))
+        if not seconds:
+            return {"exchange": queue.exchange.name, "routing_key": queue.routing_key}
+        levels = f"the delays of {queue.name}"
+        if not queue.no_declare and levels not in self.connection.declared_entities:
+            declare(delays.topology([queue.name]), channel)
+            self.connection.declared_entities.add(levels)
+        # A time to live that is shorter than a stay would end it; the worker looks at `expires` too.
+        return {"exchange": delays.FIRST, "routing_key": delays.routing_key(seconds, queue.name), "expiration": None}
+
+    def _settle(self, messages: Sequence[Outgoing], confirms: Confirms | None) -> None:
+        """Give each message that the broker has answered for its fate."""
+        for message in messages:
+            if confirms is None or not confirms.is_answered(message.tag):
+                continue
+            answer = confirms.answer(message.tag)
+            message.was_nacked = answer is Answer.NACKED
+            if answer is Answer.TAKEN:
+                message.fate = Fate.ACCEPTED
+            elif answer is Answer.NACKED:
+                message.keeps("its queue takes no more (nack): it is full, or has no leader")
+            else:
+                message.keeps("no queue takes it, or it was deleted; the next task declares it again")
+                message.settled()
+                self.connection.declared_entities.clear()
+
+    def _keep(self, messages: Sequence[Outgoing], confirms: Confirms | None, error: Exception) -> None:
+        """Note what has interrupted the messages that are not answered for, and leave the connection."""
+        is_blocked = confirms is not None and confirms.is_blocked
+        reason = "the broker takes nothing, because it is short of memory or disk" if is_blocked else str(error)
+        for message in _doubt(messages, confirms):
+            message.keeps(reason or repr(error), error)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Leave connection and channel: an answer that comes late must not meet the next message."""
+        self.connection.collect()
+        self.revive(self.connection)  # else every later attempt meets the channel that is gone
+
+    def _find(self, messages: Sequence[Outgoing], error: Exception, deadline: float) -> None:
+        """Find out which message it is that the broker refuses with an error, by sending each alone."""
+        unsettled = [message for message in messages if message.fate is None]
+        for message in unsettled:
+            if len(messages) > 1:
+                self.attempt([message], deadline - time.monotonic())
+            else:
+                message.keeps(str(error), error)
+                message.settled()
+
+
+class Sending(AMQP):
+    """Celery's `app.amqp` for apps that promise what they send."""
+
+    Producer = Producer
+
+    @property
+    def producer_pool(self) -> Pool:
+        """The producers that all apps of this process share which have the same broker."""
+        return pool_of(self.app, Producer, SEND_TIMEOUT)
+
+
+def _doubt(messages: Sequence[Outgoing], confirms: Confirms | None) -> list[Outgoing]:
+    """Note which messages may be there, because the broker has not answered for them; return all that are unanswered."""
+    unanswered = [message for message in messages if message.fate is None and not message.was_nacked]
+    for message in unanswered:
+        message.may_be_there |= confirms is not None and confirms.was_written(message.tag)
+    return unanswered
+
+
+def _renew_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
+    """Take another queue for results where it is that which the broker does not find; say whether it was.
+
+    In a cluster such a queue lives on one node, and can't be declared while that node is down.
+    """
+    text = str(error)
+    refused = [each for each in messages if each.replies is not None and each.replies.oid in text]
+    if not isinstance(error, NotFound) or not refused:
+        return False
+    for message in refused:
+        message.keeps(text, error)
+    for replies in {id(each.replies): each.replies for each in refused}.values():
+        replies.renew()
+    return True

@@ -1,0 +1,84 @@
+"""Tasks that are to run later (`countdown`, `eta`, `self.retry()`) wait in the broker, on disks, not in a worker.
+
+A delay is a number of whole seconds, rounded up, and each binary digit of it that is 1 is a stay in a queue of that many
+seconds, from which the broker moves the task on (at-least-once dead-lettering):
+
+    10 s = 1010   ──> exchange 3 ──1──> queue 3, 8 s ──> exchange 2 ──0──> exchange 1
+                  ──1──> queue 1, 2 s ──> exchange 0 ──0──> exchange due ──> the task's queue
+
+All tasks of such a queue wait equally long, so the one at its head is always the next to go: in a queue of tasks with
+times of their own a long one would hold up all behind it. `docs/decisions/0010-delays.md` has the figures beside the
+alternatives. The levels are declared when a process first needs them, and shared by all queues of a virtual host.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from math import ceil
+from urllib.parse import quote
+
+from celery_delivery.errors import DelayError
+from celery_delivery.topology.queues import QUORUM, Binding, ExchangeDeclaration, QueueDeclaration, Topology
+
+LEVELS = 25
+LONGEST = 2**LEVELS - 1  # seconds: 388 days
+PREFIX = "celery-tasks.delay."
+DUE = f"{PREFIX}due"
+
+
+def level(number: int) -> str:
+    """Return the name of the exchange, and of the queue, of one binary digit."""
+    return f"{PREFIX}{number}" if number >= 0 else DUE
+
+
+FIRST = level(LEVELS - 1)  # where every delay begins; who may write here may delay tasks
+
+
+def seconds_until(eta: str | None, now: datetime) -> int:
+    """Return the whole seconds until a time in ISO format, 0 where it is over or None; raises DelayError for one too far away.
+
+    Without a zone it is in UTC, as Celery sends it.
+    """
+    if eta is None:
+        return 0
+    due = datetime.fromisoformat(eta)
+    if due.tzinfo is None:
+        due = due.replace(tzinfo=UTC)
+    seconds = max(0, ceil((due - now).total_seconds()))
+    if seconds > LONGEST:
+        raise DelayError(f"a task can wait for {LONGEST // 86_400} days at most, not until {eta}")
+    return seconds
+
+
+def routing_key(seconds: int, queue: str) -> str:
+    """Return what leads a task to a queue after so many seconds."""
+    return ".".join((*f"{seconds:0{LEVELS}b}", _word(queue)))
+
+
+def topology(queues: Iterable[str]) -> Topology:
+    """Return what delays need, and what leads from them to some queues."""
+    numbers = range(LEVELS - 1, -1, -1)
+    bindings = []
+    for number in numbers:
+        before = "*." * (LEVELS - 1 - number)
+        bindings.append(Binding(level(number), level(number), f"{before}1.#"))
+        bindings.append(Binding(level(number), level(number - 1), f"{before}0.#", to="exchange"))
+    return Topology(
+        exchanges=tuple(ExchangeDeclaration(level(number), "topic") for number in (*numbers, -1)),
+        queues=tuple(QueueDeclaration(level(number), _arguments(number)) for number in numbers),
+        bindings=(*bindings, *(Binding(DUE, name, f"#.{_word(name)}") for name in sorted(set(queues)))),
+    )
+
+
+def _arguments(number: int) -> dict[str, str | int]:
+    return {
+        **QUORUM,
+        "x-message-ttl": 2**number * 1000,
+        "x-overflow": "reject-publish",
+        "x-dead-letter-exchange": level(number - 1),
+        "x-dead-letter-strategy": "at-least-once",
+    }
+
+
+def _word(queue: str) -> str:
+    """Return a queue's name as one word of a routing key, in which dots, stars and hashes mean something."""
+    return quote(queue, safe="").replace(".", "%2E")

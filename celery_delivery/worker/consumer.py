@@ -1,0 +1,207 @@
+"""Celery's consumer with its faults mended; in use through the setting `worker_consumer`.
+
+    fault of the stock consumer                                   seen as                               mend
+    ------------------------------------------------------------  ------------------------------------  ----------------
+    the hub polls for up to 10 s while callbacks are ready,       a solo worker with a small prefetch   ReadyFirst
+    acks among them (celery #6941, kombu PR #1587)                runs 1 task/s instead of 2,000
+    a signal does not end the poll (PEP 475 restarts it)          SIGTERM of an idle worker: 4 to 8 s   WakeOnSignal
+    the pause between connection attempts grows to 30 s and       20 s without a consumer after the     ensure_connected
+    has no setting                                                broker is back
+    a cold shutdown asks every pool to end its tasks, which       SIGQUIT of a solo worker: its task     cancel_active_...
+    threads and solo can't (NotImplementedError)                  fails by that error, and is acked
+    tasks that a lost connection ends are reported to the         10 s without an attempt to connect,     on_connection_...
+    result backend, through the broker that is away               for each task that ran
+    quorum queues make it declare 28 queues for delayed tasks     a quorum leader killed: 18 s without   Blueprint
+    at each connection (`queues` has what delays need)            a consumer, 17 of them for these
+    a message that can't be decoded, and a wrong signature, are   a task that is gone, or a worker that  create_task_handler,
+    acked; others end the worker, again and again                 keeps dying                            on_decode_error
+    SIGQUIT is handled in the middle of a frame                   a worker that waits for itself for    WholeFrames
+                                                                  ever: 1 signal in 3 under load
+    no heartbeats while a solo task runs                          a task of 30 s is cut off and runs     Heart
+                                                                  again
+
+The figures were measured with Celery 5.7.0. The parts of Celery that are overridden are named in its documentation of
+bootsteps or are methods of its Consumer; `tests/integration/test_celery_mends.py` fails without each of them.
+"""
+
+import signal
+import socket
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+from celery import bootsteps
+from celery.concurrency.base import BasePool
+from celery.concurrency.solo import TaskPool as SoloPool
+from celery.exceptions import InvalidTaskError, WorkerTerminate
+from celery.platforms import EX_FAILURE
+from celery.utils.log import get_logger
+from celery.utils.objects import Bunch
+from celery.worker import state
+from celery.worker.consumer import Consumer as StockConsumer
+from kombu.exceptions import ContentDisallowed, DecodeError
+
+from celery_delivery.worker.frames import WholeFrames
+from celery_delivery.worker.heart import Heart
+from celery_delivery.worker.incoming import Signatures
+
+RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
+RETRY_LONGEST = 2.0
+
+_log = get_logger(__name__)
+
+
+class ReadyFirst(bootsteps.StartStopStep):
+    """Has the hub poll without waiting while callbacks are ready.
+
+    `register_with_event_loop` runs at every (re)connect; the hub has a new poller after each of them.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
+        """Put ourselves before the poller's own method."""
+        hub.poller.poll = partial(self._poll, hub, type(hub.poller))
+
+    @staticmethod
+    def _poll(hub: Any, poller: Any, timeout: float | None) -> Any:
+        return poller.poll(hub.poller, 0 if hub._ready else timeout)
+
+
+class WakeOnSignal(bootsteps.StartStopStep):
+    """Ends the hub's poll when a signal comes, so that a shutdown begins at once.
+
+    `register_with_event_loop` runs at every (re)connect; the hub forgets its readers at each of them.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    _ends: tuple[socket.socket, socket.socket] | None = None
+
+    def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
+        """Have the hub watch the end that the interpreter writes to when a signal comes."""
+        if WakeOnSignal._ends is None:
+            receiver, sender = socket.socketpair()
+            receiver.setblocking(False)
+            sender.setblocking(False)
+            WakeOnSignal._ends = (receiver, sender)
+        receiver, sender = WakeOnSignal._ends
+        signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        hub.add_reader(receiver.fileno(), self._drain, receiver)
+
+    def _drain(self, receiver: socket.socket) -> None:
+        try:
+            receiver.recv(4096)
+        except BlockingIOError:
+            pass
+
+
+class Consumer(StockConsumer):
+    """The consumer that every worker of these settings has."""
+
+    class Blueprint(StockConsumer.Blueprint):
+        """The stock steps without the one for delayed delivery, and those that mend the hub."""
+
+        default_steps = (
+            *(step for step in StockConsumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")),
+            ReadyFirst,
+            WakeOnSignal,
+        )
+
+    def __init__(self, on_task_request: Any, *args: Any, pool: Any = None, **kwargs: Any) -> None:
+        """Have a heart beat while a task runs in the loop's own thread."""
+        run = partial(self._run_with_heart, Heart(), on_task_request) if isinstance(pool, SoloPool) else on_task_request
+        self._signatures = Signatures()
+        self._frames = WholeFrames()
+        super().__init__(run, *args, pool=pool, **kwargs)
+
+    def _run_with_heart(self, heart: Heart, run: Any, request: Any) -> None:
+        has_heartbeats = self.connection.supports_heartbeats  # the embedded broker's have not
+        with heart.beating(self.connection.connection) if has_heartbeats else nullcontext():
+            run(request)
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what is called with each message; one that no task can be made of is rejected."""
+        stock = super().create_task_handler(*args, **kwargs)
+
+        def handle(message: Any) -> None:
+            try:
+                self._signatures.check(self.app.tasks, message)
+            except (InvalidTaskError, ContentDisallowed) as error:
+                self.on_invalid_task(None, message, error)
+            except DecodeError as error:
+                self.on_decode_error(message, error)
+            else:
+                stock(message)
+
+        return handle
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Reject what can't be decoded."""
+        kind = f"type {message.content_type!r}, encoding {message.content_encoding!r}"
+        _log.critical("Rejected a message that can't be decoded (%s): %r", kind, exc)
+        message.reject_log_error(_log, self.connection_errors)
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Reject it, and tell whoever waits for a result."""
+        super().on_invalid_task(body, message, exc)
+        headers, properties = message.headers or {}, message.properties or {}
+        if isinstance(headers.get("id"), str):
+            request = Bunch(
+                name=headers.get("task"),
+                root_id=headers.get("root_id"),
+                correlation_id=properties.get("correlation_id"),
+                reply_to=properties.get("reply_to"),
+                chord=None,
+                errbacks=None,
+            )
+            self._tell(partial(self.app.backend.mark_as_failure, headers["id"], exc, request=request))
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Reject it, and tell whoever waits for a result."""
+        self._tell(partial(super().on_unknown_task, body, message, exc))
+
+    def _tell(self, tell: Any) -> None:
+        try:
+            tell()
+        except Exception:  # the message is rejected; that a result can't be stored must not end the worker
+            _log.exception("The result of a rejected task could not be stored")
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long it takes, with pauses that stay short."""
+        stock = conn.ensure_connection
+
+        def ensure_connection(errback: Any = None, max_retries: Any = None, **options: Any) -> Any:
+            pauses = {"interval_start": RETRY_STEP, "interval_step": RETRY_STEP, "interval_max": RETRY_LONGEST}
+            return stock(errback, max_retries, **{**options, **pauses})
+
+        conn.ensure_connection = ensure_connection
+        connected = super().ensure_connected(conn)
+        if connected.supports_heartbeats:  # the embedded broker has no frames either
+            self._frames.guard(connected.connection)
+            self._frames.hold_signals()
+        return connected
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """End what can't be acked any more, and tell nobody: it is not a failure, the broker delivers it again."""
+        if self.app.conf.worker_cancel_long_running_tasks_on_connection_loss and self._can_end_tasks:
+            for request in tuple(state.active_requests):
+                if request.task.acks_late and not request.acknowledged:
+                    _log.warning("%s ends with the connection, and will be delivered again", request)
+                    request.cancel(self.pool, emit_retry=False)
+        super().on_connection_error_after_connected(exc)
+
+    def cancel_active_requests(self) -> None:
+        """End what is running, for a cold shutdown, where the pool can; it has not been acked, and is delivered again.
+
+        The solo pool runs its task below this signal handler: leaving through it ends the task, and its `finally` clauses
+        are run. A thread can't be ended: its tasks go on until they end, or until whoever wants the worker gone kills it.
+        """
+        if self._can_end_tasks:
+            super().cancel_active_requests()
+        elif isinstance(self.pool, SoloPool) and state.active_requests:
+            raise WorkerTerminate(EX_FAILURE)
+
+    @property
+    def _can_end_tasks(self) -> bool:
+        # A prefork pool gets the method when it has started: it is that of billiard's pool.
+        return getattr(self.pool.terminate_job, "__func__", None) is not BasePool.terminate_job
