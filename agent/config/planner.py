@@ -111,7 +111,7 @@ def _line(configuration: Configuration, obstacle: Obstacle) -> str:
         case "queue":
             return f"{configuration.file.path}: queue {item!r} can't be served: {text}"
         case _:
-            return f"{configuration.file.path}: {obstacle.subject} can't be used: {text}"
+            return f"{where('celery_config')} is {item!r}, but {text}"
 
 
 def _blamed(configuration: Configuration, obstacle: Obstacle) -> Obstacle:
@@ -122,11 +122,11 @@ def _blamed(configuration: Configuration, obstacle: Obstacle) -> Obstacle:
         return Obstacle("tasks", task, obstacle.text)
     if module in settings.preload:
         return Obstacle("preload", module, obstacle.text)
-    return Obstacle("python" if module == "celery" else "celery_tasks", module, obstacle.text)
+    return Obstacle("celery_config" if module == settings.celery_config else "python", module, obstacle.text)
 
 
 def _place_of_a_named_variable(file: EnvFile, text: str) -> str:
-    """Return the place of the variable that an error of celery_tasks speaks of, else the file's."""
+    """Return the place of the variable that an error of the settings module speaks of, else the file's."""
     named = [variable.name for variable in file.for_tasks if variable.name in text]
     return file.place(max(named, key=len)) if named else str(file.path)
 

@@ -134,7 +134,7 @@ def example() -> str:
         "",
         f"#{QUEUES}{SEPARATOR}unique_magic_task{SEPARATOR}CONCURRENCY=4",
         "",
-        *_comment("Everything else is handed on to the tasks. What celery_tasks reads:"),
+        *_comment("Everything else is handed on to the tasks. What celery_tasks/ reads:"),
         "#RABBITMQ_HOST=localhost",
         "#RABBITMQ_PORT=5672",
         "#RABBITMQ_VHOST=/",

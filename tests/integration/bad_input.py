@@ -164,7 +164,7 @@ CASES = (
     Case(
         "a class that is no task",
         ("CELERY_AGENT_TASKS=plain:Plain",),
-        names("plain:Plain", "Plain is no celery.Task. Let it inherit from its contract in celery_tasks."),
+        names("plain:Plain", "Plain is no celery.Task. Let it inherit from its contract."),
         {"plain.py": "class Plain: pass\n"},
     ),
     Case(
@@ -172,14 +172,14 @@ CASES = (
         ("CELERY_AGENT_TASKS=plain:add",),
         names(
             "plain:add",
-            "add is a task made by a decorator. Write a class that inherits from a contract in celery_tasks.",
+            "add is a task made by a decorator. Write a class that inherits from a contract.",
         ),
         {"plain.py": "from celery import shared_task\n@shared_task\ndef add(a, b): return a + b\n"},
     ),
     Case(
         "a task without a name",
         ("CELERY_AGENT_TASKS=plain:Plain",),
-        names("plain:Plain", "Plain has no name. Set `name` in its contract in celery_tasks."),
+        names("plain:Plain", "Plain has no name. Set `name` in its contract."),
         {"plain.py": "import celery\nclass Plain(celery.Task):\n    def run(self): pass\n"},
     ),
     Case(

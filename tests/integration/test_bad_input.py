@@ -230,24 +230,53 @@ class TestInterpreter:
     def test_without_celery_tasks_is_told_where_to_put_it(self, tmp_path: Path) -> None:
         interpreter = environment_with_celery(tmp_path / "venv")
         assert self.said(tmp_path, interpreter) == (
-            "{env}: celery_tasks can't be used: there is no module celery_tasks. Put the folder that holds "
-            "celery_tasks/, the checkout of the shared repository, into CELERY_AGENT_PATH, or install its wheel for "
-            f"{interpreter}."
+            "{env}: CELERY_AGENT_CELERY_CONFIG is 'celery_tasks.celery_config', but there is no module celery_tasks. "
+            f"Put the folder that holds celery_tasks into CELERY_AGENT_PATH, or install it for {interpreter}."
         )
 
-    def test_with_an_outdated_celery_tasks_is_told_so(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("interface", "said"),
+        [
+            (None, "it has no celery_delivery. Install it: "),
+            ("", "its celery_delivery says no interface, so that it is older than 1. Bring it up: "),
+            ("INTERFACE = 0", "its celery_delivery has interface 0, and this agent needs 1. Bring it up: "),
+            (
+                "INTERFACE = 2",
+                (
+                    "its celery_delivery has interface 2, newer than 1, the newest that this agent knows. "
+                    "Upgrade the agent, or install an older one: "
+                ),
+            ),
+        ],
+        ids=["missing", "before there was a number", "too old", "too new"],
+    )
+    def test_whose_library_does_not_suit_is_told_the_command(
+        self, tmp_path: Path, interface: str | None, said: str
+    ) -> None:
+        interpreter = environment_with_celery(tmp_path / "venv")
+        library = self.site_packages(tmp_path / "venv") / "celery_delivery"
+        library.unlink()
+        if interface is not None:
+            library.mkdir()
+            (library / "__init__.py").touch()
+        if interface:
+            (library / "interface.py").write_text(interface)
+        command = f"{interpreter} -m pip install 'celery-delivery>=0.1,<0.2'"
+        assert self.said(tmp_path, interpreter) == said + command
+
+    def test_with_a_shared_folder_of_before_the_library_is_told_so(self, tmp_path: Path) -> None:
         outdated = tmp_path / "shared" / "celery_tasks"
         outdated.mkdir(parents=True)
         (outdated / "__init__.py").touch()
-        (outdated / "utils.py").write_text("def create_worker_from(WorkerClass): ...\n")
+        (outdated / "celery_config.py").write_text("worker_consumer = 'celery_tasks.consumer:Consumer'\n")
         env_file = tmp_path / "magic.env"
         env_file.write_text(f"{TASKS}\nCELERY_AGENT_PATH={tmp_path}/shared\n")
         result = python(
             "-m", "agent.config.planner", "--instance", "magic", "--env-file", str(env_file), folder=tmp_path
         )
         assert (
-            f"{env_file}: celery_tasks can't be used: {outdated}/utils.py has no create_app_from. "
-            "Bring celery_tasks up to the version that the agent comes with."
+            f"{env_file}: CELERY_AGENT_CELERY_CONFIG is 'celery_tasks.celery_config', but {outdated}/celery_config.py is "
+            "from before celery_delivery was a package of its own. docs/contracts.md says how to leave it behind."
         ) in result.stdout
 
     def test_that_is_too_old_is_told_its_version(self, tmp_path: Path) -> None:

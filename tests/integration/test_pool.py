@@ -69,7 +69,8 @@ def test_the_release_that_is_installed_is_mended() -> None:
 def test_an_unmended_pool_says_so() -> None:
     code = SCRIPT.replace(
         "hub = Hub()",
-        "import logging, celery_delivery.worker.pool as p\nlogging.basicConfig()\nTaskPool.Pool = p.pool_for('5.8.0')\nhub = Hub()",
+        "import logging, celery_delivery.worker.pool as p\nlogging.basicConfig()\n"
+        "TaskPool.Pool = p.pool_for('5.8.0')\nhub = Hub()",
         1,
     )
     done = subprocess.run(

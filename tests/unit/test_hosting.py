@@ -1,5 +1,6 @@
 """Hosting: the settings of each queue, and settings that don't fit the queues that were found."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from agent.config.discovery import HostedTask
 from agent.config.envfile import parse_env_file
 from agent.config.hosting import workers
 from agent.config.problems import InvalidConfiguration
+from agent.config.settings import QueueSettings
 from agent.config.validation import read_settings
 from agent.guest.spec import Limits, WorkerSpec
 
@@ -48,8 +50,12 @@ def test_a_queue_s_own_setting_wins_over_that_of_every_queue_and_that_over_the_d
     assert (found["b"].concurrency, found["b"].prefetch) == (2, 3)
 
 
-def test_the_memory_limit_is_given_in_mib_and_handed_on_in_kib() -> None:
-    assert host("CELERY_AGENT_DEFAULTS__MAX_MEMORY_PER_CHILD=100")["magic"].max_memory_per_child == 102_400
+def test_each_setting_of_a_queue_reaches_its_worker_under_its_own_name() -> None:
+    """A new setting is written in two places: QueueSettings and WorkerSpec."""
+    limits = {each.name for each in fields(Limits)}
+    names = {each.name for each in fields(WorkerSpec)} - {"queue", "tasks", "limits"}
+    assert set(QueueSettings.model_fields) == names | limits
+    assert host("CELERY_AGENT_DEFAULTS__MAX_MEMORY_PER_CHILD=100")["magic"].max_memory_per_child == 100
 
 
 def test_what_the_kernel_enforces_is_given_in_mib_and_handed_on_in_bytes() -> None:

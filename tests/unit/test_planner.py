@@ -77,7 +77,10 @@ def test_no_plan_is_made_for_what_is_no_instance_name() -> None:
     [
         ("m", f"{PATH}:1: CELERY_AGENT_TASKS names 'm:A', but it hangs."),
         ("numpy", f"{PATH}:2: CELERY_AGENT_PRELOAD names 'numpy', but it hangs."),
-        ("celery_tasks.utils", f"{PATH}: celery_tasks can't be used: it hangs."),
+        (
+            "celery_tasks.celery_config",
+            f"{PATH}: CELERY_AGENT_CELERY_CONFIG is 'celery_tasks.celery_config', but it hangs.",
+        ),
         ("celery", f"{PATH}:3: CELERY_AGENT_PYTHON is '/bin/true', but it hangs."),
     ],
 )

@@ -67,13 +67,11 @@ def _absence(module: ModuleType, class_name: str) -> str:
 
 def _unfitness(found: Any, class_name: str, contracts: Contracts) -> str | None:
     if isinstance(found, Task):
-        return (
-            f"{class_name} is a task made by a decorator. Write a class that inherits from a contract in celery_tasks."
-        )
+        return f"{class_name} is a task made by a decorator. Write a class that inherits from a contract."
     if not _is_task_class(found):
-        return f"{class_name} is no celery.Task. Let it inherit from its contract in celery_tasks."
+        return f"{class_name} is no celery.Task. Let it inherit from its contract."
     if not isinstance(found.name, str) or not found.name:
-        return f"{class_name} has no name. Set `name` in its contract in celery_tasks."
+        return f"{class_name} has no name. Set `name` in its contract."
     try:
         check_implementation(found, contracts)
     except ContractError as error:

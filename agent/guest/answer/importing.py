@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from types import ModuleType
 
+from ..library import PACKAGE
+
 OLDEST_CELERY = "5.7"  # the control queues, quorum queues and mended faults are those of this version
 
 Emit = Callable[[Mapping[str, object]], None]
@@ -54,8 +56,8 @@ def whole_traceback(error: BaseException) -> str:
 
 
 def _says_it_all(error: BaseException) -> bool:
-    """Tell whether an error is one that celery_tasks raises for a variable of its own: with its name and what to do."""
-    return isinstance(error, ValueError) and type(error).__module__.partition(".")[0] == "celery_tasks"
+    """Tell whether an error is one that the library raises for a variable: with its name and what to do."""
+    return isinstance(error, ValueError) and type(error).__module__.partition(".")[0] == PACKAGE
 
 
 def _failure(name: str, error: BaseException) -> str:
@@ -72,11 +74,6 @@ def _failure(name: str, error: BaseException) -> str:
 
 
 def _where_to_put(name: str) -> str:
-    if name == "celery_tasks":
-        return (
-            "Put the folder that holds celery_tasks/, the checkout of the shared repository, into CELERY_AGENT_PATH, "
-            f"or install its wheel for {sys.executable}."
-        )
     return f"Put the folder that holds {name} into CELERY_AGENT_PATH, or install it for {sys.executable}."
 
 

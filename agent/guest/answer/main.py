@@ -12,8 +12,8 @@ stderr. The lines, in this order:
     {"done": true}
     …                                                what the step says that the request wants to be taken then
 
-A problem's subject is what the operator has to look at: "python", "celery_tasks", "preload", "tasks", "queue", or
-"variable" of celery_tasks, whose text stands alone. The item is the module, class or queue.
+A problem's subject is what the operator has to look at: "python", "celery_config", "preload", "tasks", "queue", or
+"variable", one that the settings module reads, whose text stands alone. The item is the module, class or queue.
 """
 
 from __future__ import annotations
@@ -29,13 +29,8 @@ from types import ModuleType
 from typing import Any
 
 from ..kernel import die_with_parent
+from ..library import PACKAGE, misfit
 from .importing import OLDEST_CELERY, Emit, how_to_get_celery, import_or_report, report
-
-_NEEDED = {
-    "celery_tasks.utils": ("create_app_from", "queue_of"),
-    "celery_delivery.contract.fit": ("ContractError", "check_implementation"),
-    "celery_tasks.celery_config": ("broker_url",),
-}
 
 
 def main() -> None:
@@ -73,7 +68,11 @@ def _private_stdout() -> Emit:
 def _load_candidates(request: Mapping[str, Any], emit: Emit) -> ModuleType | None:
     """Return the module that looks at task classes, once what it needs has been found in this interpreter."""
     sys.path[:0] = request["path"]
-    if not _find_celery(emit) or not _find_celery_tasks(emit):
+    if not _find_celery(emit) or not _find_library(emit):
+        return None
+    settings = request["celery_config"]
+    module = import_or_report(settings, "celery_config", settings, emit)
+    if module is None or not _is_of_today(module, emit):
         return None
     for name in request["preload"]:
         import_or_report(name, "preload", name, emit)
@@ -108,19 +107,22 @@ def _has_time_zones() -> bool:
     return True
 
 
-def _find_celery_tasks(emit: Emit) -> bool:
-    for name, attributes in _NEEDED.items():
-        module = import_or_report(name, "celery_tasks", name, emit)
-        if module is None:
-            return False
-        missing = next((attribute for attribute in attributes if not hasattr(module, attribute)), None)
-        if missing is not None:
-            text = (
-                f"{module.__file__} has no {missing}. Bring celery_tasks up to the version that the agent comes with."
-            )
-            report(emit, "celery_tasks", name, text)
-            return False
-    return True
+def _find_library(emit: Emit) -> bool:
+    text = misfit()
+    if text is not None:
+        report(emit, "python", PACKAGE, text)
+    return text is None
+
+
+def _is_of_today(settings: ModuleType, emit: Emit) -> bool:
+    """Report a shared folder from before the library was a package of its own: its settings name modules of the folder."""
+    folder = settings.__name__.rpartition(".")[0]
+    if getattr(settings, "worker_consumer", None) != f"{folder}.consumer:Consumer":
+        return True
+    text = f"{settings.__file__} is from before {PACKAGE} was a package of its own."
+    text += " docs/contracts.md says how to leave it behind."
+    report(emit, "celery_config", settings.__name__, text)
+    return False
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """One Celery worker for one queue, in a process that was forked from the template.
 
-The app and its settings are those of the user's `celery_tasks`; this adds what the worker's spec says and the account to
+The app and its settings are those of the user's settings module; this adds what the worker's spec says and the account to
 the daemon.
 """
 
