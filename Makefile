@@ -13,7 +13,7 @@
 .PHONY: help demo test test-ansible test-vm stall chaos check ansible release bench lock clean
 .DEFAULT_GOAL := help
 
-LOCKED := requirements/build.txt pyproject.toml celery_tasks/pyproject.toml
+LOCKED := requirements/build.txt pyproject.toml celery_delivery/pyproject.toml celery_tasks/pyproject.toml
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -82,4 +82,4 @@ lock: .venv/dev
 		--no-emit-index-url --no-emit-find-links --no-header requirements/$$each.in --output-file requirements/$$each.txt; done
 
 clean:
-	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info celery_tasks/*.egg-info
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info celery_delivery/*.egg-info celery_tasks/*.egg-info

@@ -22,10 +22,10 @@ from tests.system.images import Image, cached, image
 
 RELEASE = f"/opt/celery-agent/releases/{VERSION}"
 CURRENT = "/opt/celery-agent/current"
-CONSUMER = "/srv/numbers/venv"  # a consumer's own environment: Celery, numpy, psutil, nothing of the agent
+CONSUMER = "/srv/numbers/venv"  # a consumer's own environment: Celery, the library, numpy, psutil, nothing of the agent
 
 _LOCKED = ("build.txt", "run.txt")
-_PROJECT = ("agent", "celery_tasks", "pyproject.toml", "README.md", "LICENSE")
+_PROJECT = ("agent", "celery_delivery", "pyproject.toml", "README.md", "LICENSE")
 
 _DOWNLOAD = """
 python3 -m venv /tmp/venv
@@ -44,7 +44,9 @@ python3 -m venv --system-site-packages {CONSUMER}
 """
 
 _PROJECT_ITSELF = f"""
-{RELEASE}/bin/python -m pip --quiet --disable-pip-version-check install --no-index --no-deps /run/wheels/*.whl
+install="-m pip --quiet --disable-pip-version-check install --no-index --no-deps"
+{RELEASE}/bin/python $install /run/wheels/*.whl
+{CONSUMER}/bin/python $install /run/wheels/celery_delivery-*.whl
 """
 
 
@@ -65,7 +67,7 @@ def dependency_wheels() -> Path:
 
 
 def project_wheels(folder: Path) -> Path:
-    """Return a folder with the wheels of both distributions, built from this tree."""
+    """Return a folder with the wheels of the agent and of the library, built from this tree."""
     tree, wheels = folder / "tree", folder / "wheels"
     for name in _PROJECT:  # a copy: a build in the tree would find what earlier builds left there
         source = ROOT / name
@@ -76,7 +78,7 @@ def project_wheels(folder: Path) -> Path:
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel"),
-            *("--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(tree), str(tree / "celery_tasks")),
+            *("--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(tree), str(tree / "celery_delivery")),
         ],
         check=True,
     )
