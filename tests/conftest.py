@@ -28,7 +28,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tiers in the order of their folders' cost, so that what fails fast fails first."""
-    tiers = ("architecture", "unit", "integration", "chaos", "system", "ansible", "vm")
+    tiers = ("architecture", "unit", "adapters", "integration", "chaos", "system", "ansible", "vm")
     here = Path(__file__).parent
     items.sort(key=lambda item: tiers.index(item.path.relative_to(here).parts[0]))
 
