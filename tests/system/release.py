@@ -78,7 +78,14 @@ def project_wheels(folder: Path) -> Path:
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel"),
-            *("--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(tree), str(tree / "celery_delivery")),
+            *(
+                "--no-deps",
+                "--no-build-isolation",
+                "--wheel-dir",
+                str(wheels),
+                str(tree),
+                str(tree / "celery_delivery"),
+            ),
         ],
         check=True,
     )
