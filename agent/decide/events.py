@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from agent.decide.plan import Plan
+from agent.decide.plan import Difference, Plan
 from agent.guest.messages import Connecting, Consuming, Fork, Forked, ForkFailed
 from agent.guest.spec import Limits
 
@@ -21,6 +21,10 @@ __all__ = [
     "Forked",
     "ForkFailed",
 ]  # what a template and a worker say is what happened
+
+
+class ImpossibleEvent(Exception):
+    """Something is told to have happened that can't happen in this state: a fault of the agent's own."""
 
 
 class Shutdown(IntEnum):
@@ -84,9 +88,10 @@ WorkerEvent = Up | Down | Forked | ForkFailed | Connecting | Consuming | Exited 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """A valid plan is there: at the start, or by a reload."""
+    """A valid plan is there: at the start, or by a reload; `change` is how it differs from the one before."""
 
     plan: Plan
+    change: Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,21 @@ class Happened:
     event: Forked | ForkFailed | Connecting | Consuming | Exited | OutOfMemory
 
 
-NodeEvent = Adopt | Drain | Happened | Tick | Stalled
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A deadline of this queue has passed."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confused:
+    """The agent failed at an event of this queue, so that what it knows of the queue may be wrong."""
+
+    queue: str
+
+
+NodeEvent = Adopt | Drain | Happened | Due | Confused | Stalled
 
 
 # What is to be done.

@@ -42,13 +42,14 @@ class Difference:
     unchanged: tuple[str, ...]
 
 
-def difference(old: Plan, new: Plan) -> Difference:
-    """Compare two plans queue by queue.
+def difference(old: Plan | None, new: Plan) -> Difference:
+    """Compare two plans queue by queue; against None all of the new one is added.
 
     A worker changes with its own settings, and with the interpreter, path or environment that its code sees. What its
     process never sees, because the agent and the kernel enforce it, is adjusted while it runs. A changed preload alone
     changes no worker: it only decides where an import happens.
     """
+    old = old or replace(new, workers=())
     before = {worker.queue: worker for worker in old.workers}
     after = {worker.queue: worker for worker in new.workers}
     same_code = _seen_by_code(old.template) == _seen_by_code(new.template)

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agent.decide.endings import ending_text
-from agent.decide.limits import Enforcement, unenforced
-from agent.decide.supervisor import Node, Queue
+from agent.decide.limits import Enforcement, unenforced, without_cgroup
+from agent.decide.node import Node, Queue
 from agent.decide.worker_state import State, Worker
 from agent.errors import ProtocolError
 from agent.guest.scoreboard import IDLE_BEAT, Pulse
@@ -118,6 +118,9 @@ class Status:
         return not all(queue.consuming for queue in self.queues if queue.wanted) or self.reload_error is not None
 
 
+NOT_LOOKED_FOR = without_cgroup("not looked for yet")
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     """What the daemon knows of itself; `started` and the other times in seconds of the monotonic clock."""
@@ -126,7 +129,7 @@ class Agent:
     version: str
     pid: int
     started: float
-    enforcement: Enforcement
+    enforcement: Enforcement = NOT_LOOKED_FOR
     reload_error: str | None = None
 
 

@@ -14,20 +14,23 @@ the broker has accepted its consumer, so the queue is never without one; the old
     Happened   current is gone while a successor is up  the successor becomes current
     Happened   Forked for a generation nobody knows     the late process is killed
     Happened   OutOfMemory                              counted; what ends within seconds ended of it
+    Confused   any                                      what is known of its workers is killed, its current one begins
+                                                        anew after a pause; where it is not wanted it is forgotten
     Drain      any                                      all of its workers go Down
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from agent.decide.endings import Ending, Shortage, cause
 from agent.decide.events import (
     Action,
     Adopt,
+    Confused,
     Down,
     Drain,
+    Due,
     Exited,
     Fork,
     Forked,
@@ -43,62 +46,12 @@ from agent.decide.events import (
     Up,
     WorkerEvent,
 )
-from agent.decide.plan import Plan, adjusted, difference
-from agent.decide.worker_state import State, Worker, step
+from agent.decide.node import Node, Queue
+from agent.decide.plan import Difference, Plan, adjusted
+from agent.decide.worker_state import State, Worker, given_up, step
 from agent.guest.spec import WorkerSpec
 
 SERVING = frozenset({State.CONNECTING, State.CONSUMING})
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """One queue of the node and the workers that serve it.
-
-    restarts: processes of the current or a former worker that ended without having been told to.
-    last_exit: how the newest of those, or of their pool children killed for want of memory, ended.
-    oom_kills: processes that the kernel killed for want of memory; shortage: the newest time.
-    """
-
-    current: Worker
-    successor: Worker | None = None
-    retiring: tuple[Worker, ...] = ()
-    restarts: int = 0
-    last_exit: Ending | None = None
-    oom_kills: int = 0
-    shortage: Shortage | None = None
-
-    def workers(self) -> tuple[Worker, ...]:
-        """Return all workers of the queue, the current one first."""
-        successor = () if self.successor is None else (self.successor,)
-        return (self.current, *successor, *self.retiring)
-
-    def worker(self, generation: int) -> Worker | None:
-        """Return the worker whose newest process is of this generation."""
-        return next((worker for worker in self.workers() if worker.generation == generation), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """All queues of an instance.
-
-    generations: the newest generation that was ever forked for a queue, also one that has been forgotten since. A process
-        may turn up after its worker was given up; were its number used again, its reports would be taken for another's.
-    draining: whether the agent was told to go.
-    """
-
-    plan: Plan | None = None
-    queues: Mapping[str, Queue] = field(default_factory=dict)
-    generations: Mapping[str, int] = field(default_factory=dict)
-    draining: bool = False
-
-    def worker(self, queue: str, generation: int) -> Worker | None:
-        """Return the worker of a queue whose newest process is of this generation."""
-        return self.queues[queue].worker(generation) if queue in self.queues else None
-
-    def workers(self) -> Iterator[Worker]:
-        """Iterate over every worker of every queue."""
-        for queue in self.queues.values():
-            yield from queue.workers()
 
 
 Step = tuple[Node, tuple[Action, ...]]
@@ -113,31 +66,23 @@ def handle(node: Node, event: NodeEvent, now: float) -> Step:
 
 def _decide(node: Node, event: NodeEvent, now: float) -> Step:
     match event:
-        case Adopt(plan):
-            return _adopt(node, plan, now)
+        case Adopt(plan, change):
+            return _adopt(node, plan, change, now)
         case Drain(how):
             return _everywhere(replace(node, draining=True), Down(how), now)
-        case Tick() | Stalled():
+        case Stalled():
             return _everywhere(node, event, now)
+        case Due(queue):
+            return _at(node, queue, Tick(), now)
         case Happened():
             return _happened(node, event, now)
+        case Confused(queue):
+            return _begin_anew(node, queue, now)
 
 
-def next_deadline(node: Node) -> float | None:
-    """Return when a Tick is next needed, or None where nothing is being waited for."""
-    return min((worker.deadline for worker in node.workers() if worker.deadline is not None), default=None)
-
-
-def is_finished(node: Node) -> bool:
-    """Say whether the node was told to go and nothing of it is left."""
-    return node.draining and not node.queues
-
-
-def _adopt(node: Node, plan: Plan, now: float) -> Step:
+def _adopt(node: Node, plan: Plan, change: Difference, now: float) -> Step:
     if node.draining:
         return node, ()
-    # Without a former plan everything is added; what a draining queue of the same name left behind is kept below.
-    change = difference(node.plan or replace(plan, workers=()), plan)
     queues = dict(node.queues)
     actions: list[Action] = []
     for name in change.removed:
@@ -205,6 +150,21 @@ def _happened(node: Node, event: Happened, now: float) -> Step:
     return _tidied(replace(node, queues={**node.queues, event.queue: queue})), (*actions, *more)
 
 
+def _begin_anew(node: Node, name: str, now: float) -> Step:
+    queue = node.queues.get(name)
+    if queue is None:
+        return node, ()
+    actions: list[Action] = []
+    for worker in queue.workers():
+        actions += given_up(worker, now)[1]
+    newest = replace((queue.successor or queue.current), generation=node.generations.get(name, 0))
+    current, _ = given_up(newest, now)
+    if not newest.wanted:
+        current = replace(current, state=State.STOPPED, deadline=None)
+    fresh = replace(queue, current=current, successor=None, retiring=(), restarts=queue.restarts + 1)
+    return _tidied(replace(node, queues={**node.queues, name: fresh})), tuple(actions)
+
+
 def _short(queue: Queue, worker: Worker, event: OutOfMemory, now: float) -> Queue:
     return replace(
         queue,
@@ -233,7 +193,14 @@ def _discard(event: WorkerEvent | OutOfMemory, queue: str) -> tuple[Action, ...]
     return (Stop(queue, event.pid, Shutdown.KILL),) if isinstance(event, Forked) else ()
 
 
-def _everywhere(node: Node, event: Down | Tick | Stalled, now: float) -> Step:
+def _at(node: Node, name: str, event: WorkerEvent, now: float) -> Step:
+    if name not in node.queues:
+        return node, ()
+    queue, actions = _each(node.queues[name], event, now)
+    return _tidied(replace(node, queues={**node.queues, name: queue})), tuple(actions)
+
+
+def _everywhere(node: Node, event: Down | Stalled, now: float) -> Step:
     queues = {}
     actions: list[Action] = []
     for name, queue in node.queues.items():

@@ -23,6 +23,9 @@ Nothing here forks, kills, sleeps or reads a clock.
     BACKOFF     Down                         STOPPED     -
     any         Stalled                      the same, its deadline later by as much
 
+What comes late changes nothing: a report in STOPPING, BACKOFF or STOPPED, anything of a process that was given up. What can't
+be raises ImpossibleEvent: a process that is forked twice, or that reports or ends without having been forked.
+
 CONNECTING has no deadline: a broker that is away is never a reason to kill a worker. BACKOFF never gives up: what made
 the worker die may be mended without the agent being told.
 """
@@ -42,6 +45,7 @@ from agent.decide.events import (
     Fork,
     Forked,
     ForkFailed,
+    ImpossibleEvent,
     Shutdown,
     Stalled,
     Stop,
@@ -64,6 +68,8 @@ class State(Enum):
 
 
 UP = frozenset({State.STARTING, State.CONNECTING, State.CONSUMING})
+SHORTEST_PAUSE = 1.0  # seconds after a fault of the agent's own, which would only come again at once
+EXPECTED = UP | {State.STOPPING}  # the states in which there is a process, or one is being forked
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +107,17 @@ def step(worker: Worker, event: WorkerEvent, now: float) -> Step:
             return _up(worker, now)
         case Down(how):
             return _down(replace(worker, wanted=False), how, now)
-        case Forked(pid) if worker.pid is None and worker.state in (State.STARTING, State.STOPPING):
+        case Forked() | ForkFailed() if worker.pid is not None:
+            raise ImpossibleEvent(f"{event} of {worker.spec.queue} in state {worker.state.value} with pid {worker.pid}")
+        case Connecting() | Consuming() | Exited() if worker.pid is None and worker.state in EXPECTED:
+            raise ImpossibleEvent(f"{event} of {worker.spec.queue} in state {worker.state.value} without a process")
+        case Forked(pid) if worker.state in EXPECTED:
             return _forked(replace(worker, pid=pid), now)
         case Connecting() if worker.state in UP:
             return _reported(worker, State.CONNECTING, now), ()
         case Consuming() if worker.state in UP:
             return _reported(worker, State.CONSUMING, now), ()
-        case Exited() | ForkFailed() if worker.state in UP or worker.state is State.STOPPING:
+        case Exited() | ForkFailed() if worker.state in EXPECTED:
             return _gone(worker, now)
         case Tick() if worker.deadline is not None and now >= worker.deadline:
             return _deadline_passed(worker, now)
@@ -115,6 +125,14 @@ def step(worker: Worker, event: WorkerEvent, now: float) -> Step:
             return replace(worker, deadline=worker.deadline + seconds), ()
         case _:
             return worker, ()
+
+
+def given_up(worker: Worker, now: float) -> Step:
+    """Return a worker of which nothing is known any more: what there is of it is killed, and it begins anew after a pause."""
+    kill = () if worker.pid is None else (Stop(worker.spec.queue, worker.pid, Shutdown.KILL),)
+    failures = worker.failures + 1
+    waits = replace(worker, state=State.BACKOFF, pid=None, since=now, up_since=None, failures=failures)
+    return replace(waits, deadline=now + max(backoff.delay(failures), SHORTEST_PAUSE)), kill
 
 
 def _up(worker: Worker, now: float) -> Step:

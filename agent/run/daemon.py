@@ -1,67 +1,45 @@
-"""The agent itself: one thread, one selector. Facts come in, `agent.decide.supervisor` decides, this carries it out.
+"""The agent itself: one thread, one loop. Facts come in, `agent.decide` decides, this carries it out.
 
     in    signals, planner, template, workers' reports, exits of children, control socket, clock
     out   fork, signal, kill, answers, sd_notify, log lines
 
-It imports no Celery, no pydantic and no user code, so nothing of theirs can hang it or kill it.
+It imports no Celery, no pydantic and no user code, so nothing of theirs can hang it or kill it. What it does wrong itself
+at an event of one queue is logged, and that queue begins anew; the others are not touched.
 """
 
 from __future__ import annotations
 
 import os
-import selectors
-import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from selectors import EVENT_READ
 
 from agent.control.protocol import Request, refusal
 from agent.control.server import Connection, Server
-from agent.decide import status, supervisor
-from agent.decide.endings import exit_text
-from agent.decide.events import (
-    Action,
-    Adopt,
-    Connecting,
-    Consuming,
-    Drain,
-    Exited,
-    Fork,
-    Forked,
-    ForkFailed,
-    Happened,
-    Limit,
-    NodeEvent,
-    OutOfMemory,
-    Shutdown,
-    Stalled,
-    Stop,
-    Tick,
-)
-from agent.decide.limits import RLIMIT
-from agent.decide.plan import Plan, difference
-from agent.decide.worker_state import State
+from agent.decide import lifecycle, status, supervisor
+from agent.decide.events import Adopt, Confused, Drain, Due, Happened, NodeEvent, Stalled
+from agent.decide.lifecycle import Life, Phase
+from agent.decide.node import Node
+from agent.decide.plan import Difference, Plan, difference
+from agent.decide.worker_state import State, Worker
 from agent.errors import OK, AgentError
 from agent.guest.kernel import become_subreaper
-from agent.guest.messages import Answer
-from agent.guest.spec import Limits, TemplateSpec
-from agent.run import metrics, rlimits
-from agent.run.cgroups import Cgroups
+from agent.guest.spec import TemplateSpec
 from agent.run.children import Children
-from agent.run.forkserver import ForkServer
-from agent.run.links import Links, raise_descriptor_limit
+from agent.run.links import raise_descriptor_limit
 from agent.run.lock import hold_lock
 from agent.run.logs import Log
-from agent.run.planner_process import DEADLINE, Planning
-from agent.run.signals import Meaning, Wakeup, harder
+from agent.run.loop import Loop
+from agent.run.planner_process import DEADLINE, PlannerProcess
+from agent.run.signals import Meaning, Wakeup
 from agent.run.systemd import Notifier, watchdog_interval
-from agent.run.timers import Timers
+from agent.run.workers import Workers
 from agent.version import VERSION
 
 READY_GRACE = 10.0  # seconds after which a start counts as done although the broker is away
-EXTENSION = 1.0  # seconds between two requests for more time to stop
+EXTENSION = 1.0  # seconds between two requests for more time to start or to stop
 STALL = 5.0  # seconds by which the loop may be late before its deadlines are moved
-SIGNALS = {Shutdown.WARM: signal.SIGTERM, Shutdown.COLD: signal.SIGQUIT}
 
 
 class Daemon:
@@ -72,21 +50,16 @@ class Daemon:
         self._env_file = env_file
         self._folder = folder
         self._log = Log(instance)
-        self._node = supervisor.Node()
-        self._timers = Timers()
-        self._selector = selectors.DefaultSelector()
-        self._cgroups = Cgroups(self._selector, self._timers, self._on_memory_kill)
-        self._agent = status.Agent(instance, VERSION, os.getpid(), time.monotonic(), self._cgroups.enforcement)
+        self._loop = Loop(self._log)
         self._children = Children()
+        self._workers = Workers(self._loop, self._children, self._log, self._worker, self._happened)
         self._notifier = Notifier()
-        self._sampler = metrics.Sampler()
-        self._links = Links(self._selector, self._cgroups, self._log, self._on_report)
-        self._forkserver = ForkServer(self._children, self._selector, self._timers, self._log, self._on_fork_answer)
-        self._planning: Planning | None = None
-        self._plan_again = False
+        self._planner: PlannerProcess | None = None
         self._reloaders: list[Connection] = []
-        self._stopping: Shutdown | None = None
-        self._result: int | AgentError | None = None
+        self._agent = status.Agent(instance, VERSION, os.getpid(), time.monotonic())
+        self._life = Life()
+        self._node = Node()
+        self._reason: AgentError | None = None
 
     def run(self) -> int:
         """Run until told to stop; return the exit status. Raises ConfigurationError where it can't be started."""
@@ -100,129 +73,148 @@ class Daemon:
         lock = hold_lock(self._folder)
         raise_descriptor_limit()
         become_subreaper()
-        self._agent = replace(self._agent, enforcement=self._cgroups.divide())
+        self._agent = replace(self._agent, enforcement=self._workers.divide_cgroup())
         wakeup = Wakeup()
-        self._selector.register(wakeup, selectors.EVENT_READ, lambda: self._on_signals(wakeup.read()))
-        server = Server(self._folder / "control.sock", self._selector, self._on_request)
+        self._loop.selector.register(wakeup, EVENT_READ, lambda: self._on_signals(wakeup.read()))
+        server = Server(self._folder / "control.sock", self._loop.selector, self._on_request)
         try:
             self._feed_watchdog()
             self._extend_timeout()
-            self._plan_anew()
-            while self._result is None:
+            self._live(lifecycle.Begin())
+            while self._life.phase is not Phase.ENDED:
                 self._turn()
         finally:
-            self._forkserver.close()
+            self._workers.close()
             server.close()
             os.close(lock)
-        if isinstance(self._result, AgentError):
-            raise self._result
-        return self._result
-
-    # The loop
+        if self._reason is not None:
+            raise self._reason
+        return OK
 
     def _turn(self) -> None:
         """Wait for the next fact; deal with it and with every deadline that has passed."""
-        due = min(
-            (when for when in (self._timers.next(), supervisor.next_deadline(self._node)) if when is not None),
-            default=None,
-        )
-        ready = self._selector.select(None if due is None else max(0.0, due - time.monotonic()))
-        late = 0.0 if due is None else time.monotonic() - due
+        late = self._loop.wait(self._node.next_deadline())
         if late > STALL:
             self._handle(Stalled(late))
-        for key, _ in ready:
-            registered = self._selector.get_map().get(key.fd)
-            if registered is not None and registered.data is key.data:  # one before it may have closed it
-                key.data()
-        self._timers.fire()
-        deadline = supervisor.next_deadline(self._node)
-        if deadline is not None and time.monotonic() >= deadline:
-            self._handle(Tick())
+        for queue in self._node.due(time.monotonic()):
+            self._handle_for(queue, Due(queue))
+
+    # The queues
+
+    def _worker(self, queue: str, generation: int) -> Worker | None:
+        return self._node.worker(queue, generation)
+
+    def _happened(self, event: Happened) -> None:
+        self._handle_for(event.queue, event)
+
+    def _handle_for(self, queue: str, event: NodeEvent) -> None:
+        """Handle an event of one queue; where the agent fails at it, have that queue begin anew."""
+        try:
+            self._handle(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other queues' workers must not end with it
+            self._loop.report(error, "event", queue=queue, event=event)
+            with self._loop.contained("begin anew", queue=queue):
+                self._handle(Confused(queue))
 
     def _handle(self, event: NodeEvent) -> None:
         self._node, actions = supervisor.handle(self._node, event, time.monotonic())
         for action in actions:
-            self._carry_out(action)
+            self._workers.carry_out(action)
         self._tell_systemd()
-        if supervisor.is_finished(self._node):
-            self._result = OK
+        if self._node.is_finished():
+            self._live(lifecycle.Emptied())
 
-    def _carry_out(self, action: Action) -> None:
+    # The instance
+
+    def _live(self, event: lifecycle.Event) -> None:
+        self._life, actions = lifecycle.step(self._life, event)
+        for action in actions:
+            self._carry_out(action)
+
+    def _carry_out(self, action: lifecycle.Action) -> None:
         match action:
-            case Fork():
-                self._request_fork(action)
-            case Stop(queue, pid, how):
-                self._log.fact("worker-stop", queue=queue, pid=pid, how=how.name.lower())
-                if how is Shutdown.KILL:
-                    self._children.kill(pid)
-                else:
-                    self._children.signal(pid, SIGNALS[how])
-            case Limit(queue, generation, pid, limits):
-                self._limit(queue, generation, pid, limits)
+            case lifecycle.ReadConfiguration():
+                self._read_configuration()
+            case lifecycle.Host(plan, change):
+                self._host(plan, change)
+            case lifecycle.KeepPlan(reason):
+                self._log.trouble("reload-refused", reason=reason)
+                self._agent = replace(self._agent, reload_error=str(reason))
+                self._tell_systemd()
+            case lifecycle.Reloading():
+                self._notifier.reloading()
+            case lifecycle.Reloaded(change):
+                self._notifier.reloaded()
+                self._answer_reloaders(change)
+            case lifecycle.RefuseReload(reason):
+                self._notifier.reloaded()
+                self._answer_reloaders(reason)
+            case lifecycle.Ready():
+                self._ready()
+            case lifecycle.Stopping():
+                self._loop.timers.cancel("settled")
+                self._notifier.stopping()
+                self._extend_timeout()
+            case lifecycle.StopQueues(how):
+                self._log.fact("stop", how=how.name.lower())
+                self._handle(Drain(how))
+            case lifecycle.End(reason):
+                self._reason = reason
 
-    # Workers
-
-    def _request_fork(self, fork: Fork) -> None:
-        queue, generation = fork.spec.queue, fork.generation
+    def _read_configuration(self) -> None:
+        timers = self._loop.timers
         try:
-            ends = self._links.open(queue, generation, fork.spec.limits)
-        except OSError as error:  # no descriptors or no memory left: that may pass, as what makes a worker die may
-            failed = Answer(queue, generation, ForkFailed(str(error)))
-            self._timers.after(0, f"fork {queue} {generation}", lambda: self._on_fork_answer(failed))
+            self._planner = PlannerProcess(
+                self._agent.instance,
+                self._env_file,
+                self._children,
+                self._loop.selector,
+                self._on_template_known,
+                self._on_planned,
+            )
+        except OSError as error:  # a node that is out of processes or memory must not lose what runs already
+            failed = AgentError(f"the planner can't be started: {error}")
+            timers.after(0, "planning", lambda: self._on_planned(failed))
+        else:
+            timers.after(DEADLINE, "planning", self._planner.give_up)
+
+    def _on_template_known(self, spec: TemplateSpec) -> None:
+        """Warm the template while the planner still imports user code; at the start only, when nothing runs yet."""
+        if self._life.phase is Phase.STARTING:
+            self._workers.use(spec)
+
+    def _on_planned(self, result: Plan | AgentError) -> None:
+        self._planner = None
+        self._loop.timers.cancel("planning")
+        if isinstance(result, AgentError):
+            self._live(lifecycle.Refused(result))
             return
-        for given_up in self._forkserver.request(fork, ends):
-            self._links.close(given_up.spec.queue, given_up.generation)
-
-    def _on_fork_answer(self, answer: Answer) -> None:
-        queue, generation = answer.queue, answer.generation
-        match answer.outcome:
-            case Forked(pid):
-                self._log.fact("worker-forked", queue=queue, generation=generation, pid=pid)
-                is_child = self._children.adopt(pid, lambda status: self._on_worker_exit(queue, generation, status))
-                self._handle(Happened(queue, generation, Forked(pid) if is_child else ForkFailed()))
-                worker = self._node.worker(queue, generation)
-                if worker is not None and worker.spec.limits.memory_max is not None:
-                    self._limit_memory(worker.pid, worker.spec.limits)
-            case ForkFailed(reason):
-                self._log.trouble("fork-failed", queue=queue, generation=generation, reason=reason)
-                self._links.close(queue, generation)
-                self._handle(Happened(queue, generation, answer.outcome))
-
-    def _on_report(self, queue: str, generation: int, report: Connecting | Consuming) -> None:
-        self._forkserver.read()  # the template told of the worker before it let it run
-        if isinstance(report, Consuming):
-            self._log.fact("worker-consuming", queue=queue, generation=generation)
-        self._handle(Happened(queue, generation, report))
-
-    def _on_worker_exit(self, queue: str, generation: int, exit_status: int) -> None:
-        pulse = self._links.pulse(queue, generation)
-        running = "" if pulse is None else ",".join(f"{task.name}[{task.id}]" for task in pulse.active)
-        words = exit_text(exit_status)
-        worker = self._node.worker(queue, generation)
-        say = self._log.fact if worker is not None and worker.state is State.STOPPING else self._log.trouble
-        say("worker-exited", queue=queue, generation=generation, status=words, running=running or None)
-        self._links.close(queue, generation)
-        self._handle(Happened(queue, generation, Exited(exit_status)))
-
-    def _on_memory_kill(self, queue: str, generation: int, event: OutOfMemory) -> None:
-        self._log.trouble(
-            "out-of-memory", queue=queue, generation=generation, killed=event.processes, limit=event.limit
-        )
-        self._handle(Happened(queue, generation, event))
-
-    def _limit(self, queue: str, generation: int, pid: int | None, limits: Limits) -> None:
-        given = {name: getattr(limits, name) for name in limits.__slots__}
-        self._log.fact("worker-limits", queue=queue, generation=generation, **given)
         try:
-            self._cgroups.limit(queue, generation, limits)
-        except OSError as error:  # the kernel may refuse a limit, as one below what can't be taken back
-            self._log.trouble("limits-refused", queue=queue, generation=generation, reason=error)
-        self._limit_memory(pid, limits)
+            self._live(lifecycle.Planned(result, difference(self._node.plan, result)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, what runs already must not end with it
+            self._loop.report(error, "plan")
+            self._give_up_plan(AgentError("the agent failed at this plan; its log says where"))
 
-    def _limit_memory(self, pid: int | None, limits: Limits) -> None:
-        """Hold a worker's processes to the memory limit one by one, where no cgroup holds them together."""
-        if pid is not None and self._cgroups.enforcement.memory == RLIMIT:
-            rlimits.limit_memory(metrics.with_descendants(pid), limits.memory_max)
+    def _host(self, plan: Plan, change: Difference) -> None:
+        self._log.fact("plan", **{name: ",".join(getattr(change, name)) or None for name in change.__slots__})
+        if not self._life.ready:
+            self._loop.timers.after(READY_GRACE, "settled", lambda: self._live(lifecycle.Settled()))
+        self._agent = replace(self._agent, reload_error=None)
+        self._workers.use(plan.template)
+        self._handle(Adopt(plan, change))
+
+    def _give_up_plan(self, reason: AgentError) -> None:
+        """Say that a plan has not become what runs; without an earlier one there is nothing to go on with."""
+        if self._node.plan is None:
+            self._life, self._reason = replace(self._life, phase=Phase.ENDED), reason
+        self._carry_out(lifecycle.KeepPlan(reason))
+        self._carry_out(lifecycle.RefuseReload(reason))
+
+    def _answer_reloaders(self, result: Difference | AgentError) -> None:
+        answer = refusal(result) if isinstance(result, AgentError) else result
+        for connection in self._reloaders:
+            connection.answer(answer)
+        self._reloaders.clear()
 
     # Signals and requests
 
@@ -230,27 +222,11 @@ class Daemon:
         for meaning in meanings:
             match meaning:
                 case Meaning.STOP | Meaning.STOP_COLD:
-                    self._stop(harder(meaning, self._stopping))
+                    self._live(lifecycle.AskedToStop(cold=meaning is Meaning.STOP_COLD))
                 case Meaning.RELOAD:
-                    self._plan_anew()
+                    self._live(lifecycle.AskedToReload())
                 case Meaning.REAP:
-                    self._forkserver.read()  # a worker that ended at once must be known before it is waited for
-                    self._children.reap()
-                    self._cgroups.sweep()
-
-    def _stop(self, how: Shutdown) -> None:
-        self._log.fact("stop", how=how.name.lower())
-        if self._stopping is None:
-            self._timers.cancel("ready")
-            self._notifier.stopping()
-            self._extend_timeout()
-        self._stopping = how
-        self._handle(Drain(how))
-
-    def _extend_timeout(self) -> None:
-        # Reading the configuration and draining take as long as their own deadlines say; systemd's need not be longer.
-        self._notifier.extend_timeout(10 * EXTENSION)
-        self._timers.after(EXTENSION, "extend timeout", self._extend_timeout)
+                    self._workers.reap()
 
     def _on_request(self, request: Request, connection: Connection) -> None:
         match request:
@@ -258,86 +234,20 @@ class Daemon:
                 connection.answer(self._status())
             case Request.RELOAD:
                 self._reloaders.append(connection)
-                self._plan_anew()
+                self._live(lifecycle.AskedToReload())
 
     def _status(self) -> status.Status:
         pulses = {}
         for worker in self._node.workers():
             if worker.pid is not None:
-                pulses[worker.pid] = self._links.pulse(worker.spec.queue, worker.generation)
+                pulses[worker.pid] = self._workers.pulse(worker.spec.queue, worker.generation)
         return status.snapshot(
             self._agent,
             self._node,
             {pid: pulse for pid, pulse in pulses.items() if pulse is not None},
-            self._sampler.sample(self._agent.pid, pulses),
+            self._workers.samples(self._agent.pid, pulses),
             time.monotonic(),
         )
-
-    # Plans
-
-    def _plan_anew(self) -> None:
-        if self._stopping is not None:
-            self._answer_reloaders(AgentError("the agent is stopping"))
-        elif self._planning is not None:
-            self._plan_again = True  # the file may have changed after the planner read it
-        else:
-            self._plan_again = False
-            self._notifier.reloading()
-            try:
-                self._planning = Planning(
-                    self._agent.instance,
-                    self._env_file,
-                    self._children,
-                    self._selector,
-                    self._on_template_known,
-                    self._on_planned,
-                )
-            except OSError as error:  # a node that is out of processes or memory must not lose what runs already
-                self._on_planned(AgentError(f"the planner can't be started: {error}"))
-                return
-            self._timers.after(DEADLINE, "planning", self._planning.give_up)
-
-    def _on_template_known(self, spec: TemplateSpec) -> None:
-        """Warm the template while the planner still imports user code; at the start only, when nothing runs yet."""
-        if self._node.plan is None and self._stopping is None:
-            self._forkserver.use(spec)
-
-    def _on_planned(self, result: Plan | AgentError) -> None:
-        self._planning = None
-        self._timers.cancel("planning")
-        if self._stopping is not None:
-            self._answer_reloaders(AgentError("the agent is stopping"))
-        elif self._plan_again:
-            self._plan_anew()
-        elif isinstance(result, Plan):
-            self._adopt(result)
-        elif self._node.plan is None:
-            self._result = result
-        else:
-            self._log.trouble("reload-refused", reason=result)
-            self._agent = replace(self._agent, reload_error=str(result))
-            self._tell_systemd()
-            self._notifier.reloaded()
-            self._answer_reloaders(result)
-
-    def _adopt(self, plan: Plan) -> None:
-        before = self._node.plan
-        change = difference(before or replace(plan, workers=()), plan)
-        self._log.fact("plan", **{name: ",".join(getattr(change, name)) or None for name in change.__slots__})
-        if before is None:
-            self._timers.after(READY_GRACE, "ready", self._ready)
-        self._agent = replace(self._agent, reload_error=None)
-        self._forkserver.use(plan.template)
-        self._handle(Adopt(plan))
-        self._notifier.reloaded()
-        for connection in self._reloaders:
-            connection.answer(change)
-        self._reloaders.clear()
-
-    def _answer_reloaders(self, error: AgentError) -> None:
-        for connection in self._reloaders:
-            connection.answer(refusal(error))
-        self._reloaders.clear()
 
     # systemd
 
@@ -345,7 +255,12 @@ class Daemon:
         interval = watchdog_interval(os.environ, os.getpid())
         if interval is not None:
             self._notifier.alive()
-            self._timers.after(interval, "watchdog", self._feed_watchdog)
+            self._loop.timers.after(interval, "watchdog", self._feed_watchdog)
+
+    def _extend_timeout(self) -> None:
+        # Reading the configuration and draining take as long as their own deadlines say; systemd's need not be longer.
+        self._notifier.extend_timeout(10 * EXTENSION)
+        self._loop.timers.after(EXTENSION, "extend timeout", self._extend_timeout)
 
     def _tell_systemd(self) -> None:
         refused = self._agent.reload_error
@@ -353,11 +268,11 @@ class Daemon:
             status.summary(self._node) + ("" if refused is None else f"; last reload refused: {refused}")
         )
         workers = [queue.current for queue in self._node.queues.values()]
-        if "ready" in self._timers and all(worker.state is State.CONSUMING for worker in workers):
-            self._ready()
+        if "settled" in self._loop.timers and all(worker.state is State.CONSUMING for worker in workers):
+            self._live(lifecycle.Settled())
 
     def _ready(self) -> None:
-        self._timers.cancel("ready")
-        self._timers.cancel("extend timeout")
+        self._loop.timers.cancel("settled")
+        self._loop.timers.cancel("extend timeout")
         self._log.fact("ready", status=status.summary(self._node))
         self._notifier.ready()

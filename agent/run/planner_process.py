@@ -17,7 +17,7 @@ from agent.run.children import Children
 DEADLINE = 300.0  # seconds; the planner bounds the import of user code itself (CELERY_AGENT_IMPORT_TIMEOUT), well below
 
 
-class Planning:
+class PlannerProcess:
     """One run of the planner process."""
 
     def __init__(

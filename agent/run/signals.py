@@ -15,8 +15,6 @@ import socket
 from enum import Enum
 from types import FrameType
 
-from agent.decide.events import Shutdown
-
 
 class Meaning(Enum):
     """What a signal asks the agent to do."""
@@ -34,13 +32,6 @@ MEANINGS = {
     signal.SIGHUP: Meaning.RELOAD,
     signal.SIGCHLD: Meaning.REAP,
 }
-
-
-def harder(meaning: Meaning, before: Shutdown | None) -> Shutdown:
-    """Return how to stop when a stop signal comes after the agent was already stopping `before`, if at all."""
-    if before is None:
-        return Shutdown.COLD if meaning is Meaning.STOP_COLD else Shutdown.WARM
-    return Shutdown(min(before + 1, Shutdown.KILL))
 
 
 class Wakeup:

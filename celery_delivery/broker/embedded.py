@@ -52,6 +52,11 @@ def url(environment: Mapping[str, str]) -> str | None:
     return f"{SCHEME}://{place}"
 
 
+def queues(url: str) -> Path:
+    """Return the folder of messages behind an embedded broker's URL."""
+    return Path(url.removeprefix(f"{SCHEME}://")) / "queues"
+
+
 def results(place: Path) -> str:
     """Return Celery's result_backend for a folder."""
     return f"file://{place / 'results'}"

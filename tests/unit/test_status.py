@@ -8,9 +8,9 @@ import pytest
 from agent.control.protocol import Refusal, Request, decode_answer, decode_request, encode_answer, encode_request
 from agent.decide import status
 from agent.decide.limits import without_cgroup
+from agent.decide.node import Node, Queue
 from agent.decide.plan import Difference
 from agent.decide.status import Agent, Sample, Status, TaskStatus, snapshot, summary
-from agent.decide.supervisor import Node, Queue
 from agent.decide.worker_state import State, Worker
 from agent.errors import ProtocolError
 from agent.guest.scoreboard import ActiveTask, Pulse

@@ -9,9 +9,11 @@ from agent.decide.endings import Ending
 from agent.decide.events import (
     Action,
     Adopt,
+    Confused,
     Connecting,
     Consuming,
     Drain,
+    Due,
     Exited,
     Fork,
     Forked,
@@ -23,10 +25,10 @@ from agent.decide.events import (
     Shutdown,
     Stalled,
     Stop,
-    Tick,
 )
-from agent.decide.plan import Plan
-from agent.decide.supervisor import Node, handle, is_finished, next_deadline
+from agent.decide.node import Node
+from agent.decide.plan import Plan, difference
+from agent.decide.supervisor import handle
 from agent.decide.worker_state import State
 from agent.guest.spec import Limits
 from tests.unit.specs import plan
@@ -63,6 +65,14 @@ class World:
                     self.stopped.append((queue, how))
         return actions
 
+    def adopt(self, plan: Plan) -> tuple[Action, ...]:
+        return self.handle(Adopt(plan, difference(self.node.plan, plan)))
+
+    def tick(self) -> None:
+        """Tell each queue of which a deadline has passed."""
+        for queue in self.node.due(self.now):
+            self.handle(Due(queue))
+
     def fork(self) -> int:
         """Answer the oldest fork request; return the pid."""
         queue, generation = self.pending.pop(0)
@@ -85,7 +95,7 @@ class World:
 
 def serving(**concurrency: int) -> tuple[World, dict[str, int]]:
     world = World()
-    world.handle(Adopt(plan(**concurrency)))
+    world.adopt(plan(**concurrency))
     pids = {}
     for queue in sorted(concurrency):
         pids[queue] = world.consume()
@@ -94,7 +104,7 @@ def serving(**concurrency: int) -> tuple[World, dict[str, int]]:
 
 def test_a_plan_starts_one_worker_per_queue() -> None:
     world = World()
-    world.handle(Adopt(plan(a=1, b=1)))
+    world.adopt(plan(a=1, b=1))
     assert world.pending == [("a", 1), ("b", 1)]
 
 
@@ -143,10 +153,10 @@ def test_a_pool_child_killed_for_want_of_memory_is_told_of_and_its_worker_lives_
 
 def test_limits_are_changed_without_replacing_any_worker_of_the_queue() -> None:
     world, pids = serving(a=1, b=1)
-    world.handle(Adopt(plan(a=2, b=1)))
+    world.adopt(plan(a=2, b=1))
     successor = world.fork()
     limits = Limits(memory_max=7)
-    actions = world.handle(Adopt(limited(plan(a=2, b=1), "a", limits)))
+    actions = world.adopt(limited(plan(a=2, b=1), "a", limits))
     assert set(actions) == {Limit("a", 1, pids["a"], limits), Limit("a", 2, successor, limits)}
     world.report(successor, Consuming())
     assert world.node.queues["a"].current.spec.limits == limits
@@ -154,7 +164,7 @@ def test_limits_are_changed_without_replacing_any_worker_of_the_queue() -> None:
 
 def test_a_worker_that_is_forked_after_its_limits_changed_has_the_new_ones() -> None:
     world, pids = serving(a=1)
-    world.handle(Adopt(limited(plan(a=1), "a", Limits(pids_max=9))))
+    world.adopt(limited(plan(a=1), "a", Limits(pids_max=9)))
     (fork,) = world.handle(Happened(*world.alive.pop(pids["a"]), Exited(-9)))
     assert isinstance(fork, Fork)
     assert fork.spec.limits == Limits(pids_max=9)
@@ -163,19 +173,19 @@ def test_a_worker_that_is_forked_after_its_limits_changed_has_the_new_ones() -> 
 def test_a_changed_timeout_changes_nothing_in_the_kernel() -> None:
     world, _ = serving(a=1)
     patient = replace(plan(a=1), workers=(replace(plan(a=1).workers[0], warm_timeout=600),))
-    assert world.handle(Adopt(patient)) == ()
+    assert world.adopt(patient) == ()
     world.handle(Drain(Shutdown.WARM))
-    assert next_deadline(world.node) == 600
+    assert world.node.next_deadline() == 600
 
 
 def test_a_reload_that_changes_nothing_does_nothing() -> None:
     world, _ = serving(a=1, b=1)
-    assert world.handle(Adopt(plan(a=1, b=1))) == ()
+    assert world.adopt(plan(a=1, b=1)) == ()
 
 
 def test_a_reload_touches_only_what_changed() -> None:
     world, pids = serving(a=1, b=1, c=1)
-    world.handle(Adopt(plan(a=1, b=2, d=1)))
+    world.adopt(plan(a=1, b=2, d=1))
     assert world.pending == [("b", 2), ("d", 1)]
     assert world.stopped == [("c", Shutdown.WARM)]
     assert world.node.queues["a"].current.pid == pids["a"]
@@ -183,7 +193,7 @@ def test_a_reload_touches_only_what_changed() -> None:
 
 def test_a_changed_worker_goes_only_when_its_successor_consumes() -> None:
     world, pids = serving(a=1)
-    world.handle(Adopt(plan(a=2)))
+    world.adopt(plan(a=2))
     successor = world.fork()
     world.report(successor, Connecting())
     assert world.stopped == []
@@ -198,14 +208,14 @@ def test_a_changed_worker_goes_only_when_its_successor_consumes() -> None:
 def test_with_the_broker_away_a_successor_that_reaches_for_it_takes_over_from_one_that_does() -> None:
     world, pids = serving(a=1)
     world.report(pids["a"], Connecting())
-    world.handle(Adopt(plan(a=2)))
+    world.adopt(plan(a=2))
     world.report(world.fork(), Connecting())
     assert world.stopped == [("a", Shutdown.WARM)]
 
 
 def test_a_worker_that_dies_while_its_successor_starts_is_not_started_again() -> None:
     world, pids = serving(a=1)
-    world.handle(Adopt(plan(a=2)))
+    world.adopt(plan(a=2))
     world.exit(pids["a"])
     assert world.pending == [("a", 2)]
     assert world.node.queues["a"].current.spec.concurrency == 2
@@ -213,9 +223,9 @@ def test_a_worker_that_dies_while_its_successor_starts_is_not_started_again() ->
 
 def test_a_second_reload_replaces_the_successor_and_not_the_serving_worker() -> None:
     world, pids = serving(a=1)
-    world.handle(Adopt(plan(a=2)))
+    world.adopt(plan(a=2))
     first = world.fork()
-    world.handle(Adopt(plan(a=3)))
+    world.adopt(plan(a=3))
     assert world.stopped == [("a", Shutdown.WARM)]
     assert world.pending == [("a", 3)]
     world.exit(first, 0)
@@ -226,14 +236,14 @@ def test_a_worker_that_fails_is_replaced_at_once_by_a_reload() -> None:
     world, pids = serving(a=1)
     world.exit(pids["a"])
     world.exit(world.fork())
-    world.handle(Adopt(plan(a=2)))
+    world.adopt(plan(a=2))
     assert world.pending == [("a", 3)]
     assert world.node.queues["a"].current.state is State.STARTING
 
 
 def test_a_removed_queue_is_forgotten_when_its_worker_is_gone() -> None:
     world, pids = serving(a=1, b=1)
-    world.handle(Adopt(plan(b=1)))
+    world.adopt(plan(b=1))
     assert set(world.node.queues) == {"a", "b"}
     world.exit(pids["a"], 0)
     assert set(world.node.queues) == {"b"}
@@ -241,17 +251,17 @@ def test_a_removed_queue_is_forgotten_when_its_worker_is_gone() -> None:
 
 def test_a_queue_that_is_removed_and_added_again_has_a_new_worker_beside_the_draining_one() -> None:
     world, pids = serving(a=1)
-    world.handle(Adopt(plan(b=1)))
-    world.handle(Adopt(plan(a=1, b=1)))
+    world.adopt(plan(b=1))
+    world.adopt(plan(a=1, b=1))
     assert ("a", 2) in world.pending
     assert [worker.pid for worker in world.node.queues["a"].retiring] == [pids["a"]]
 
 
 def test_a_fork_that_is_answered_too_late_is_killed() -> None:
     world = World()
-    world.handle(Adopt(plan(a=1)))
+    world.adopt(plan(a=1))
     world.now = 6.0  # past the start timeout
-    world.handle(Tick())
+    world.tick()
     late, again = world.pending
     world.pending = [late]
     world.fork()
@@ -261,13 +271,13 @@ def test_a_fork_that_is_answered_too_late_is_killed() -> None:
 
 def test_a_process_that_comes_when_its_queue_was_forgotten_and_is_there_again_is_not_taken_for_the_new_one() -> None:
     world = World()
-    world.handle(Adopt(plan(a=1)))
-    world.handle(Adopt(plan()))
+    world.adopt(plan(a=1))
+    world.adopt(plan())
     world.now = 6.0  # past the start timeout
-    world.handle(Tick())
+    world.tick()
     assert world.node.queues == {}
     late = world.fork()
-    world.handle(Adopt(plan(a=1)))
+    world.adopt(plan(a=1))
     world.report(late, Consuming())
     assert world.pending == [("a", 2)]
     assert world.node.queues["a"].current.state is State.STARTING
@@ -278,16 +288,16 @@ def test_drain_stops_everything_and_finishes_when_all_are_gone() -> None:
     world.handle(Drain(Shutdown.WARM))
     assert world.stopped == [("a", Shutdown.WARM), ("b", Shutdown.WARM)]
     world.exit(pids["a"], 0)
-    assert not is_finished(world.node)
+    assert not world.node.is_finished()
     world.exit(pids["b"], 0)
-    assert is_finished(world.node)
+    assert world.node.is_finished()
 
 
 def test_a_drain_is_escalated_by_time_and_by_a_second_order() -> None:
     world, _ = serving(a=1)
     world.handle(Drain(Shutdown.WARM))
     world.now += 60
-    world.handle(Tick())
+    world.tick()
     world.handle(Drain(Shutdown.KILL))
     assert [how for _, how in world.stopped] == [Shutdown.WARM, Shutdown.COLD, Shutdown.KILL]
 
@@ -295,17 +305,37 @@ def test_a_drain_is_escalated_by_time_and_by_a_second_order() -> None:
 def test_a_plan_that_comes_while_draining_is_ignored() -> None:
     world, _ = serving(a=1)
     world.handle(Drain(Shutdown.WARM))
-    assert world.handle(Adopt(plan(a=1, b=1))) == ()
+    assert world.adopt(plan(a=1, b=1)) == ()
 
 
 def test_an_idle_node_waits_for_nothing() -> None:
     world, _ = serving(a=1, b=1)
-    assert next_deadline(world.node) is None
+    assert world.node.next_deadline() is None
+
+
+def test_a_queue_at_which_the_agent_failed_begins_anew_and_no_other_is_touched() -> None:
+    world, pids = serving(a=1, b=1)
+    before = world.node.queues["b"]
+    world.handle(Confused("a"))
+    assert world.stopped == [("a", Shutdown.KILL)]
+    assert world.node.queues["b"] == before
+    world.exit(pids["a"])
+    assert world.pending == []  # a fault of the agent's own comes again at once: it pauses first
+    world.now += 1
+    world.tick()
+    assert world.pending == [("a", 2)]
+
+
+def test_a_queue_that_leaves_is_forgotten_where_the_agent_failed_at_it() -> None:
+    world, _ = serving(a=1, b=1)
+    world.adopt(plan(b=1))
+    world.handle(Confused("a"))
+    assert list(world.node.queues) == ["b"]
 
 
 CHANCES = st.lists(
     st.tuples(
-        st.sampled_from(["plan", "fork", "no fork", "connect", "consume", "exit", "tick", "late", "stall"]),
+        st.sampled_from(["plan", "fork", "no fork", "connect", "consume", "exit", "tick", "late", "stall", "confused"]),
         st.integers(min_value=0, max_value=7),
     ),
     max_size=80,
@@ -317,7 +347,7 @@ def happen(world: World, chance: str, choice: int) -> None:
     pids = list(world.alive)
     match chance:
         case "plan":
-            world.handle(Adopt(PLANS[choice]))
+            world.adopt(PLANS[choice])
         case "fork" if world.pending:
             world.fork()
         case "no fork" if world.pending:
@@ -330,10 +360,12 @@ def happen(world: World, chance: str, choice: int) -> None:
             world.exit(pids[choice % len(pids)])
         case "tick" | "late":
             world.now += 1 if chance == "tick" else 100
-            world.handle(Tick())
+            world.tick()
         case "stall":
             world.now += 100
             world.handle(Stalled(100))
+        case "confused":
+            world.handle(Confused("abc"[choice % 3]))
 
 
 @settings(max_examples=1000, deadline=None)
@@ -356,7 +388,7 @@ def test_from_anywhere_the_last_plan_comes_true(chances: list[tuple[str, int]]) 
     world = World()
     for chance, choice in chances:
         happen(world, chance, choice)
-    world.handle(Adopt(plan(a=1, z=1)))
+    world.adopt(plan(a=1, z=1))
     for _ in range(60):
         while world.pending:
             world.fork()
@@ -367,7 +399,7 @@ def test_from_anywhere_the_last_plan_comes_true(chances: list[tuple[str, int]]) 
             else:
                 world.exit(pid, 0)
         world.now += 2  # the longest back-off, 60 s, ends on the way
-        world.handle(Tick())
+        world.tick()
     assert {name: queue.current.state for name, queue in world.node.queues.items()} == {
         "a": State.CONSUMING,
         "z": State.CONSUMING,
@@ -386,7 +418,7 @@ def test_from_anywhere_a_drain_ends(chances: list[tuple[str, int]]) -> None:
         world.now += 1000
         while world.pending:
             world.fork()
-        world.handle(Tick())
+        world.tick()
     for pid in list(world.alive):
         world.exit(pid)
-    assert is_finished(world.node)
+    assert world.node.is_finished()

@@ -15,6 +15,7 @@ from agent.decide.events import (
     Fork,
     Forked,
     ForkFailed,
+    ImpossibleEvent,
     Shutdown,
     Stalled,
     Stop,
@@ -86,6 +87,30 @@ def stop(how: Shutdown) -> tuple[Action, ...]:
 def test_transition(worker: Worker, event: WorkerEvent, now: float, state: State, actions: tuple[Action, ...]) -> None:
     after, done = step(worker, event, now)
     assert (after.state, done) == (state, actions)
+
+
+@pytest.mark.parametrize(
+    ("worker", "event"),
+    [
+        (STARTING, Forked(8)),
+        (CONSUMING, Forked(8)),
+        (CONSUMING, ForkFailed()),
+        (STOPPING, Forked(8)),
+        (ASKED, Exited(1)),
+        (ASKED, Connecting()),
+        (ASKED, Consuming()),
+        (UNBORN, Exited(1)),
+    ],
+)
+def test_what_can_not_be_is_an_error(worker: Worker, event: WorkerEvent) -> None:
+    with pytest.raises(ImpossibleEvent, match="of emails in state"):
+        step(worker, event, 1)
+
+
+@pytest.mark.parametrize("event", [Forked(7), ForkFailed(), Connecting(), Consuming(), Exited(1)])
+@pytest.mark.parametrize("worker", [BACKOFF, STOPPED])
+def test_what_comes_late_changes_nothing(worker: Worker, event: WorkerEvent) -> None:
+    assert step(worker, event, 1) == (worker, ())
 
 
 def test_a_worker_told_to_go_before_it_has_a_pid_goes_as_it_was_told_last() -> None:

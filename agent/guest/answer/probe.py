@@ -7,11 +7,13 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from amqp.exceptions import AccessRefused, NotAllowed, NotFound, UnexpectedFrame
 from celery import Celery
 
+from celery_delivery.broker import embedded
 from celery_delivery.broker.urls import brokers, is_embedded, shown
 from celery_delivery.errors import TlsError
 
@@ -61,7 +63,7 @@ def probe(app: Any, url: str) -> tuple[str, str]:
     with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
         try:
             if is_embedded(url):
-                _try_folders(connection.transport_options)
+                _try_folder(embedded.queues(url))
                 return REACHED, ""
             transport = connection.transport
             established = transport.establish_connection()
@@ -84,11 +86,9 @@ def _undeclared(app: Any, url: str, queues: Iterable[str]) -> list[str]:
     return missing
 
 
-def _try_folders(options: dict[str, Any]) -> None:
-    for option in ("data_folder_in", "data_folder_out"):
-        folder = str(options.get(option, ""))
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(f"{folder} is no folder that this user may write to")
+def _try_folder(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} is no folder that this user may write to")
 
 
 def fault_of(error: BaseException) -> str:
