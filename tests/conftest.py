@@ -16,6 +16,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--bursts", type=int, default=1, help="bursts of no-op tasks through each solo worker; see `make stall`"
     )
+    parser.addoption(
+        "--every-pair", action="store_true", help="kill every pair of an agent's processes; see `make chaos`"
+    )
     parser.addoption("--burst", type=int, default=300, help="no-op tasks in a burst")
 
 

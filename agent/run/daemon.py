@@ -112,7 +112,7 @@ class Daemon:
         try:
             self._handle(event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other queues' workers must not end with it
-            self._loop.report(error, "event", queue=queue, event=event)
+            self._loop.report(error, type(event).__name__, queue=queue)
             with self._loop.contained("begin anew", queue=queue):
                 self._handle(Confused(queue))
 

@@ -8,6 +8,7 @@ the task all the same, and the id is what a consumer can recognise it by. A pace
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 import uuid
@@ -48,8 +49,12 @@ def main(arguments: list[str]) -> None:
     count, per_second, long_every, long_seconds = arguments
     load = Load(int(count), float(per_second), int(long_every), float(long_seconds))
     _, worker = create_worker_from(Recorded)  # type: ignore[no-untyped-call]
+    ends: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: ends.append(number))
     due = time.monotonic()
     for number in range(load.count):
+        if ends:
+            return
         time.sleep(max(0.0, due - time.monotonic()))
         due = max(due, time.monotonic()) + 1 / load.per_second
         send(worker, load.seconds(number))

@@ -43,12 +43,17 @@ def play(fault: Fault, stage: Stage) -> Outcome:
             before = len(stage.ledger.entries())
             moments.append(strike(stage))
             _wait(stage, partial(_is_overcome, stage, before, moments[-1]))
-        _wait(stage, partial(_is_settled, stage))
+        settle(stage)
     except AssertionError as error:  # something that was waited for did not come
         trouble = str(error)
     entries = stage.ledger.entries()
     verdict = judge(entries, stage.dead_letters())
     return Outcome(fault.name, stage.setting.pool, stage.setting.profile, verdict, recovery(entries, moments), trouble)
+
+
+def settle(stage: Stage) -> None:
+    """Return when nothing moves any more; raises AssertionError where something is left."""
+    _wait(stage, partial(_is_settled, stage))
 
 
 def _has_accepted(stage: Stage, share: int) -> bool:

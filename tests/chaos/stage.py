@@ -118,6 +118,12 @@ class Stage:
                 stderr=output,
             )
 
+    def end_sending(self) -> None:
+        """Have the producer end after the task that it is sending now."""
+        assert self.producer is not None
+        self.producer.terminate()
+        self.producer.wait(60)
+
     def is_sending(self) -> bool:
         """Say whether the producer runs; raises RuntimeError where it has failed."""
         assert self.producer is not None

@@ -1,6 +1,5 @@
 """The short form of the suite: whatever is killed, cut off or blocked, no accepted task is lost."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,24 +13,6 @@ from tests.rabbitmq import RabbitMQ
 
 FAULTS = {fault.name: fault for fault in short_form()}
 RUNS = [(fault.name, pool) for fault in FAULTS.values() for pool in fault.pools]
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    """A network that only these tests are in."""
-    with Network() as entered:
-        yield entered
-
-
-@pytest.fixture(scope="module")
-def broker_inside(network: Network) -> Iterator[RabbitMQ]:
-    """A broker in that network."""
-    node = RabbitMQ()
-    try:
-        node.start()
-        yield node
-    finally:
-        node.close()
 
 
 @pytest.mark.parametrize(("name", "pool"), RUNS)
