@@ -73,3 +73,5 @@ def node(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Node]:
     node = Node(tmp_path, broker, vhost)
     yield node
     node.close()
+    faults = [line for line in node.log.read_text().splitlines() if "agent-fault" in line] if node.log.exists() else []
+    assert faults == [], "the agent did something wrong itself"
