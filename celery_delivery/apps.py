@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import celery
 
+from celery_delivery import internals
 from celery_delivery.contract.contracts import Contracts, path, unimplemented
 from celery_delivery.contract.fit import argument_check
 from celery_delivery.results.backends import backend
@@ -20,7 +21,8 @@ def create_app_from(
     celery_config: the settings module. Its `delivery_profile` says what is promised, its own settings win over the profile's.
     contracts: the package in which a task class is a contract; default the settings module's.
 
-    Raises TypeError for what is no task class with a name, and for classes of different queues; SettingError.
+    Raises TypeError for what is no task class with a name, and for classes of different queues; SettingError; UnsupportedError
+    where what is installed can't keep the promise.
     """
     queues = {queue_of(each) for each in WorkerClasses}
     if len(queues) != 1:
@@ -32,6 +34,8 @@ def create_app_from(
     app.add_defaults(profile.defaults(app.conf))
     app.conf.update(profile.queue_settings(app.conf, queues.pop()))
     if profile.is_safe(app.conf):
+        for mend in internals.REQUIRED:
+            internals.require(mend)
         app.amqp_cls = Sending
         app.backend_cls = backend
         _hush_celery()
@@ -67,7 +71,8 @@ def _task(WorkerClass: type[celery.Task], contracts: Contracts) -> celery.Task:
     if contracts.has(WorkerClass):
         chosen = contracts.implementation_of(WorkerClass) or unimplemented(WorkerClass)
     task = chosen()
-    task.__header__ = argument_check(WorkerClass, contracts)
+    if internals.applies(internals.ARGUMENTS):
+        task.__header__ = argument_check(WorkerClass, contracts)
     return task
 
 

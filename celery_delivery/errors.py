@@ -13,6 +13,10 @@ class ContractError(TypeError):
     """A task class does not keep its contract; the message says which, how, and what to do."""
 
 
+class UnsupportedError(RuntimeError):
+    """A package is not of a release on which the promise was measured; the message says which, and what to install."""
+
+
 class TlsError(ConnectionError):
     """The broker and we don't agree on TLS; the message says why, and what to do.
 

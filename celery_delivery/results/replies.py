@@ -17,8 +17,7 @@ from typing import Any
 from weakref import WeakSet
 
 from amqp.exceptions import AMQPError, NotFound
-from celery import Celery
-from celery._state import task_join_will_block
+from celery import Celery, _state
 from celery.backends.rpc import ResultConsumer, RPCBackend
 from celery.utils.log import get_logger
 
@@ -102,7 +101,7 @@ class ReplyBackend(Tolerant, RPCBackend):
         """Have the queue for results declared with the task; not in a pool's process, which may not wait for results."""
         if not isinstance(producer, Producer):
             super().on_task_call(producer, task_id)
-        elif not task_join_will_block():
+        elif not _state.task_join_will_block():
             producer.expect_replies(self)
 
     @property

@@ -15,6 +15,8 @@ from typing import Any
 
 from amqp.exceptions import RecoverableConnectionError
 
+from celery_delivery import internals
+
 
 class Answer(Enum):
     """What the broker says of a message."""
@@ -28,7 +30,11 @@ class Confirms:
     """The answers to what is published on one channel, from when this is made."""
 
     def __init__(self, channel: Any) -> None:
-        """Switch the channel to confirms; that is not waited for, because the first answer shows it."""
+        """Switch the channel to confirms; that is not waited for, because the first answer shows it.
+
+        Raises UnsupportedError where py-amqp is not of a release whose channels are known.
+        """
+        internals.require(internals.CONFIRMS)
         channel.confirm_select(nowait=True)
         self.last = 0  # delivery tag of the newest message: the broker counts them too
         self.is_blocked = False  # by the broker, which is short of memory or disk

@@ -15,13 +15,13 @@
     at each connection (`queues` has what delays need)            a consumer, 17 of them for these
     a message that can't be decoded, and a wrong signature, are   a task that is gone, or a worker that  create_task_handler,
     acked; others end the worker, again and again                 keeps dying                            on_decode_error
-    SIGQUIT is handled in the middle of a frame                   a worker that waits for itself for    WholeFrames
-                                                                  ever: 1 signal in 3 under load
+    SIGQUIT is handled in the middle of a frame, or of a job for  a worker that waits for itself for    WholeWrites
+    a pool's process                                              ever: 1 signal in 3 under load
     no heartbeats while a solo task runs                          a task of 30 s is cut off and runs     Heart
                                                                   again
 
-The figures were measured with Celery 5.7.0. The parts of Celery that are overridden are named in its documentation of
-bootsteps or are methods of its Consumer; `tests/integration/test_celery_mends.py` fails without each of them.
+The figures were measured with Celery 5.7.0. `celery_delivery.internals` has what each mend needs of Celery; one that lacks it
+is off, and Celery's own behaviour stays. `tests/integration/test_celery_mends.py` fails without each of them.
 """
 
 import signal
@@ -35,15 +35,16 @@ from celery.concurrency.base import BasePool
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.exceptions import InvalidTaskError, WorkerTerminate
 from celery.platforms import EX_FAILURE
+from celery.utils import objects
 from celery.utils.log import get_logger
-from celery.utils.objects import Bunch
 from celery.worker import state
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.exceptions import ContentDisallowed, DecodeError
 
-from celery_delivery.worker.frames import WholeFrames
+from celery_delivery import internals
 from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.incoming import Signatures
+from celery_delivery.worker.writes import WholeWrites
 
 RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
 RETRY_LONGEST = 2.0
@@ -58,6 +59,10 @@ class ReadyFirst(bootsteps.StartStopStep):
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def include_if(self, _consumer: Any) -> bool:
+        """Say whether the mend applies."""
+        return internals.applies(internals.READY_FIRST)
 
     def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
         """Put ourselves before the poller's own method."""
@@ -76,6 +81,10 @@ class WakeOnSignal(bootsteps.StartStopStep):
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     _ends: tuple[socket.socket, socket.socket] | None = None
+
+    def include_if(self, _consumer: Any) -> bool:
+        """Say whether the mend applies."""
+        return internals.applies(internals.WAKE_ON_SIGNAL)
 
     def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
         """Have the hub watch the end that the interpreter writes to when a signal comes."""
@@ -101,17 +110,21 @@ class Consumer(StockConsumer):
     class Blueprint(StockConsumer.Blueprint):
         """The stock steps without the one for delayed delivery, and those that mend the hub."""
 
-        default_steps = (
-            *(step for step in StockConsumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")),
-            ReadyFirst,
-            WakeOnSignal,
-        )
+        @property
+        def default_steps(self) -> tuple[Any, ...]:
+            """What Celery looks up when it makes a consumer."""
+            steps = StockConsumer.Blueprint.default_steps
+            if internals.applies(internals.NO_DELAYED_DELIVERY):
+                steps = (step for step in steps if not step.endswith(":DelayedDelivery"))
+            return (*steps, ReadyFirst, WakeOnSignal)
 
     def __init__(self, on_task_request: Any, *args: Any, pool: Any = None, **kwargs: Any) -> None:
         """Have a heart beat while a task runs in the loop's own thread."""
-        run = partial(self._run_with_heart, Heart(), on_task_request) if isinstance(pool, SoloPool) else on_task_request
+        run = on_task_request
+        if isinstance(pool, SoloPool) and internals.applies(internals.HEART):
+            run = partial(self._run_with_heart, Heart(), on_task_request)
         self._signatures = Signatures()
-        self._frames = WholeFrames()
+        self._writes = WholeWrites(pool)
         super().__init__(run, *args, pool=pool, **kwargs)
 
     def _run_with_heart(self, heart: Heart, run: Any, request: Any) -> None:
@@ -119,6 +132,7 @@ class Consumer(StockConsumer):
         with heart.beating(self.connection.connection) if has_heartbeats else nullcontext():
             run(request)
 
+    @internals.where(internals.DEAD_LETTERS)
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """Return what is called with each message; one that no task can be made of is rejected."""
         stock = super().create_task_handler(*args, **kwargs)
@@ -135,18 +149,20 @@ class Consumer(StockConsumer):
 
         return handle
 
+    @internals.where(internals.DEAD_LETTERS)
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject what can't be decoded."""
         kind = f"type {message.content_type!r}, encoding {message.content_encoding!r}"
         _log.critical("Rejected a message that can't be decoded (%s): %r", kind, exc)
         message.reject_log_error(_log, self.connection_errors)
 
+    @internals.where(internals.DEAD_LETTERS)
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Reject it, and tell whoever waits for a result."""
         super().on_invalid_task(body, message, exc)
         headers, properties = message.headers or {}, message.properties or {}
         if isinstance(headers.get("id"), str):
-            request = Bunch(
+            request = objects.Bunch(
                 name=headers.get("task"),
                 root_id=headers.get("root_id"),
                 correlation_id=properties.get("correlation_id"),
@@ -156,6 +172,7 @@ class Consumer(StockConsumer):
             )
             self._tell(partial(self.app.backend.mark_as_failure, headers["id"], exc, request=request))
 
+    @internals.where(internals.DEAD_LETTERS)
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Reject it, and tell whoever waits for a result."""
         self._tell(partial(super().on_unknown_task, body, message, exc))
@@ -168,19 +185,24 @@ class Consumer(StockConsumer):
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes, with pauses that stay short."""
-        stock = conn.ensure_connection
-
-        def ensure_connection(errback: Any = None, max_retries: Any = None, **options: Any) -> Any:
-            pauses = {"interval_start": RETRY_STEP, "interval_step": RETRY_STEP, "interval_max": RETRY_LONGEST}
-            return stock(errback, max_retries, **{**options, **pauses})
-
-        conn.ensure_connection = ensure_connection
+        self._writes.catch_up()  # there is no loop now that would
+        if internals.applies(internals.SHORT_PAUSES):
+            _shorten_pauses(conn)
         connected = super().ensure_connected(conn)
-        if connected.supports_heartbeats:  # the embedded broker has no frames either
-            self._frames.guard(connected.connection)
-            self._frames.hold_signals()
+        if connected.supports_heartbeats and internals.applies(
+            internals.WHOLE_WRITES
+        ):  # the embedded broker has no frames
+            self._writes.guard(connected.connection)
+            self._writes.hold_signals()
         return connected
 
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Have the loop look at each turn for signals that have waited."""
+        super().register_with_event_loop(hub)
+        if internals.applies(internals.WHOLE_WRITES):
+            hub.on_tick.add(self._writes.catch_up)
+
+    @internals.where(internals.LOST_CONNECTION)
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """End what can't be acked any more, and tell nobody: it is not a failure, the broker delivers it again."""
         if self.app.conf.worker_cancel_long_running_tasks_on_connection_loss and self._can_end_tasks:
@@ -190,6 +212,7 @@ class Consumer(StockConsumer):
                     request.cancel(self.pool, emit_retry=False)
         super().on_connection_error_after_connected(exc)
 
+    @internals.where(internals.COLD_SHUTDOWN)
     def cancel_active_requests(self) -> None:
         """End what is running, for a cold shutdown, where the pool can; it has not been acked, and is delivered again.
 
@@ -205,3 +228,13 @@ class Consumer(StockConsumer):
     def _can_end_tasks(self) -> bool:
         # A prefork pool gets the method when it has started: it is that of billiard's pool.
         return getattr(self.pool.terminate_job, "__func__", None) is not BasePool.terminate_job
+
+
+def _shorten_pauses(connection: Any) -> None:
+    stock = connection.ensure_connection
+
+    def ensure_connection(errback: Any = None, max_retries: Any = None, **options: Any) -> Any:
+        pauses = {"interval_start": RETRY_STEP, "interval_step": RETRY_STEP, "interval_max": RETRY_LONGEST}
+        return stock(errback, max_retries, **{**options, **pauses})
+
+    connection.ensure_connection = ensure_connection

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import Task
 from celery.exceptions import InvalidTaskError
-from celery.utils.functional import head_from_fun
+from celery.utils import functional
 
 
 class Signatures:
@@ -37,7 +37,7 @@ class Signatures:
         head = self._heads.get(task)
         if head is None:
             of_function = getattr(task, "__header__", None)  # what a decorator made a task of has one
-            head = self._heads[task] = of_function or head_from_fun(task.run, bound=True)
+            head = self._heads[task] = of_function or functional.head_from_fun(task.run, bound=True)
         return head
 
 

@@ -4,16 +4,13 @@ A connection is lost, or a worker stops, while a child holds a task whose start 
 `flush` forgets the task. Its result is never read, so it is not acked and runs again (1 stop in 14), and the child waits
 30 s for its result to be taken (TERM lasted 32 s; with this 1.8 to 2.8 s, 20 times of 20).
 
-It leans on private names of Celery, read in 5.7.0. With another release the stock pool is used and a warning says so: look
-whether `AsynPool.flush` still discards jobs that are not `_accepted` though `_write_to` names a child; then extend MEASURED,
-else remove this module. `tests/integration/test_pool.py` shows the fault.
+It is off where `celery_delivery.internals` says so. With another release of Celery look whether `AsynPool.flush` still
+discards jobs that are not `_accepted` though `_write_to` names a child. `tests/integration/test_pool.py` shows the fault.
 """
 
-from typing import Any
-
-import celery
 from celery.concurrency.prefork import TaskPool as StockTaskPool
-from celery.utils.log import get_logger
+
+from celery_delivery import internals
 
 # Seconds for a task that has no limit of its own, whose worker has none either. A task that hangs keeps its place for good;
 # this alone clears it. It is below the broker's consumer_timeout of 30 minutes: past that the broker closes the channel, and
@@ -21,14 +18,11 @@ from celery.utils.log import get_logger
 # where it beats the worker's.
 TIME_LIMIT = 1500.0
 
-MEASURED = "5.7."  # the releases whose `flush` was read
-
-_log = get_logger(__name__)
-
 
 class PatientPool(StockTaskPool.Pool):
     """The pool behind the pool, which remembers what its children have."""
 
+    @internals.where(internals.PATIENT_POOL)
     def flush(self) -> None:
         """Forget the tasks that no child has; the broker delivers them again."""
         held = [job for job in tuple(self._cache.values()) if not job._accepted and job._write_to is not None]
@@ -42,25 +36,13 @@ class PatientPool(StockTaskPool.Pool):
                     job._accepted = False
 
 
-def pool_for(version: str) -> Any:
-    """Return the pool that suits a release of Celery."""
-    return PatientPool if version.startswith(MEASURED) else StockTaskPool.Pool
-
-
 class TaskPool(StockTaskPool):
     """Processes for tasks, with a limit on how long one may take."""
 
-    Pool = pool_for(celery.__version__)
+    Pool = PatientPool
 
     def on_start(self) -> None:
-        """Start the processes; say so where they are not mended."""
+        """Start the processes."""
         if self.options.get("timeout") is None:
             self.options["timeout"] = TIME_LIMIT
-        if self.Pool is not PatientPool:
-            _log.warning(
-                "Celery %s is not among %sx, for which the prefork pool is mended: a task that has ended may run again when "
-                "its worker stops. See celery_delivery/worker/pool.py.",
-                celery.__version__,
-                MEASURED,
-            )
         super().on_start()

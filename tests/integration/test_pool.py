@@ -4,9 +4,6 @@ import subprocess
 import sys
 
 import pytest
-from celery.concurrency.prefork import TaskPool as StockTaskPool
-
-from celery_delivery.worker.pool import PatientPool, pool_for
 
 # A job is written to a child; before its start is read, the pool is flushed, as when the connection is lost.
 SCRIPT = """
@@ -57,27 +54,18 @@ def test_the_stock_pool_still_forgets_it() -> None:
     assert results_after_a_flush("stock") == "[]"
 
 
-@pytest.mark.parametrize("version", ["5.6.2", "5.8.0", "6.0.0"])
-def test_a_release_that_was_not_read_keeps_its_own_pool(version: str) -> None:
-    assert pool_for(version) is StockTaskPool.Pool
-
-
-def test_the_release_that_is_installed_is_mended() -> None:
-    assert pool_for("5.7.3") is PatientPool
-
-
-def test_an_unmended_pool_says_so() -> None:
+def test_a_release_that_was_not_measured_keeps_its_own_pool_and_says_so() -> None:
     code = SCRIPT.replace(
         "hub = Hub()",
-        "import logging, celery_delivery.worker.pool as p\nlogging.basicConfig()\n"
-        "TaskPool.Pool = p.pool_for('5.8.0')\nhub = Hub()",
+        "import logging, celery_delivery.internals as i\nlogging.basicConfig()\n"
+        "i.MEASURED['billiard'] = ((1, 0), (1, 1))\nhub = Hub()",
         1,
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "mended"], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.strip() == "[]"
-    assert done.stderr.count("the prefork pool is mended") == 1
+    assert done.stderr.count("The mend 'patient pool' is off") == 1
 
 
 @pytest.mark.parametrize(("given", "limit"), [("", 1500.0), ("timeout=7.0, ", 7.0)])

@@ -1,0 +1,334 @@
+"""What this library leans on inside Celery, kombu, py-amqp and billiard, and on which of their releases it was measured.
+
+Each mend names what it needs. Where one of its names is gone, or a package is of another release, the mend is off: the stock
+behaviour stays, and the log says so once. Without the mends of REQUIRED a message would be sent unconfirmed, so that an app of
+the safe profile is refused instead.
+
+A name is "module:path". Below a function it is a name that the function's code uses: attributes of instances are found so.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import import_module
+from types import CodeType
+from typing import Any
+
+from celery_delivery.errors import UnsupportedError
+
+# The releases that were measured, from the first to before the second; celery_delivery/pyproject.toml asks for the same.
+MEASURED = {
+    "celery": ((5, 7), (5, 8)),
+    "kombu": ((5, 7), (5, 8)),
+    "amqp": ((5, 4), (5, 5)),
+    "billiard": ((4, 3), (4, 4)),
+}
+
+_CONSUMER = "celery.worker.consumer.consumer:Consumer"
+_POOL = "celery.concurrency.asynpool:AsynPool"
+_HUB = "kombu.asynchronous.hub:Hub"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """A fault that is mended.
+
+    name: for people. names: what it needs. without: what happens where it is off.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    without: str
+
+
+READY_FIRST = Mend(
+    "ready first",
+    (f"{_CONSUMER}.register_with_event_loop", f"{_HUB}.poller", f"{_HUB}.call_soon._ready", f"{_HUB}.create_loop.poll"),
+    "a solo worker with a small prefetch may wait with acks for seconds",
+)
+WAKE_ON_SIGNAL = Mend(
+    "wake on signal",
+    (f"{_CONSUMER}.register_with_event_loop", f"{_HUB}.add_reader"),
+    "an idle worker may take seconds to see a signal",
+)
+WHOLE_WRITES = Mend(
+    "whole writes",
+    (
+        f"{_CONSUMER}.ensure_connected",
+        "amqp.connection:Connection.frame_writer",
+        "amqp.connection:Connection.send_heartbeat.frame_writer",
+        "amqp.abstract_channel:AbstractChannel.send_method.frame_writer",
+        f"{_HUB}.create_loop.on_tick",
+        "celery.concurrency.prefork:TaskPool.on_start._pool",
+        f"{_POOL}._create_write_handlers._active_writers",
+        f"{_POOL}.flush._active_writers",
+    ),
+    "SIGQUIT may leave a worker waiting for itself",
+)
+HEART = Mend(
+    "heart",
+    (
+        "celery.concurrency.solo:TaskPool",
+        "kombu.connection:Connection.supports_heartbeats",
+        "amqp.connection:Connection.send_heartbeat",
+        "amqp.connection:Connection.heartbeat_tick.heartbeat",
+    ),
+    "a task of the solo pool that is longer than two heartbeats may run twice",
+)
+SHORT_PAUSES = Mend(
+    "short pauses",
+    (f"{_CONSUMER}.ensure_connected.ensure_connection", "kombu.connection:Connection.ensure_connection"),
+    "a worker may be without a consumer for half a minute after its broker is back",
+)
+NO_DELAYED_DELIVERY = Mend(
+    "no delayed delivery",
+    ("celery.worker.consumer.delayed_delivery:DelayedDelivery", f"{_CONSUMER}.Blueprint.default_steps"),
+    "a worker declares 28 queues that it does not need at each connection",
+)
+DEAD_LETTERS = Mend(
+    "dead letters",
+    (
+        f"{_CONSUMER}.create_task_handler",
+        f"{_CONSUMER}.on_decode_error",
+        f"{_CONSUMER}.on_invalid_task",
+        f"{_CONSUMER}.on_unknown_task",
+        "celery.app.base:Celery._task_from_fun.__header__",
+        "celery.utils.functional:head_from_fun",
+        "celery.utils.objects:Bunch",
+        "celery.backends.base:Backend.mark_as_failure",
+        "kombu.message:Message.reject_log_error",
+    ),
+    "messages that no task can be made of are acked and gone, or end the worker",
+)
+COLD_SHUTDOWN = Mend(
+    "cold shutdown",
+    (
+        f"{_CONSUMER}.cancel_active_requests",
+        "celery.concurrency.base:BasePool.terminate_job",
+        "celery.concurrency.solo:TaskPool",
+        "celery.worker.state:active_requests",
+    ),
+    "SIGQUIT makes the task of a solo worker fail, and it is acked",
+)
+LOST_CONNECTION = Mend(
+    "lost connection",
+    (
+        f"{_CONSUMER}.on_connection_error_after_connected",
+        "celery.concurrency.base:BasePool.terminate_job",
+        "celery.worker.state:active_requests",
+        "celery.worker.request:Request.cancel.emit_retry",
+        "celery.worker.request:Request.acknowledge.acknowledged",
+    ),
+    "a worker may take 10 s more to connect again for each task that it runs",
+)
+PATIENT_POOL = Mend(
+    "patient pool",
+    (
+        "celery.concurrency.prefork:TaskPool.Pool",
+        f"{_POOL}.flush._accepted",
+        f"{_POOL}.flush._cache",
+        f"{_POOL}.flush._write_to",
+        "billiard.pool:ApplyResult.__init__._job",
+    ),
+    "a task that has ended may run again when its worker stops or loses its connection",
+)
+TLS = Mend(
+    "TLS",
+    (
+        "kombu.transport.pyamqp:Transport.establish_connection.server_hostname",
+        "kombu.connection:Connection.ssl",
+    ),
+    "the second broker of a failover list is refused over TLS, and refusals are OpenSSL's own text",
+)
+REPLIES = Mend(
+    "replies",
+    (
+        "celery._state:task_join_will_block",
+        "celery.backends.rpc:ResultConsumer.consume_from",
+        "celery.backends.rpc:ResultConsumer.drain_events",
+        "celery.backends.rpc:ResultConsumer.on_after_fork",
+        "celery.backends.rpc:ResultConsumer.on_state_change",
+        "celery.backends.rpc:RPCBackend.ResultConsumer",
+        "celery.backends.rpc:RPCBackend._after_fork",
+        "celery.backends.rpc:RPCBackend.binding",
+        "celery.backends.rpc:RPCBackend.oid",
+        "celery.backends.rpc:RPCBackend.on_task_call",
+    ),
+    "results wait without a bound, and a broker that was away is not read from any more",
+)
+TOLERANT = Mend(
+    "tolerant results",
+    ("celery.backends.base:Backend.store_result",),
+    "a task whose result can't be stored counts as failed",
+)
+ARGUMENTS = Mend(
+    "arguments",
+    ("celery.app.task:Task.apply_async.__header__",),
+    "wrong arguments are sent, and become dead letters",
+)
+CONFIRMS = Mend(
+    "confirms",
+    (
+        "celery.app.base:Celery.amqp_cls",
+        "celery.app.amqp:AMQP.Producer",
+        "celery.app.amqp:AMQP.producer_pool",
+        "celery.app.base:Celery.send_task.producer_or_acquire",
+        "celery.app.base:Celery.producer_pool.producer_pool",
+        "kombu.messaging:Producer.publish",
+        "kombu.messaging:Producer.revive",
+        "kombu.connection:Connection.collect",
+        "kombu.connection:Connection.declared_entities",
+        "kombu.connection:Connection.ensure_connection",
+        "kombu.connection:Connection.maybe_switch_next",
+        "amqp.channel:Channel.confirm_select",
+        "amqp.channel:Channel.__init__.basic_publish",
+        "amqp.channel:Channel._on_basic_ack.events",
+        "amqp.channel:Channel._on_basic_nack.events",
+        "amqp.channel:Channel._on_basic_return.events",
+        "amqp.connection:Connection._on_blocked.on_blocked",
+        "amqp.connection:Connection._on_unblocked.on_unblocked",
+        "amqp.connection:Connection.drain_events",
+    ),
+    "a task that the broker does not have would count as sent",
+)
+SHARED_CONNECTIONS = Mend(
+    "shared connections",
+    (
+        "kombu.connection:ConnectionPool.new",
+        "kombu.pools:ProducerPool.close_after_fork",
+        "kombu.resource:Resource.close_after_fork",
+        "kombu.resource:Resource.acquire",
+    ),
+    "a forked process would read the answers to its parent's messages",
+)
+
+REQUIRED = (CONFIRMS, SHARED_CONNECTIONS)
+OPTIONAL = (
+    READY_FIRST,
+    WAKE_ON_SIGNAL,
+    WHOLE_WRITES,
+    HEART,
+    SHORT_PAUSES,
+    NO_DELAYED_DELIVERY,
+    DEAD_LETTERS,
+    COLD_SHUTDOWN,
+    LOST_CONNECTION,
+    PATIENT_POOL,
+    TLS,
+    REPLIES,
+    TOLERANT,
+    ARGUMENTS,
+)
+
+# What an agent's worker leans on beside these; nothing of it can be off.
+AGENT = Mend(
+    "the agent's worker",
+    (
+        "billiard.util:_finalizer_registry",
+        "billiard.util:_run_after_forkers",
+        "billiard.util:get_pdeathsig",
+        "billiard.einfo:ExceptionWithTraceback",
+        "celery._state:get_current_task",
+        "celery.worker.state:active_requests",
+        "celery.worker.state:all_total_count",
+        "celery.worker.request:Request.on_accepted",
+        "celery.worker.request:Request.acknowledge",
+        "celery.worker.request:Request.on_failure",
+        f"{_CONSUMER}.on_ready",
+        "celery.apps.worker:Worker.install_platform_tweaks",
+    ),
+    "a worker can't tell what it does",
+)
+
+
+def obstacle(mend: Mend) -> str | None:
+    """Return why a mend can't be in effect here, None where it can: another release, or a name that is gone."""
+    for package in sorted({re.split(r"[.:]", name)[0] for name in mend.names}):
+        version = str(import_module(package).__version__)
+        first, end = MEASURED[package]
+        if not first <= _numbers(version) < end:
+            return f"{package} {version} is not among the releases {_dotted(first)} to before {_dotted(end)}"
+    gone = next((name for name in mend.names if not _exists(name)), None)
+    return None if gone is None else f"there is no {gone}"
+
+
+@cache
+def applies(mend: Mend) -> bool:
+    """Say whether a mend is in effect; where it is not, the log says so the first time."""
+    reason = obstacle(mend)
+    if reason is not None:
+        _log.warning("The mend %r is off, because %s: %s", mend.name, reason, mend.without)
+    return reason is None
+
+
+def require(mend: Mend) -> None:
+    """Raise UnsupportedError where a mend that a promise needs can't be in effect."""
+    reason = obstacle(mend)
+    if reason is not None:
+        raise UnsupportedError(
+            f"the safe profile can't keep its promise, because {reason}: {mend.without}. "
+            "Install the releases that celery-delivery asks for, or set delivery_profile to article"
+        )
+
+
+def where(mend: Mend) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator: the method overrides the inherited one where the mend applies, else the inherited one stays."""
+    return partial(_Override, mend)
+
+
+class _Override:
+    def __init__(self, mend: Mend, method: Callable[..., Any]) -> None:
+        self._mend = mend
+        self._method = method
+        self.__doc__ = method.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner = owner
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if not applies(self._mend):
+            return getattr(super(self._owner, owner if instance is None else instance), self._name)
+        return self._method if instance is None else self._method.__get__(instance, owner)
+
+
+def _exists(name: str) -> bool:
+    module, _, path = name.partition(":")
+    try:
+        found: Any = import_module(module)
+    except ImportError:
+        return False
+    for step in path.split("."):
+        code = getattr(getattr(found, "fget", found), "__code__", None)
+        if code is not None:
+            return step in _words(code)
+        if not hasattr(found, step):
+            return False
+        found = getattr(found, step)
+    return True
+
+
+def _words(code: CodeType) -> set[str]:
+    """Return the names that a function's code uses, and the texts: keys and names of arguments."""
+    words = {*code.co_names, *code.co_varnames}
+    for constant in code.co_consts:
+        match constant:
+            case CodeType():
+                words |= _words(constant)
+            case str():
+                words.add(constant)
+            case tuple():
+                words |= {each for each in constant if isinstance(each, str)}
+    return words
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))

@@ -1,0 +1,217 @@
+"""What the library leans on inside Celery and its packages: all of it is there, and a mend that misses something is off."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import amqp
+import celery
+import kombu
+import pytest
+from celery.backends.base import Backend
+from celery.concurrency.asynpool import AsynPool
+from celery.concurrency.solo import TaskPool as SoloPool
+from celery.worker.consumer import Consumer as StockConsumer
+from kombu.asynchronous import Hub
+from kombu.transport import pyamqp
+
+from celery_delivery import internals
+from celery_delivery.apps import create_app_from
+from celery_delivery.broker.transport import Transport
+from celery_delivery.errors import UnsupportedError
+from celery_delivery.internals import MEASURED, Mend
+from celery_delivery.results.backends import backend
+from celery_delivery.results.replies import ReplyBackend
+from celery_delivery.results.tolerant import Tolerant
+from celery_delivery.sending.confirms import Confirms
+from celery_delivery.worker.consumer import Consumer, ReadyFirst, WakeOnSignal
+from celery_delivery.worker.pool import PatientPool
+from celery_tasks.tasks import SleepTask
+
+LIBRARY = Path(internals.__file__).parent
+SETTINGS = "celery_tasks.celery_config"
+EVERY_MEND = pytest.mark.parametrize("mend", internals.OPTIONAL, ids=lambda mend: mend.name)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    """What one test made of the installed packages is not true in the next."""
+    internals.applies.cache_clear()
+    yield
+    internals.applies.cache_clear()
+
+
+def app() -> Any:
+    return celery.Celery("nobody", broker="memory://", set_as_current=False)
+
+
+def step_is_included(step: Any) -> bool:
+    return bool(step(None).include_if(None))
+
+
+def solo_consumer() -> Any:
+    controller = SimpleNamespace(use_eventloop=False)  # all that is asked of a worker
+    return Consumer(run, pool=SoloPool(1), app=app(), controller=controller)
+
+
+def run(_request: object) -> None: ...
+
+
+def pauses_are_shortened() -> bool:
+    connection = kombu.Connection("memory://")
+    consumer = solo_consumer()
+    consumer.ensure_connected(connection)
+    return "ensure_connection" in vars(connection)
+
+
+def signals_are_looked_for() -> bool:
+    consumer = solo_consumer()
+    hub = Hub()
+    consumer.blueprint.send_all = lambda *_args, **_options: None  # the steps have nothing to register
+    try:
+        consumer.register_with_event_loop(hub)
+        return bool(hub.on_tick)
+    finally:
+        hub.close()
+
+
+def steps() -> list[str]:
+    return [str(step) for step in Consumer.Blueprint().types]
+
+
+def rpc_backend() -> Any:
+    made = app()
+    made.conf.result_backend = "rpc://"
+    return backend(made)
+
+
+IN_EFFECT: dict[str, Callable[[], bool]] = {
+    "ready first": lambda: step_is_included(ReadyFirst),
+    "wake on signal": lambda: step_is_included(WakeOnSignal),
+    "whole writes": signals_are_looked_for,
+    "heart": lambda: solo_consumer().on_task_request is not run,
+    "short pauses": pauses_are_shortened,
+    "no delayed delivery": lambda: not any(step.endswith(":DelayedDelivery") for step in steps()),
+    "dead letters": lambda: any(
+        getattr(Consumer, name) is not getattr(StockConsumer, name)
+        for name in ("create_task_handler", "on_decode_error", "on_invalid_task", "on_unknown_task")
+    ),
+    "cold shutdown": lambda: Consumer.cancel_active_requests is not StockConsumer.cancel_active_requests,
+    "lost connection": lambda: (
+        Consumer.on_connection_error_after_connected is not StockConsumer.on_connection_error_after_connected
+    ),
+    "patient pool": lambda: PatientPool.flush is not AsynPool.flush,
+    "TLS": lambda: Transport.establish_connection is not pyamqp.Transport.establish_connection,
+    "replies": lambda: isinstance(rpc_backend(), ReplyBackend),
+    "tolerant results": lambda: Tolerant.store_result is not Backend.store_result,
+    "arguments": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"], "__header__"),
+}
+
+
+@pytest.mark.parametrize(
+    "mend", [*internals.REQUIRED, *internals.OPTIONAL, internals.AGENT], ids=lambda mend: mend.name
+)
+def test_all_that_a_mend_needs_is_in_the_installed_packages(mend: Mend) -> None:
+    assert internals.obstacle(mend) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "celery.no_such_module:Thing",
+        "celery.worker.consumer.consumer:NoSuchConsumer",
+        "celery.worker.consumer.consumer:Consumer.no_such_method",
+        "kombu.asynchronous.hub:Hub.call_soon._no_such_attribute",
+        "celery.app.base:Celery.producer_pool.no_such_attribute",
+    ],
+)
+def test_a_name_that_is_gone_is_missed(name: str) -> None:
+    assert internals.obstacle(Mend("a mend", (name,), "it is not mended")) == f"there is no {name}"
+
+
+def test_a_method_that_is_renamed_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(StockConsumer, "cancel_active_requests")
+    assert not internals.applies(internals.COLD_SHUTDOWN)
+
+
+@EVERY_MEND
+def test_a_mend_is_in_effect(mend: Mend) -> None:
+    assert IN_EFFECT[mend.name]()
+
+
+@EVERY_MEND
+def test_a_mend_whose_name_is_gone_is_off_and_says_so_once(
+    mend: Mend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    exists = internals._exists
+    monkeypatch.setattr(internals, "_exists", lambda name: name != mend.names[-1] and exists(name))
+    assert not IN_EFFECT[mend.name]()
+    assert not IN_EFFECT[mend.name]()
+    assert [
+        record.getMessage() for record in caplog.records if record.getMessage().startswith(f"The mend '{mend.name}'")
+    ] == [f"The mend {mend.name!r} is off, because there is no {mend.names[-1]}: {mend.without}"]
+
+
+@EVERY_MEND
+@pytest.mark.parametrize("measured", [((1, 0), (1, 1)), ((99, 0), (99, 1))], ids=["newer", "older"])
+def test_a_mend_is_off_on_a_release_that_was_not_measured(
+    mend: Mend,
+    measured: tuple[tuple[int, int], tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    package = mend.names[0].partition(".")[0]
+    monkeypatch.setitem(MEASURED, package, measured)
+    assert not IN_EFFECT[mend.name]()
+    assert f"because {package} " in caplog.text
+
+
+@pytest.mark.parametrize("package", ["celery", "kombu", "amqp"])
+def test_an_app_that_could_not_confirm_is_refused(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MEASURED, package, ((1, 0), (1, 1)))
+    with pytest.raises(UnsupportedError, match=rf"the safe profile can't keep its promise, because {package} \d.*1\.0"):
+        create_app_from([SleepTask], SETTINGS)
+
+
+def test_the_article_s_profile_promises_nothing_and_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MEASURED, "amqp", ((1, 0), (1, 1)))
+    create_app_from([SleepTask], "celery.app.defaults")
+
+
+def test_a_channel_that_could_not_confirm_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    exists = internals._exists
+    monkeypatch.setattr(internals, "_exists", lambda name: not name.endswith("confirm_select") and exists(name))
+    with pytest.raises(UnsupportedError, match="there is no amqp.channel:Channel.confirm_select"):
+        Confirms(amqp.Connection())
+
+
+def test_the_library_asks_for_the_releases_that_were_measured() -> None:
+    asked = tomllib.loads((LIBRARY / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert asked == [
+        f"{package}>={'.'.join(map(str, first))},<{'.'.join(map(str, end))}"
+        for package, (first, end) in MEASURED.items()
+    ]
+
+
+def test_what_is_private_to_others_is_named_in_one_module() -> None:
+    """A private name that is neither the library's own nor in the table could be renamed without anybody noticing."""
+    used, own = set(), set()
+    for path in LIBRARY.rglob("*.py"):
+        text = path.read_text()
+        own |= set(
+            re.findall(r"(?:def |self\.|^\s*|class )(_[a-z_]+)\b(?=\(|:| =|, )", text, re.MULTILINE | re.IGNORECASE)
+        )
+        used |= {
+            node.attr
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+        }
+    mends = (*internals.REQUIRED, *internals.OPTIONAL, internals.AGENT)
+    named = {re.split(r"[.:]", name)[-1] for mend in mends for name in mend.names}
+    assert used - own - named == set()
