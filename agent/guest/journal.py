@@ -21,13 +21,14 @@ import struct
 from collections.abc import Mapping
 from enum import IntEnum
 
+from .lines import STDERR
+
 SOCKET = "/run/systemd/journal/socket"
-PATIENCE = (
-    1.0  # seconds to wait for a journal that takes nothing, once; until it does again, what doesn't go at once is lost
-)
+# Seconds that a process beside user code waits for a journal that takes nothing, once: until it does again, what doesn't
+# go at once is lost. The daemon never waits.
+PATIENCE = 1.0
 LONGEST = 8_388_608  # bytes of one value; journald takes four times as much, and then drops the whole record
 
-_STDERR = 2
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
@@ -44,12 +45,13 @@ class Priority(IntEnum):
 class Journal:
     """The way to the journal of this machine."""
 
-    def __init__(self, path: str = SOCKET) -> None:
-        """Take a socket; raises OSError."""
+    def __init__(self, path: str = SOCKET, patience: float = PATIENCE) -> None:
+        """Take a socket; `patience` in seconds. Raises OSError."""
         self._path = path
+        self._patience = patience
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setsockopt(
-            socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(PATIENCE), int(PATIENCE % 1 * 1_000_000))
+            socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(patience), int(patience % 1 * 1_000_000))
         )
         self._lost = 0
 
@@ -70,7 +72,7 @@ class Journal:
             self.send({**fields, "MESSAGE": text, "CELERY_EVENT": "messages-lost", "PRIORITY": Priority.WARNING})
 
     def _send(self, datagram: bytes) -> None:
-        flags = socket.MSG_DONTWAIT if self._lost else 0
+        flags = socket.MSG_DONTWAIT if self._lost or not self._patience else 0
         try:
             self._socket.sendto(datagram, flags, self._path)
         except OSError as error:
@@ -90,13 +92,13 @@ class Journal:
             os.close(memory)
 
 
-def connected(environment: Mapping[str, str]) -> Journal | None:
+def connected(environment: Mapping[str, str], patience: float = PATIENCE) -> Journal | None:
     """Return the journal where stderr leads to it, else None: what is written is then for a terminal or a file."""
     try:
-        status = os.fstat(_STDERR)
+        status = os.fstat(STDERR)
         if environment.get("JOURNAL_STREAM") != f"{status.st_dev}:{status.st_ino}":
             return None
-        return Journal()
+        return Journal(patience=patience)
     except OSError:
         return None
 

@@ -2,15 +2,17 @@
 
 On stderr:       celery-agent[magic]: worker-exited queue=unique_magic_task generation=3 status="killed by SIGKILL"
 In the journal:  the same without the prefix, and each value as a field: CELERY_EVENT=worker-exited, CELERY_QUEUE=…
+
+Whoever reads them can neither stop the agent nor end it: what finds no room is dropped, counted, and told of later.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 
 from agent.guest.journal import Journal, Priority, connected, identifier, place
+from agent.guest.lines import Lines
 from agent.guest.secrets import Redactor
 
 
@@ -20,7 +22,8 @@ class Log:
     def __init__(self, instance: str, journal: Journal | None = None) -> None:
         """Begin a log; `journal` is found by the environment unless it is given."""
         self.instance = instance
-        self._journal = journal or connected(os.environ)
+        self._journal = journal or connected(os.environ, patience=0.0)
+        self._lines = Lines(f"celery-agent[{instance}]")
         self._redact = Redactor(os.environ.items())
 
     def fact(self, event: str, **values: object) -> None:
@@ -51,7 +54,7 @@ class Log:
                 pass
             else:
                 return
-        print(f"celery-agent[{self.instance}]: {line}", file=sys.stderr, flush=True)
+        self._lines.write(f"celery-agent[{self.instance}]: {line}\n".encode(errors="backslashreplace"))
 
 
 def _quoted(text: str) -> str:

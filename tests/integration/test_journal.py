@@ -180,14 +180,11 @@ def test_where_stderr_is_a_file_there_are_plain_lines_and_no_secret(talking: Nod
     assert journal.received == []
 
 
-def test_a_journal_that_hangs_loses_messages_and_is_told_how_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(protocol, "PATIENCE", 0.05)
+def test_a_journal_that_hangs_loses_messages_and_is_told_how_many(tmp_path: Path) -> None:
     path = str(tmp_path / "journal.sock")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hung:
         hung.bind(path)
-        log = Log("magic", protocol.Journal(path))
+        log = Log("magic", protocol.Journal(path, patience=0.05))
         for number in range(2_000):  # more than any kernel keeps for a reader; in no time, or this test would not end
             log.fact("fact", number=number)
         hung.setblocking(False)

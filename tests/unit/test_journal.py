@@ -45,16 +45,16 @@ def test_stderr_that_leads_to_the_journal_is_known_by_its_number() -> None:
     os.close(journal.fileno())
 
 
-def test_a_fact_is_a_plain_line_where_there_is_no_journal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fact_is_a_plain_line_where_there_is_no_journal(capfd: pytest.CaptureFixture[str]) -> None:
     Log("magic").fact("worker-exited", queue="a b", generation=3, running=None)
-    assert capsys.readouterr().err == 'celery-agent[magic]: worker-exited queue="a b" generation=3\n'
+    assert capfd.readouterr().err == 'celery-agent[magic]: worker-exited queue="a b" generation=3\n'
 
 
-def test_a_fact_is_a_plain_line_where_the_journal_is_gone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_fact_is_a_plain_line_where_the_journal_is_gone(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     Log("magic", Journal(str(tmp_path / "none"))).fact("ready")
-    assert capsys.readouterr().err == "celery-agent[magic]: ready\n"
+    assert capfd.readouterr().err == "celery-agent[magic]: ready\n"
 
 
-def test_a_fact_shows_no_password(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fact_shows_no_password(capfd: pytest.CaptureFixture[str]) -> None:
     Log("magic").trouble("reload-refused", reason="amqp://me:swordfish@broker")
-    assert "swordfish" not in capsys.readouterr().err
+    assert "swordfish" not in capfd.readouterr().err

@@ -1,7 +1,8 @@
 """What a process beside user code says: records of the journal, with its fields, where stderr leads there.
 
-One record for each message, whatever newlines it has: of a logger, or of `print`. Where stderr is a file or a terminal
-everything is left as Celery has it, but for secrets.
+One record for each message, whatever newlines it has: of a logger, or of `print`. Where stderr is a file, a pipe or a
+terminal everything is left as Celery has it, but for secrets. Either way a reader that is gone or takes nothing neither
+fails a task nor holds it up for longer than PATIENCE.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from celery import signals
 from celery._state import get_current_task
 from celery.utils.log import get_multiprocessing_logger
 
-from ..journal import Journal, Priority, connected, identifier, place
+from ..journal import PATIENCE, Journal, Priority, connected, identifier, place
+from ..lines import Lines
 from ..secrets import Redactor
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 MOST_PENDING = 65_536  # characters without a newline that are held back for the rest of their message
 _BARE = logging.Formatter("%(message)s")
@@ -29,8 +34,9 @@ _BARE = logging.Formatter("%(message)s")
 class Output:
     """The journal, the fields of this process, and what must not be seen."""
 
-    def __init__(self, journal: Journal, fields: Mapping[str, object], redact: Redactor) -> None:
-        self.journal = journal
+    def __init__(self, journal: Journal, lines: Lines, fields: Mapping[str, object], redact: Redactor) -> None:
+        self._journal = journal
+        self._lines = lines
         self._fields = fields
         self._redact = redact
 
@@ -38,9 +44,9 @@ class Output:
         """Send a message with fields beside those of the process and of the task that is running."""
         whole = {"MESSAGE": self._redact(message), **self._fields, **_task_fields(), **fields}
         try:
-            self.journal.send(whole)
+            self._journal.send(whole)
         except OSError:  # there is no journal any more: what leads to its place is still stderr
-            os.write(2, f"{whole['MESSAGE']}\n".encode(errors="backslashreplace"))
+            self._lines.write(f"{whole['MESSAGE']}\n".encode(errors="backslashreplace"))
 
 
 class Handler(logging.Handler):
@@ -112,6 +118,31 @@ class Stream(io.TextIOBase):
         return text
 
 
+class Patient(io.RawIOBase):
+    """stdout or stderr where it is a file, a pipe or a terminal: waits for its reader a while, and never raises."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def fileno(self) -> int:
+        """Return the descriptor, for who starts programs."""
+        return self._lines.descriptor
+
+    def isatty(self) -> bool:
+        """Tell whether it is a terminal, for who likes colours."""
+        return os.isatty(self._lines.descriptor)
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def write(self, text: Buffer) -> int:
+        """Take everything; what finds no room is dropped and counted."""
+        line = bytes(text)
+        self._lines.write(line)
+        return len(line)
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
     """What a process speaks as and with: its instance, and the journal where stderr leads there."""
@@ -127,9 +158,12 @@ class Voice:
 def speak(instance: str, environment: Mapping[str, str]) -> Voice:
     """Have what this process writes to stdout and stderr be records of the journal, where stderr leads there."""
     journal = connected(environment)
-    if journal is not None:
+    name = f"celery-agent[{instance}]"
+    if journal is None:
+        _unleash(name)
+    else:
         fields = {"SYSLOG_IDENTIFIER": identifier(instance), "CELERY_INSTANCE": instance}
-        _redirect(Output(journal, fields, Redactor(environment.items())))
+        _redirect(Output(journal, Lines(name, PATIENCE), fields, Redactor(environment.items())))
     return Voice(instance, journal)
 
 
@@ -138,15 +172,19 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
 
     What user code does about logging by Celery's signal `setup_logging` is left as it is.
     """
-    adapt: _Journaling | _Redacting = _Redacting(redact)
-    if voice.journal is not None:
+    name = f"celery-agent[{voice.instance}/{queue}]"
+    adapt: _Journaling | _Redacting
+    if voice.journal is None:
+        _unleash(name)
+        adapt = _Redacting(redact)
+    else:
         fields = {
             "SYSLOG_IDENTIFIER": identifier(voice.instance, queue),
             "CELERY_INSTANCE": voice.instance,
             "CELERY_QUEUE": queue,
             "CELERY_GENERATION": generation,
         }
-        output = Output(voice.journal, fields, redact)
+        output = Output(voice.journal, Lines(name, PATIENCE), fields, redact)
         _redirect(output)
         signals.task_postrun.connect(_flush, weak=False)  # what has no newline at the end of a task is of this task
         adapt = _Journaling(output)
@@ -161,20 +199,21 @@ class _Journaling:
         self._output = output
 
     def __call__(self, logger: logging.Logger, **_: object) -> None:
-        for each in (logger, get_multiprocessing_logger()):
-            for handler in each.handlers[:]:
-                if getattr(handler, "stream", None) is sys.__stderr__:
-                    each.removeHandler(handler)
-                    each.addHandler(Handler(self._output))
+        for each, handler in _made_for_stderr(logger):
+            each.removeHandler(handler)
+            each.addHandler(Handler(self._output))
 
 
 class _Redacting:
-    """Has the handlers that Celery has made for stderr mask secrets."""
+    """Has the handlers that Celery has made for stderr mask secrets, and wait for no reader."""
 
     def __init__(self, redact: Redactor) -> None:
         self._redact = redact
+        self._stream = sys.stderr  # by now ours; when handlers are made it may lead to a logger
 
     def __call__(self, logger: logging.Logger, **_: object) -> None:
+        for _each, to_stderr in _made_for_stderr(logger):
+            to_stderr.setStream(self._stream)
         for handler in logger.handlers:
             handler.setFormatter(_RedactingFormatter(handler.formatter or _BARE, self._redact))
 
@@ -187,6 +226,29 @@ class _RedactingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return self._redact(self._inner.format(record))
+
+
+def _made_for_stderr(logger: logging.Logger) -> Iterator[tuple[logging.Logger, logging.StreamHandler[Any]]]:
+    """Yield the handlers of a logger, and of that of Celery's pool, that write to stderr, each with its logger."""
+    for each in (logger, get_multiprocessing_logger()):
+        for handler in each.handlers[:]:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.__stderr__:
+                yield each, handler
+
+
+def _unleash(name: str) -> None:
+    """Have nobody who reads stdout or stderr be waited for."""
+    sys.stdout = _patient(sys.__stdout__ or _null(), name)
+    sys.stderr = _patient(sys.__stderr__ or _null(), name)
+
+
+def _patient(original: TextIO, name: str) -> TextIO:
+    return io.TextIOWrapper(
+        io.BufferedWriter(Patient(Lines(name, PATIENCE, original.fileno()))),
+        encoding=original.encoding,
+        errors=original.errors,
+        line_buffering=getattr(original, "line_buffering", False),
+    )
 
 
 def _redirect(output: Output) -> None:
