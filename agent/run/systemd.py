@@ -9,6 +9,9 @@
     EXTEND_...  each second while the configuration is read at the start, and while draining
     STATUS      whenever the line is another one; after a failed start it stays, for `systemctl status`
 
+Nothing is waited for: what systemd can't take now, because it is frozen or busy, is sent before the next thing that is told.
+Only the newest of a kind is kept.
+
 Source: sd_notify(3), systemd.service(5), sd_watchdog_enabled(3).
 """
 
@@ -20,12 +23,15 @@ from collections.abc import Mapping
 
 from sdnotify import SystemdNotifier
 
+LONGEST = 4_096  # bytes; systemd ignores a longer message (NOTIFY_BUFFER_MAX in its manager.c)
+
 
 class Notifier:
     """Tells systemd how the service is."""
 
     def __init__(self) -> None:
-        self._notifier = SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+        self._notifier = _connected() if os.environ.get("NOTIFY_SOCKET") else None
+        self._untold: dict[str, str] = {}
         self._status = ""
         self._is_ready = False
         self._is_reloading = False
@@ -58,6 +64,8 @@ class Notifier:
         if line != self._status:
             self._status = line
             self._send(f"STATUS={' '.join(line.splitlines())}")  # a second line would be an assignment
+        else:
+            self._tell()
 
     def alive(self) -> None:
         """Feed the watchdog."""
@@ -68,9 +76,32 @@ class Notifier:
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
     def _send(self, text: str) -> None:
-        if self._notifier is not None:
-            # sdnotify encodes as Latin-1 and drops in silence what does not go into it; systemd wants UTF-8.
-            self._notifier.notify(text.encode().decode("latin-1"))
+        kind = text.partition("=")[0]
+        self._untold.pop(kind, None)  # the newest one comes last
+        self._untold[kind] = text
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._notifier is None:
+            self._untold.clear()
+            return
+        try:
+            for kind, text in list(self._untold.items()):
+                # sdnotify encodes as Latin-1, and systemd wants UTF-8.
+                self._notifier.notify(text.encode(errors="backslashreplace")[:LONGEST].decode("latin-1"))
+                del self._untold[kind]
+        except OSError:  # its queue is full, or systemd is away
+            pass
+
+
+def _connected() -> SystemdNotifier | None:
+    """Return the way to systemd, which neither waits nor hides errors; None where nobody listens."""
+    try:
+        notifier = SystemdNotifier(debug=True)
+    except OSError:
+        return None
+    notifier.socket.setblocking(False)
+    return notifier
 
 
 def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
