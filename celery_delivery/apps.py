@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import celery
 
@@ -46,7 +47,20 @@ def create_app_from(
 
 
 class App(celery.Celery):
-    """A Celery app that can be told to run a worker the way the article does it."""
+    """A Celery app that can be told to run a worker the way the article does it, and that tests can do without a broker."""
+
+    stub: ClassVar[Any] = None  # what tests have in place of every app's broker: `celery_delivery.testing`
+
+    @property
+    def producer_pool(self) -> Any:
+        """What producers are taken from."""
+        return super().producer_pool if App.stub is None else App.stub.pool(self)
+
+    @property
+    def backend(self) -> Any:
+        """Where results go."""
+        keeps_nothing = self.conf.result_backend in {None, "disabled://"}
+        return super().backend if App.stub is None or keeps_nothing else App.stub.backend(self)
 
     def worker_main(self, argv: Sequence[str] | None = None) -> None:
         """Run a worker with these arguments; since Celery 5 they must name the command, which is added where it's missing."""

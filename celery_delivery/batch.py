@@ -70,7 +70,7 @@ def _pool(signatures: list[Signature]) -> Any:
         raise ValueError("send_all is for apps of create_worker_from, with RabbitMQ and CELERY_TASKS_DELIVERY=safe")
     if len({broker_key(app) for app in apps}) > 1:
         raise ValueError("the tasks of one batch must have the same broker")
-    return next(iter(apps)).amqp.producer_pool
+    return next(iter(apps)).producer_pool
 
 
 def _sent(message: Outgoing) -> Sent:

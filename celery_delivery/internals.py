@@ -244,6 +244,23 @@ AGENT = Mend(
     "a worker can't tell what it does",
 )
 
+# What `celery_delivery.testing` leans on.
+TESTING = Mend(
+    "the stub broker",
+    (
+        "celery.app.base:Celery.backend",
+        "celery.app.base:Celery._acquire_producer.producer_pool",
+        "celery.app.trace:trace_task.__trace__",
+        "celery.app.trace:trace_task_ret.app",
+        "celery.backends.base:KeyValueStoreBackend",
+        "celery.backends.base:SyncBackendMixin.wait_for",
+        "celery.worker.request:Request.execute_using_pool.callback",
+        "celery.worker.state:successful_requests",
+        "billiard.einfo:ExceptionWithTraceback",
+    ),
+    "tests need a broker",
+)
+
 
 def obstacle(mend: Mend) -> str | None:
     """Return why a mend can't be in effect here, None where it can: another release, or a name that is gone."""

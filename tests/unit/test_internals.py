@@ -115,7 +115,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
 
 
 @pytest.mark.parametrize(
-    "mend", [*internals.REQUIRED, *internals.OPTIONAL, internals.AGENT], ids=lambda mend: mend.name
+    "mend", [*internals.REQUIRED, *internals.OPTIONAL, internals.AGENT, internals.TESTING], ids=lambda mend: mend.name
 )
 def test_all_that_a_mend_needs_is_in_the_installed_packages(mend: Mend) -> None:
     assert internals.obstacle(mend) is None
@@ -212,6 +212,6 @@ def test_what_is_private_to_others_is_named_in_one_module() -> None:
             for node in ast.walk(ast.parse(text))
             if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
         }
-    mends = (*internals.REQUIRED, *internals.OPTIONAL, internals.AGENT)
+    mends = (*internals.REQUIRED, *internals.OPTIONAL, internals.AGENT, internals.TESTING)
     named = {re.split(r"[.:]", name)[-1] for mend in mends for name in mend.names}
     assert used - own - named == set()
