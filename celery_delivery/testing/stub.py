@@ -6,7 +6,8 @@
         broker.work(app)
         assert result.get() == 3
 
-Within it every app of `create_worker_from`, made before or within, sends to it. What is sent is checked and serialized as always.
+Within it every app of `create_worker_from`, made before or within, sends to it. What is sent is checked and serialized as
+always.
 A worker of it is Celery's own request and tracer, with what this library adds, run where `work` is called. It plays no
 time limits, and a task that ends its process ends the test.
 """
