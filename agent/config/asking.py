@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from agent.guest.kernel import die_with_parent
 from agent.guest.spec import TemplateSpec
 
 LAUNCH = str(Path(__file__).parents[1] / "guest" / "launch.py")
@@ -82,6 +83,7 @@ def ask(template: TemplateSpec, tasks: Sequence[str], timeout: float, step: Mapp
                 stderr=stderr,
                 env=dict(template.environment),
                 start_new_session=True,
+                preexec_fn=die_with_parent,  # from its first moment on: an interpreter may hang before it runs our code
             )
         except OSError as error:
             os.close(read_end)

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from agent.config.credentials import PRIVATE_PREFIXES, with_credentials
@@ -27,12 +28,14 @@ from agent.config.validation import Configuration, read_settings
 from agent.config.variables import is_setting
 from agent.decide.plan import Plan, encode_plan
 from agent.errors import OK, AgentError
+from agent.guest.kernel import die_with_parent
 from agent.guest.secrets import redacted
-from agent.guest.spec import TemplateSpec, encode_spec
+from agent.guest.spec import TemplateSpec
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a plan, or why there is none; return the exit status."""
+    die_with_parent()
     parser = argparse.ArgumentParser(prog="python -m agent.config.planner")
     parser.add_argument("--instance", required=True)
     parser.add_argument("--env-file", type=Path, required=True)
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         configuration = read_settings(read_env_file(options.env_file))
         template = template_of(configuration, with_credentials(os.environ, options.instance))
-        _print(json.dumps({"template": encode_spec(template)}))
+        _print(json.dumps({"template": asdict(template)}))
         discovery = discover(template, configuration.settings.tasks, configuration.settings.import_timeout)
         _print(f'{{"plan": {encode_plan(plan_of(options.instance, configuration, template, discovery))}}}')
     except AgentError as error:

@@ -9,7 +9,8 @@ import json
 from dataclasses import asdict, dataclass, replace
 
 from agent.errors import ProtocolError
-from agent.guest.spec import ADJUSTABLE, TemplateSpec, WorkerSpec, decode_template, decode_worker
+from agent.guest.decoding import parse, read
+from agent.guest.spec import ADJUSTABLE, TemplateSpec, WorkerSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +79,9 @@ def encode_plan(plan: Plan) -> str:
 def decode_plan(text: str) -> Plan:
     """Return the plan that `encode_plan` made a line of; raises ProtocolError."""
     try:
-        value = json.loads(text)
-        return Plan(
-            instance=value["instance"],
-            broker=value["broker"],
-            embedded=value["embedded"],
-            template=decode_template(value["template"]),
-            workers=tuple(decode_worker(worker) for worker in value["workers"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"a plan was expected: {error!r}") from error
+        return read(Plan, parse(text))
+    except ValueError as error:
+        raise ProtocolError(f"a plan was expected: {error}") from error
 
 
 def _seen_by_code(template: TemplateSpec) -> tuple[object, ...]:

@@ -8,12 +8,13 @@ worker -> daemon     Connecting and Consuming, whenever one of them has become t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
-from .spec import TemplateSpec, WorkerSpec, decode_template, decode_worker, encode_spec
+from .decoding import parse, read
+from .spec import TemplateSpec, WorkerSpec
 
 LARGEST = 262_144  # bytes; a spec with its environment is far below
+LARGEST_PID = 4_194_304  # PID_MAX_LIMIT of the kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Forked:
 
 @dataclass(frozen=True, slots=True)
 class ForkFailed:
-    """There is no process: the template could not fork, did not answer, or is gone."""
+    """There is no process: the template could not fork, did not answer, or is gone; `reason` is for people."""
 
     reason: str = ""
 
@@ -76,44 +77,33 @@ class Consuming:
 
 
 Message = Prepare | Prepared | Fork | Answer | Connecting | Consuming
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (Prepare, Prepared, Fork, Answer, Connecting, Consuming)
+}
 
 
 def encode(message: Message) -> bytes:
     """Return a message as a datagram."""
-    match message:
-        case Prepare(template, instance):
-            body: dict[str, Any] = {"template": encode_spec(template), "instance": instance}
-        case Prepared(seconds):
-            body = {"seconds": seconds}
-        case Fork(spec, generation):
-            body = {"spec": encode_spec(spec), "generation": generation}
-        case Answer(queue, generation, Forked(pid)):
-            body = {"queue": queue, "generation": generation, "pid": pid}
-        case Answer(queue, generation, ForkFailed(reason)):
-            body = {"queue": queue, "generation": generation, "reason": reason}
-        case Connecting() | Consuming():
-            body = {}
-    return json.dumps({"message": type(message).__name__, **body}).encode()
+    return json.dumps({"message": type(message).__name__, **asdict(message)}).encode()
 
 
 def decode(datagram: bytes) -> Message:
     """Return the message that `encode` made a datagram of; raises ValueError for anything else."""
     try:
-        match json.loads(datagram):
-            case {"message": "Prepare", "template": template, "instance": instance}:
-                return Prepare(decode_template(template), instance)
-            case {"message": "Prepared", "seconds": seconds}:
-                return Prepared(seconds)
-            case {"message": "Fork", "spec": spec, "generation": generation}:
-                return Fork(decode_worker(spec), generation)
-            case {"message": "Answer", "queue": str(queue), "generation": int(generation), "pid": int(pid)}:
-                return Answer(queue, generation, Forked(pid))
-            case {"message": "Answer", "queue": str(queue), "generation": int(generation), "reason": str(reason)}:
-                return Answer(queue, generation, ForkFailed(reason))
-            case {"message": "Connecting"}:
-                return Connecting()
-            case {"message": "Consuming"}:
-                return Consuming()
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a message: {error!r} in {datagram[:200]!r}") from error
-    raise ValueError(f"not a message: {datagram[:200]!r}")
+        return _message(parse(datagram))
+    except ValueError as error:
+        raise ValueError(f"not a message: {error}, in {datagram[:200]!r}") from error
+
+
+def _message(value: object) -> Message:
+    match value:
+        case {"message": str(name)} if name in _KINDS:
+            message = read(_KINDS[name], value)
+        case _:
+            raise ValueError("it has no name that is known")
+    match message:
+        case Answer(outcome=Forked(pid)) if not 0 < pid <= LARGEST_PID:
+            raise ValueError(f"no process has the pid {pid}")
+        case Answer(outcome=ForkFailed(reason)):
+            reason.encode()  # it is shown to people, and half of a surrogate pair can't be
+    return message

@@ -5,9 +5,7 @@ Shared by the daemon, which decides, and by the processes that run user code, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +76,3 @@ class WorkerSpec:
 
 # What a worker's process never sees, because the agent and the kernel enforce it: it can change while the worker lives on.
 ADJUSTABLE = ("limits", "start_timeout", "warm_timeout", "cold_timeout")
-
-
-def encode_spec(spec: TemplateSpec | WorkerSpec) -> dict[str, Any]:
-    """Return a spec as JSON types."""
-    return asdict(spec)
-
-
-def decode_template(value: Mapping[str, Any]) -> TemplateSpec:
-    """Return the template spec that `encode_spec` made a mapping of; raises KeyError, TypeError or ValueError."""
-    return TemplateSpec(
-        python=value["python"],
-        path=tuple(value["path"]),
-        preload=tuple(value["preload"]),
-        celery_config=value["celery_config"],
-        environment=tuple((name, text) for name, text in value["environment"]),
-    )
-
-
-def decode_worker(value: Mapping[str, Any]) -> WorkerSpec:
-    """Return the worker spec that `encode_spec` made a mapping of; raises KeyError or TypeError."""
-    known = {field.name: value[field.name] for field in fields(WorkerSpec)}
-    return WorkerSpec(**{**known, "tasks": tuple(known["tasks"]), "limits": Limits(**known["limits"])})

@@ -84,6 +84,8 @@ class Daemon:
             while self._life.phase is not Phase.ENDED:
                 self._turn()
         finally:
+            if self._planner is not None:
+                self._planner.close()
             self._workers.close()
             server.close()
             os.close(lock)

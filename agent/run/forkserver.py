@@ -1,99 +1,35 @@
-"""The daemon's side of the template: keeps one alive, asks it for forks, hears of the results."""
+"""What workers are forked by: keeps one template process alive, asks it for forks, replaces it when it fails."""
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from selectors import EVENT_READ, BaseSelector
+from selectors import BaseSelector
 
 from agent.decide import backoff
-from agent.guest.messages import LARGEST, Answer, Fork, ForkFailed, Message, Prepare, Prepared, decode, encode
+from agent.decide.endings import exit_text
+from agent.guest.messages import Answer, Fork, ForkFailed, Prepared
 from agent.guest.spec import TemplateSpec
 from agent.run.children import Children
 from agent.run.links import Ends
 from agent.run.logs import Log
+from agent.run.template_process import Request, TemplateProcess
 from agent.run.timers import Timers
 
-LAUNCH = str(Path(__file__).parents[1] / "guest" / "launch.py")
-CONTROL = 3  # where the template finds its socket
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A fork to be made and the descriptors that go with it; they are closed once it was sent or given up."""
-
-    fork: Fork
-    ends: Ends
-
-
-class Template:
-    """One template process and the socket to it."""
-
-    def __init__(
-        self,
-        spec: TemplateSpec,
-        instance: str,
-        children: Children,
-        on_message: Callable[[Message], None],
-        on_exit: Callable[[int], None],
-    ) -> None:
-        """Start the process; raises OSError where the interpreter can't be run."""
-        self.spec = spec
-        self.started = time.monotonic()
-        self.is_prepared = False
-        self.unanswered: dict[tuple[str, int], Fork] = {}
-        self._on_message = on_message
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self.pid = children.spawn(
-                [spec.python, "-P", LAUNCH, "work.template"],
-                dict(spec.environment),
-                {CONTROL: theirs.fileno()},
-                on_exit,
-            )
-        ours.setblocking(False)
-        self.socket = ours
-        self._send(
-            encode(Prepare(replace(spec, environment=()), instance))
-        )  # it has that already; a datagram has limits
-
-    def fork(self, request: Request) -> bool:
-        """Ask for a fork; False where the template takes nothing now."""
-        sent = self._send(encode(request.fork), *request.ends.descriptors())
-        if sent:
-            self.unanswered[request.fork.spec.queue, request.fork.generation] = request.fork
-        return sent
-
-    def read(self) -> bool:
-        """Take in what the template has said; False once its end of the socket is closed."""
-        while True:
-            try:
-                datagram = self.socket.recv(LARGEST)
-            except (BlockingIOError, ConnectionError):
-                return True
-            if not datagram:
-                return False
-            message = decode(datagram)
-            match message:
-                case Prepared():
-                    self.is_prepared = True
-                case Answer(queue, generation):
-                    self.unanswered.pop((queue, generation), None)
-            self._on_message(message)
-
-    def _send(self, datagram: bytes, *descriptors: int) -> bool:
-        try:
-            socket.send_fds(self.socket, [datagram], descriptors)
-        except (BlockingIOError, ConnectionError):
-            return False
-        return True
+TIMER = "template"
+# Seconds until the template is prepared. It imports what the planner has imported too, and the planner is not given more.
+PREPARE_DEADLINE = 300.0
+# Seconds from one answer to the next while there are forks to be made, and from the last word to the exit. Each takes
+# milliseconds; on a node that is short of memory it may take seconds.
+ANSWER_DEADLINE = 15.0
 
 
 class ForkServer:
-    """Whatever template there is: requests wait while there is none, and one that dies is replaced."""
+    """Whatever template there is: requests wait while there is none, and one that fails is replaced.
+
+    A template fails where it ends, says what makes no sense, or keeps silent for too long. The forks that it was asked for
+    fail with it. Those that still wait are kept for the next one, unless it never came so far as to be prepared: then they
+    fail too, so that the queues can say why they have no worker.
+    """
 
     def __init__(
         self,
@@ -102,22 +38,27 @@ class ForkServer:
         timers: Timers,
         log: Log,
         on_answer: Callable[[Answer], None],
+        prepare_deadline: float = PREPARE_DEADLINE,
+        answer_deadline: float = ANSWER_DEADLINE,
     ) -> None:
-        """Start without a template; `on_answer` is called once for each request."""
+        """Start without a template; `on_answer` is called once for each request that is neither given up nor closed."""
         self._children = children
         self._selector = selector
         self._timers = timers
         self._log = log
         self._on_answer = on_answer
-        self._template: Template | None = None
+        self._prepare_deadline = prepare_deadline
+        self._answer_deadline = answer_deadline
+        self._template: TemplateProcess | None = None
         self._waiting: list[Request] = []
         self._failures = 0
 
     def use(self, spec: TemplateSpec) -> None:
         """Fork from a template of this spec from now on; the present one stays where it is of the same."""
-        if self._template is not None and self._template.spec == spec:
-            return
-        self._drop_template()
+        if self._template is not None:
+            if self._template.spec == spec:
+                return
+            self._fail(self._drop(self._template), "the template is replaced")
         self._start(spec)
 
     def request(self, fork: Fork, ends: Ends) -> list[Fork]:
@@ -137,77 +78,125 @@ class ForkServer:
 
     def close(self) -> None:
         """Kill the template and give up what waits; the workers live on."""
-        self._timers.cancel("template")
-        for request in self._waiting:
-            request.ends.close()
-        self._waiting.clear()
-        self._drop_template()
+        self._take_waiting()
+        self._timers.cancel(TIMER)
+        if self._template is not None:
+            self._template.close()
+            self._children.kill(self._template.pid)
+            self._template = None
+
+    # One template after the other
 
     def _start(self, spec: TemplateSpec) -> None:
-        self._timers.cancel("template")
+        self._timers.cancel(TIMER)
         try:
-            template = Template(
-                spec, self._log.instance, self._children, self._heard, lambda status: self._exited(template, status)
+            template = TemplateProcess(
+                spec,
+                self._log.instance,
+                self._children,
+                self._selector,
+                self.read,
+                lambda status: self._exited(template, status),
             )
         except OSError as error:
             self._log.trouble("template-failed", python=spec.python, reason=error)
             self._start_later(spec, lived=0.0)
+            self._fail(self._take_waiting(), f"the template can't be started: {error}")
             return
         self._template = template
-        self._selector.register(template.socket, EVENT_READ, self.read)
+        self._expect(f"was not ready in {self._prepare_deadline:g} s", self._prepare_deadline)
 
     def _start_later(self, spec: TemplateSpec, lived: float) -> None:
         self._failures = backoff.failures_after(self._failures, lived)
-        self._timers.after(backoff.delay(self._failures), "template", lambda: self._start(spec))
+        self._timers.after(backoff.delay(self._failures), TIMER, lambda: self._start(spec))
 
-    def _drop_template(self) -> None:
-        template, self._template = self._template, None
+    def _expect(self, reason: str, seconds: float) -> None:
+        """Give the template up for this reason, unless it says something within so many seconds."""
+        template = self._template
         if template is not None:
-            self._read(template)
-            self._close_socket(template)
-            self._children.kill(template.pid)
-            self._fail_unanswered(template)
+            self._timers.after(seconds, TIMER, lambda: self._give_up(template, reason))
 
-    def _exited(self, template: Template, status: int) -> None:
+    def _give_up(self, template: TemplateProcess, reason: str) -> None:
+        """Replace a template that is there and of no use."""
+        self._log.trouble("template-given-up", pid=template.pid, reason=reason)
+        self._lose(template, f"the template {reason}")
+
+    def _exited(self, template: TemplateProcess, status: int) -> None:
         if template is self._template:
             self._log.trouble("template-exited", pid=template.pid, status=status)
-            self._drop_template()
-            self._start_later(template.spec, time.monotonic() - template.started)
+            self._lose(template, f"the template ended ({exit_text(status)})")
 
-    def _read(self, template: Template) -> None:
-        if template.socket.fileno() < 0:
+    def _lose(self, template: TemplateProcess, reason: str) -> None:
+        if template is not self._template:
             return
-        try:
-            is_open = template.read()
-        except ValueError as error:
-            self._log.trouble("template-not-understood", pid=template.pid, reason=error)
-            self._children.kill(template.pid)
-            is_open = False
-        if not is_open:
-            self._close_socket(template)  # that it ended comes as an exit
+        failed = self._drop(template)
+        ready_for = template.ready_for()
+        self._start_later(template.spec, ready_for or 0.0)
+        self._fail(failed if ready_for is not None else [*failed, *self._take_waiting()], reason)
 
-    def _fail_unanswered(self, template: Template) -> None:
-        for fork in list(template.unanswered.values()):
-            self._on_answer(Answer(fork.spec.queue, fork.generation, ForkFailed("the template is gone")))
-        template.unanswered.clear()
+    def _drop(self, template: TemplateProcess) -> list[Fork]:
+        """End a template; return the forks that it did not answer."""
+        self._timers.cancel(TIMER)
+        self._template = None
+        template.hush()  # what it says after the last look at it would be lost, and the worker that it is about with it
+        self._children.kill(template.pid)
+        self._read(template)
+        template.close()
+        return list(template.unanswered())
 
-    def _heard(self, message: Message) -> None:
-        match message:
-            case Prepared(seconds):
-                self._log.fact("template-prepared", seconds=round(seconds, 3))
-            case Answer():
-                self._on_answer(message)
-            case _:
-                raise ValueError(f"the template sent {message!r}")
+    def _fail(self, forks: list[Fork], reason: str) -> None:
+        for fork in forks:
+            self._on_answer(Answer(fork.spec.queue, fork.generation, ForkFailed(reason)))
+
+    def _fail_soon(self, fork: Fork, reason: str) -> None:
+        # Whoever asks is not called back before the request has returned.
+        self._timers.after(0, f"unsent {fork.spec.queue} {fork.generation}", lambda: self._fail([fork], reason))
+
+    # Requests and answers
+
+    def _read(self, template: TemplateProcess) -> None:
+        while True:
+            try:
+                message = template.receive()
+            except ValueError as error:
+                template.close()
+                self._give_up(template, f"can't be understood: {error}")
+                return
+            if message is None:
+                break
+            self._heard(message)
+        if template is self._template and not template.is_open():  # its end comes as an exit, which says how it ended
+            self._expect(f"closed its socket and did not end for {self._answer_deadline:g} s", self._answer_deadline)
+
+    def _heard(self, message: Prepared | Answer) -> None:
+        self._timers.cancel(TIMER)
+        self._expect_answers()
+        if isinstance(message, Prepared):
+            self._log.fact("template-prepared", seconds=round(message.seconds, 3))
+        else:
+            self._on_answer(message)
         self._send_waiting()
 
     def _send_waiting(self) -> None:
-        while self._waiting and self._template is not None and self._template.is_prepared:
-            if not self._template.fork(self._waiting[0]):
-                return  # its buffer is full: each answer makes room, and brings us here again
-            self._waiting.pop(0).ends.close()
+        while self._waiting and self._template is not None and self._template.can_fork():
+            request = self._waiting[0]
+            try:
+                is_sent = self._template.fork(request)
+            except OSError as error:  # this one is too large for the socket, or memory is short
+                self._fail_soon(request.fork, f"the template can't be asked: {error}")
+            else:
+                if not is_sent:
+                    return  # its buffer is full: each answer makes room, and brings us here again
+                self._expect_answers()
+            self._waiting.remove(request)
+            request.ends.close()
 
-    def _close_socket(self, template: Template) -> None:
-        if template.socket.fileno() >= 0:
-            self._selector.unregister(template.socket)
-            template.socket.close()
+    def _expect_answers(self) -> None:
+        if self._template is not None and self._template.unanswered() and TIMER not in self._timers:
+            self._expect(f"did not answer for {self._answer_deadline:g} s", self._answer_deadline)
+
+    def _take_waiting(self) -> list[Fork]:
+        waiting, self._waiting = self._waiting, []
+        for request in waiting:
+            request.ends.close()
+        return [request.fork for request in waiting]

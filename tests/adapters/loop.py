@@ -32,6 +32,10 @@ class Loop:
         for do in self.in_each_turn:
             do()
 
+    def is_watching(self, callback: Callable[[], object]) -> bool:
+        """Say whether a descriptor is waited for that would call this."""
+        return any(key.data == callback for key in self._selector.get_map().values())
+
     def until(self, condition: Callable[[], T], timeout: float = 20.0, what: str = "") -> T:
         """Turn until the condition has a true value, and return that; fail where there is none within so many seconds."""
         deadline = time.monotonic() + timeout

@@ -28,7 +28,6 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from ..kernel import die_with_parent
 from ..library import PACKAGE, misfit
 from .importing import OLDEST_CELERY, Emit, how_to_get_celery, import_or_report, report
 
@@ -36,9 +35,8 @@ from .importing import OLDEST_CELERY, Emit, how_to_get_celery, import_or_report,
 def main() -> None:
     """Serve the request on stdin and end the process, whatever threads user code has left behind."""
     emit = _private_stdout()
-    die_with_parent()
     request = json.load(sys.stdin)
-    if os.getppid() != request["parent"]:  # it ended before this process was tied to it
+    if os.getppid() != request["parent"]:  # it ended before the kernel tied this process to it
         os._exit(1)
     faulthandler.enable()
     faulthandler.dump_traceback_later(request["timeout"] * 0.9)  # so that it is known where an import hangs
