@@ -42,8 +42,9 @@ class Loop:
             registered = self.selector.get_map().get(key.fd)
             if registered is not None and registered.data is key.data:  # one before it may have closed it
                 self._call(key.fd, key.data)
-        with self.contained("timer"):
-            self.timers.fire()
+        for do in self.timers.due():
+            with self.contained("timer"):
+                do()
         return late
 
     @contextmanager

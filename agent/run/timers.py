@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 
 class Timers:
@@ -27,10 +27,10 @@ class Timers:
         """Return when the next one is due, in seconds of the monotonic clock."""
         return min((when for when, _ in self._timers.values()), default=None)
 
-    def fire(self) -> None:
-        """Call what is due."""
+    def due(self) -> Iterator[Callable[[], None]]:
+        """Take out what is due and yield it, one after the other: the call of one may set or cancel another."""
         now = time.monotonic()
-        for name, (when, do) in list(self._timers.items()):
-            if when <= now and self._timers.get(name) == (when, do):
+        for name, timer in list(self._timers.items()):
+            if timer[0] <= now and self._timers.get(name) is timer:
                 del self._timers[name]
-                do()
+                yield timer[1]

@@ -28,7 +28,8 @@ class Loop:
             registered = self._selector.get_map().get(key.fd)
             if registered is not None and registered.data is key.data:  # one before it may have closed it
                 key.data()
-        self._timers.fire()
+        for do in self._timers.due():
+            do()
         for do in self.in_each_turn:
             do()
 

@@ -7,18 +7,23 @@ from agent.run.timers import Timers
 FAR = 3600.0  # seconds; no test takes so long
 
 
+def fire(timers: Timers) -> None:
+    for do in timers.due():
+        do()
+
+
 def test_what_is_due_is_called_once(timers: Timers) -> None:
     called: list[str] = []
     timers.after(0, "a", lambda: called.append("a"))
-    timers.fire()
-    timers.fire()
+    fire(timers)
+    fire(timers)
     assert called == ["a"]
 
 
 def test_what_is_not_due_waits(timers: Timers) -> None:
     called: list[str] = []
     timers.after(FAR, "a", lambda: called.append("a"))
-    timers.fire()
+    fire(timers)
     assert not called
     assert "a" in timers
 
@@ -27,10 +32,10 @@ def test_a_name_that_is_set_again_is_called_at_its_new_time_only(timers: Timers)
     called: list[str] = []
     timers.after(0, "a", lambda: called.append("first"))
     timers.after(FAR, "a", lambda: called.append("second"))
-    timers.fire()
+    fire(timers)
     assert not called
     timers.after(0, "a", lambda: called.append("third"))
-    timers.fire()
+    fire(timers)
     assert called == ["third"]
 
 
@@ -39,7 +44,7 @@ def test_what_is_cancelled_is_never_called(timers: Timers) -> None:
     timers.after(0, "a", lambda: called.append("a"))
     timers.cancel("a")
     timers.cancel("a")
-    timers.fire()
+    fire(timers)
     assert not called
     assert "a" not in timers
 
@@ -48,7 +53,7 @@ def test_what_one_cancels_is_not_called_in_the_same_turn(timers: Timers) -> None
     called: list[str] = []
     timers.after(0, "a", lambda: timers.cancel("b"))
     timers.after(0, "b", lambda: called.append("b"))
-    timers.fire()
+    fire(timers)
     assert not called
 
 
@@ -60,9 +65,18 @@ def test_one_that_sets_itself_again_is_called_once_in_a_turn(timers: Timers) -> 
         timers.after(0, "a", again)
 
     again()
-    timers.fire()
+    fire(timers)
     assert called == ["a", "a"]
     assert "a" in timers
+
+
+def test_what_one_fails_at_leaves_the_others_due(timers: Timers) -> None:
+    called: list[str] = []
+    timers.after(0, "a", lambda: called.append("a"))
+    timers.after(0, "b", lambda: called.append("b"))
+    next(timers.due())
+    fire(timers)
+    assert called == ["b"]
 
 
 def test_the_next_one_is_the_earliest(timers: Timers) -> None:
