@@ -139,7 +139,7 @@ def _status(places: Folders) -> str:
 
 
 def _ask(places: Folders) -> Status:
-    return client.status(places.runtime_folder(INSTANCE) / "control.sock")
+    return client.status(places.runtime_folder(INSTANCE))
 
 
 def _say(text: str) -> None:

@@ -36,7 +36,7 @@ def _reload(options: argparse.Namespace) -> int:
     places = folders(os.environ)
     instances = named_or_running(places, options.instance)
     for instance in instances:
-        change = client.reload(places.runtime_folder(instance) / "control.sock")
+        change = client.reload(places.runtime_folder(instance))
         print(f"{instance}: {_words(change)}")
     if options.wait is not None:
         wait_until_consuming(places, instances, options.wait)

@@ -82,7 +82,7 @@ def _status(options: argparse.Namespace) -> int:
 def _answer(places: Folders, instance: str) -> Status | AgentError:
     """Return an instance's status, or why there is none: one that hangs must not hide the others."""
     try:
-        return client.status(places.runtime_folder(instance) / "control.sock")
+        return client.status(places.runtime_folder(instance))
     except AgentError as error:
         return error
 

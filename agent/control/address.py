@@ -1,4 +1,4 @@
-"""Addresses of control sockets of any length: the kernel takes 107 bytes, a runtime folder may be deeper."""
+"""Where an instance's control socket is, and how to name it however deep that is: the kernel takes 107 bytes of a path."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def socket_in(folder: Path) -> Path:
+    """Return the place of the control socket in an instance's runtime folder."""
+    return folder / "control.sock"
 
 
 @contextmanager

@@ -1,12 +1,15 @@
-"""The commands' end of the control socket."""
+"""The commands' end of the control socket: asks one thing, and says in one line why there is no answer."""
 
 from __future__ import annotations
 
 import socket
+import struct
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from agent.control import address
-from agent.control.protocol import Answer, Refusal, Request, decode_answer, encode_request
+from agent.control.protocol import LONGEST_ANSWER, Answer, Refusal, Request, decode_answer, encode_request
 from agent.decide.plan import Difference
 from agent.decide.status import Status
 from agent.errors import AgentError, NotRunning, ProtocolError
@@ -15,41 +18,40 @@ STATUS_TIMEOUT = 5.0  # seconds; the daemon answers within milliseconds, one tha
 RELOAD_TIMEOUT = 330.0  # seconds; the planner's own deadline is below
 
 
-def status(path: Path) -> Status:
-    """Return the status of the instance behind a control socket; raises NotRunning, or AgentError where it is hung."""
-    answer = _ask(path, Request.STATUS, STATUS_TIMEOUT)
+def status(folder: Path, timeout: float = STATUS_TIMEOUT) -> Status:
+    """Return the status of the instance with a runtime folder.
+
+    timeout: seconds for all of it. Raises NotRunning, or AgentError where it is hung, or answers something else.
+    """
+    answer = _ask(folder, Request.STATUS, timeout)
     if not isinstance(answer, Status):
-        raise ProtocolError(f"the agent at {path} did not answer with a status")
+        raise ProtocolError(f"the agent at {folder} did not answer with a status")
     return answer
 
 
-def reload(path: Path) -> Difference:
+def reload(folder: Path, timeout: float = RELOAD_TIMEOUT) -> Difference:
     """Have the instance read its env file anew; return what changes, or raise what is wrong with the file."""
-    answer = _ask(path, Request.RELOAD, RELOAD_TIMEOUT)
-    match answer:
-        case Difference():
-            return answer
-        case Refusal(message, exit_status):
-            error = AgentError(message)
-            error.exit_status = exit_status
-            raise error
-        case _:
-            raise ProtocolError(f"the agent at {path} did not answer to a reload")
+    answer = _ask(folder, Request.RELOAD, timeout)
+    if not isinstance(answer, Difference):
+        raise ProtocolError(f"the agent at {folder} did not answer to a reload")
+    return answer
 
 
-def _ask(path: Path, request: Request, timeout: float) -> Answer:
+def _ask(folder: Path, request: Request, timeout: float) -> Answer:
+    """Return the answer of a running agent; raises what it refuses, and why there is none, as an AgentError."""
+    path = address.socket_in(folder)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
         try:
-            with address.short(path) as name:
-                connection.connect(name)
-            connection.sendall(encode_request(request))
-            line = _read_line(connection)
+            line = _converse(connection, path, encode_request(request), timeout)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
             raise NotRunning(f"no agent listens at {path}") from error
         except PermissionError as error:
             raise AgentError(
                 f"this user may not ask the agent at {path}: be root, or in the group {_group(path)}"
+            ) from error
+        except BlockingIOError as error:  # nobody was accepted from the kernel's own queue meanwhile
+            raise AgentError(
+                f"the agent at {path} is busy: for {timeout:g} s it took no more clients; it may be stopped or hung"
             ) from error
         except TimeoutError as error:
             raise AgentError(
@@ -57,7 +59,14 @@ def _ask(path: Path, request: Request, timeout: float) -> Answer:
             ) from error
         except ConnectionError as error:
             raise NotRunning(f"the agent at {path} went away: {error}") from error
-    return decode_answer(line)
+        except OSError as error:
+            raise AgentError(f"the agent at {path} can't be asked: {error}") from error
+    answer = decode_answer(line)
+    if isinstance(answer, Refusal):
+        refused = AgentError(answer.message)
+        refused.exit_status = answer.exit_status
+        raise refused
+    return answer
 
 
 def _group(path: Path) -> str:
@@ -68,11 +77,28 @@ def _group(path: Path) -> str:
         return "of its folder"
 
 
-def _read_line(connection: socket.socket) -> bytes:
-    line = b""
+def _converse(connection: socket.socket, path: Path, request: bytes, timeout: float) -> bytes:
+    """Send a line and return the line that is answered; raises OSError."""
+    deadline = time.monotonic() + timeout
+    # The kernel lets a socket that blocks wait for its turn to connect, but not one that Python gave a timeout.
+    connection.setsockopt(
+        socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(timeout), int(timeout % 1 * 1_000_000))
+    )
+    with address.short(path) as name:
+        connection.connect(name)
+    connection.settimeout(timeout)
+    with suppress(ConnectionError):  # it may be told why it is not served before it has asked
+        connection.sendall(request)
+    line = bytearray()
     while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0.0:
+            raise TimeoutError
+        connection.settimeout(left)
         received = connection.recv(262_144)
         if not received:
             raise ConnectionResetError("closed before the answer")
         line += received
-    return line
+        if len(line) > LONGEST_ANSWER:
+            raise OSError(f"its answer has more than {LONGEST_ANSWER} bytes")
+    return bytes(line)

@@ -15,8 +15,10 @@ from typing import Any
 from agent.decide.plan import Difference
 from agent.decide.status import Status, decode_status, encode_status
 from agent.errors import FAILURE, AgentError, ProtocolError
+from agent.guest.decoding import parse, read
 
 LONGEST_REQUEST = 65_536  # bytes
+LONGEST_ANSWER = 67_108_864  # bytes; a status has some 500 for each queue, and 100 for each running task
 
 
 class Request(Enum):
@@ -45,7 +47,7 @@ def encode_request(request: Request) -> bytes:
 def decode_request(line: bytes) -> Request:
     """Return the request that a line holds; raises ProtocolError."""
     try:
-        return Request(json.loads(line)["request"])
+        return Request(parse(line)["request"])
     except (KeyError, TypeError, ValueError) as error:
         known = ", ".join(request.value for request in Request)
         raise ProtocolError(f"unknown request {line[:100]!r}; known: {known}") from error
@@ -65,14 +67,14 @@ def encode_answer(answer: Answer) -> bytes:
 def decode_answer(line: bytes) -> Answer:
     """Return the answer that a line holds; raises ProtocolError."""
     try:
-        match json.loads(line):
+        match parse(line):
             case {"status": status}:
                 return decode_status(status)
             case {"reloaded": change}:
-                return Difference(**{name: tuple(queues) for name, queues in change.items()})
-            case {"error": {"message": message, "exit_status": exit_status}}:
-                return Refusal(message, exit_status)
-    except (TypeError, ValueError) as error:
+                return read(Difference, change)
+            case {"error": error}:
+                return read(Refusal, error)
+    except ValueError as error:
         raise ProtocolError(f"an answer was expected, not {line[:100]!r}") from error
     raise ProtocolError(f"an answer was expected, not {line[:100]!r}")
 

@@ -1,66 +1,122 @@
-"""The daemon's end of the control socket: takes requests, sends answers, never blocks.
+"""The daemon's end of the control socket: takes requests, sends answers, never waits.
 
 Who may connect is decided by the folder it lies in: mode 0750, the agent's user and group.
+
+    a client                                  what becomes of it
+    ----------------------------------------  -----------------------------------------------------------------------
+    says nothing, or does not read            is told so and closed, after CLIENT_TIMEOUT, or before to make room
+    sends more than one request               has the first one answered; the rest is not read
+    shuts its sending side down               has its answer all the same
+    is gone before its answer is there        is closed when the answer is, or before to make room
+    comes when all places are taken by        is told that the agent is busy, and closed
+    clients who wait for the agent
+    asks what the agent fails at              is told so; the fault is the daemon's to log
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import socket
+import time
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
+from typing import Protocol
 
 from agent.control import address
-from agent.control.protocol import LONGEST_REQUEST, Answer, Request, decode_request, encode_answer, refusal
-from agent.errors import ProtocolError
+from agent.control.protocol import LONGEST_REQUEST, Answer, Refusal, Request, decode_request, encode_answer, refusal
+from agent.errors import FAILURE, AgentError
 
 BACKLOG = 64
-MOST_CONNECTIONS = 64  # more are closed at once: a client that connects and says nothing must not exhaust descriptors
+MOST_CONNECTIONS = 64
+CLIENT_TIMEOUT = 5.0  # seconds for a client to send its request, and as many to take its answer; both are one line
+
+
+class Timers(Protocol):
+    """What calls a function in so many seconds."""
+
+    def after(self, seconds: float, name: str, do: Callable[[], None]) -> None:
+        """Call it, once; another one of the name is forgotten."""
+
+    def cancel(self, name: str) -> None:
+        """Forget it."""
 
 
 class Connection:
-    """One client: a request on its way in, then the answer on its way out."""
+    """One client: a request on its way in, then the answer on its way out.
+
+    deadline: until when it has to do its part, by the monotonic clock; None while the daemon has to.
+    """
 
     def __init__(self, server: Server, peer: socket.socket) -> None:
+        self.deadline: float | None = time.monotonic() + CLIENT_TIMEOUT
         self._server = server
         self._peer = peer
         self._received = b""
         self._unsent = b""
         self._server.selector.register(peer, EVENT_READ, self._readable)
+        self._is_registered = True
 
     def answer(self, answer: Answer) -> None:
-        """Send the answer and close."""
+        """Send the answer and close; harmless when the client has gone already."""
+        self.deadline = time.monotonic() + CLIENT_TIMEOUT
+        self._stop_listening()
         self._unsent = encode_answer(answer)
         self._writable()
 
     def close(self) -> None:
         """Give the client up; harmless when it has gone already."""
-        if self in self._server.connections:
-            self._server.connections.discard(self)
+        self._stop_listening()
+        self._peer.close()
+        self._server.forget(self)
+
+    def give_up(self) -> None:
+        """Close, for the client has been silent; tell it so, where it has not been sent a part of its answer."""
+        self._stop_listening()
+        if not self._unsent:
+            _refuse(self._peer, f"a request was expected within {CLIENT_TIMEOUT:g} s")
+        self.close()
+
+    def is_gone(self) -> bool:
+        """Tell whether the client has closed its end."""
+        poll = select.poll()
+        poll.register(self._peer, 0)
+        return any(events & select.POLLHUP for _, events in poll.poll(0))
+
+    def _stop_listening(self) -> None:
+        if self._is_registered:
+            self._is_registered = False
             self._server.selector.unregister(self._peer)
-            self._peer.close()
 
     def _readable(self) -> None:
         try:
-            received = self._peer.recv(LONGEST_REQUEST)
-        except ConnectionError:
+            received = self._peer.recv(LONGEST_REQUEST + 1 - len(self._received))
+        except BlockingIOError:
+            return
+        except OSError:
             received = b""
         self._received += received
-        line, newline, rest = self._received.partition(b"\n")
+        line, newline, _ = self._received.partition(b"\n")
         if newline:
-            self._received = rest
             self._take(line)
-        elif not received or len(self._received) > LONGEST_REQUEST:
+        elif not received:
             self.close()
+        elif len(self._received) > LONGEST_REQUEST:
+            self.answer(Refusal(f"a request has at most {LONGEST_REQUEST} bytes", FAILURE))
 
     def _take(self, line: bytes) -> None:
+        self.deadline = None
+        self._stop_listening()
         try:
-            request = decode_request(line)
-        except ProtocolError as error:
+            self._server.on_request(decode_request(line), self)
+        except AgentError as error:
             self.answer(refusal(error))
-        else:
-            self._server.on_request(request, self)
+        except Exception as error:  # noqa: BLE001 - one client's question must not end what the others and the workers need
+            self._server.on_fault(error)
+            self.answer(Refusal("the agent failed at this request; its log says where", FAILURE))
 
     def _writable(self) -> None:
         if self not in self._server.connections:  # it left before its answer was there
@@ -69,32 +125,47 @@ class Connection:
             sent = self._peer.send(self._unsent)
         except BlockingIOError:
             sent = 0
-        except ConnectionError:
+        except OSError:
             self.close()
             return
         self._unsent = self._unsent[sent:]
-        if self._unsent:
-            self._server.selector.modify(self._peer, EVENT_WRITE, self._writable)
-        else:
+        if not self._unsent:
             self.close()
+        elif not self._is_registered:
+            self._server.selector.register(self._peer, EVENT_WRITE, self._writable)
+            self._is_registered = True
 
 
 class Server:
     """Listens on a socket in the instance's runtime folder."""
 
-    def __init__(self, path: Path, selector: BaseSelector, on_request: Callable[[Request, Connection], None]) -> None:
-        """Listen at a path; a socket that a dead agent left there is replaced, the instance's lock being held."""
+    def __init__(
+        self,
+        folder: Path,
+        selector: BaseSelector,
+        timers: Timers,
+        on_request: Callable[[Request, Connection], None],
+        on_fault: Callable[[Exception], None],
+    ) -> None:
+        """Listen in a folder; a socket that a dead agent left there is replaced, the instance's lock being held.
+
+        on_request: answers by the connection, now or later; an AgentError that it raises is the answer.
+        on_fault: called with any other error of on_request, after which the client is told that there was one.
+        """
         self.selector = selector
         self.on_request = on_request
-        self.connections: set[Connection] = set()
-        self._path = path
-        path.unlink(missing_ok=True)
+        self.on_fault = on_fault
+        self.connections: dict[Connection, None] = {}  # the oldest first
+        self._timers = timers
+        self._path = address.socket_in(folder)
+        self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.setblocking(False)
-        with address.short(path) as name:
+        with address.short(self._path) as name:
             self._listener.bind(name)
-        os.chmod(path, 0o660)
+        os.chmod(self._path, 0o660)
         self._listener.listen(BACKLOG)
+        self._spare = _spare()
         selector.register(self._listener, EVENT_READ, self._accept)
 
     def close(self) -> None:
@@ -103,17 +174,79 @@ class Server:
             connection.close()
         self.selector.unregister(self._listener)
         self._listener.close()
+        self._close_spare()
         self._path.unlink(missing_ok=True)
+
+    def forget(self, connection: Connection) -> None:
+        """Drop a connection that was closed; harmless when it was dropped already."""
+        self.connections.pop(connection, None)
+        if not self.connections:
+            self._timers.cancel("clients")
 
     def _accept(self) -> None:
         try:
             peer, _ = self._listener.accept()
-        except (
-            OSError
-        ):  # it went away again, or this process is out of descriptors: the client sees that it is not served
-            return
-        if len(self.connections) >= MOST_CONNECTIONS:
-            peer.close()
-            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._refuse_without_descriptors()
+            return  # else it went away again
         peer.setblocking(False)
-        self.connections.add(Connection(self, peer))
+        if not self._has_room():
+            _refuse(peer, "the agent is busy with the requests of others: try again in a moment")
+            return
+        self.connections[Connection(self, peer)] = None
+        if len(self.connections) == 1:
+            self._timers.after(CLIENT_TIMEOUT, "clients", self._close_late)
+
+    def _refuse_without_descriptors(self) -> None:
+        """Let the spare descriptor go for a client: as long as it waits to be accepted, the loop would find it ready."""
+        self._close_spare()
+        try:
+            peer, _ = self._listener.accept()
+        except OSError:  # it went away
+            pass
+        else:
+            _refuse(peer, "the agent is out of descriptors: its limit of open files is too low")
+        self._spare = _spare()
+
+    def _close_spare(self) -> None:
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+
+    def _has_room(self) -> bool:
+        """Return whether there is a place, which who has left, or has been silent for longest, may have to give up."""
+        if len(self.connections) >= MOST_CONNECTIONS:
+            for connection in [each for each in self.connections if each.is_gone()]:
+                connection.close()
+        if len(self.connections) >= MOST_CONNECTIONS:
+            silent = [(each.deadline, each) for each in self.connections if each.deadline is not None]
+            if silent:
+                min(silent, key=itemgetter(0))[1].give_up()
+        return len(self.connections) < MOST_CONNECTIONS
+
+    def _close_late(self) -> None:
+        now = time.monotonic()
+        for connection in list(self.connections):
+            if connection.deadline is not None and connection.deadline <= now:
+                connection.give_up()
+        deadlines = [each.deadline for each in self.connections if each.deadline is not None]
+        if self.connections:
+            self._timers.after(min(deadlines, default=now + CLIENT_TIMEOUT) - now, "clients", self._close_late)
+
+
+def _refuse(peer: socket.socket, text: str) -> None:
+    """Say in one line why a client is not served, and close."""
+    with peer:
+        try:
+            peer.send(encode_answer(Refusal(text, FAILURE)), socket.MSG_DONTWAIT)
+        except OSError:  # it left, or never reads
+            pass
+
+
+def _spare() -> int | None:
+    """Return a descriptor to let go where one is needed; None where there is none to be had."""
+    try:
+        return os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return None

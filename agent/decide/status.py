@@ -17,6 +17,7 @@ from agent.decide.limits import Enforcement, unenforced, without_cgroup
 from agent.decide.node import Node, Queue
 from agent.decide.worker_state import State, Worker
 from agent.errors import ProtocolError
+from agent.guest.decoding import read
 from agent.guest.scoreboard import IDLE_BEAT, Pulse
 from agent.guest.spec import Limits
 
@@ -198,34 +199,15 @@ def encode_status(status: Status) -> dict[str, Any]:
     return {"schema": SCHEMA, **asdict(status)}
 
 
-def decode_status(value: Mapping[str, Any]) -> Status:
+def decode_status(value: Any) -> Status:
     """Return the status that `encode_status` made a mapping of; raises ProtocolError."""
+    schema = value.get("schema") if isinstance(value, Mapping) else None
+    if isinstance(schema, int) and schema != SCHEMA:
+        raise ProtocolError(f"the agent speaks status schema {schema}, this command {SCHEMA}: upgrade the older one")
     try:
-        if value["schema"] != SCHEMA:
-            raise ProtocolError(
-                f"the agent speaks status schema {value['schema']}, this command {SCHEMA}: upgrade the older one"
-            )
-        rest = {name: value[name] for name in Status.__slots__ if name not in ("enforcement", "queues")}
-        return Status(
-            **rest,
-            enforcement=Enforcement(**value["enforcement"]),
-            queues=tuple(_decode_queue(queue) for queue in value["queues"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise ProtocolError(f"a status was expected: {error!r}") from error
-
-
-def _decode_queue(value: Mapping[str, Any]) -> QueueStatus:
-    active = tuple(TaskStatus(**task) for task in value["active"])
-    return QueueStatus(
-        **{
-            **value,
-            "tasks": tuple(value["tasks"]),
-            "active": active,
-            "limits": Limits(**value["limits"]),
-            "unenforced": tuple(value["unenforced"]),
-        }
-    )
+        return read(Status, value)
+    except ValueError as error:
+        raise ProtocolError(f"a status was expected, but {error}") from error
 
 
 def _queue_status(

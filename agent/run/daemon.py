@@ -76,7 +76,10 @@ class Daemon:
         self._agent = replace(self._agent, enforcement=self._workers.divide_cgroup())
         wakeup = Wakeup()
         self._loop.selector.register(wakeup, EVENT_READ, lambda: self._on_signals(wakeup.read()))
-        server = Server(self._folder / "control.sock", self._loop.selector, self._on_request)
+        loop = self._loop
+        server = Server(
+            self._folder, loop.selector, loop.timers, self._on_request, lambda error: loop.report(error, "request")
+        )
         try:
             self._feed_watchdog()
             self._extend_timeout()

@@ -89,7 +89,7 @@ def test_the_agent_s_facts_have_their_values_as_fields(talking: Node, journal: J
         "CELERY_INSTANCE": "magic",
         "CELERY_QUEUE": "alpha",
         "CELERY_GENERATION": "1",
-        "CODE_FUNC": "_on_report",
+        "CODE_FUNC": "_reported",
     }
     assert expected.items() <= record.items()
 

@@ -1,0 +1,378 @@
+"""The control socket: a real server with the commands' own client, and with clients that are of no good."""
+
+import json
+import os
+import resource
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from selectors import BaseSelector
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.control import address, client, server
+from agent.control.protocol import Refusal, Request, decode_answer, decode_request, encode_answer
+from agent.control.server import MOST_CONNECTIONS, Connection, Server
+from agent.decide.limits import without_cgroup
+from agent.decide.plan import Difference
+from agent.decide.status import Status, encode_status
+from agent.errors import AgentError, NotRunning, ProtocolError
+from agent.run.timers import Timers
+from tests.adapters.loop import Loop
+
+STATUS = Status(
+    instance="magic",
+    version="1.0",
+    pid=1,
+    uptime=1.0,
+    state="running",
+    summary="consuming from 0 queues",
+    broker="amqp://broker//",
+    embedded=False,
+    memory=None,
+    reload_error=None,
+    enforcement=without_cgroup("none here"),
+    queues=(),
+)
+CHANGE = Difference(("a",), (), (), (), ())
+
+
+class Daemon:
+    """What is behind the server: answers with a status at once, with the outcome of a reload when told to."""
+
+    def __init__(self, folder: Path, selector: BaseSelector, timers: Timers, loop: Loop) -> None:
+        self.loop = loop
+        self.waiting: list[Connection] = []
+        self.faults: list[Exception] = []
+        self.answer: Callable[[], Status] = lambda: STATUS
+        self.server = Server(folder, selector, timers, self._on_request, self.faults.append)
+
+    def _on_request(self, request: Request, connection: Connection) -> None:
+        if request is Request.STATUS:
+            connection.answer(self.answer())
+        else:
+            self.waiting.append(connection)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, selector: BaseSelector, timers: Timers, loop: Loop) -> Iterator[Daemon]:
+    daemon = Daemon(tmp_path, selector, timers, loop)
+    yield daemon
+    daemon.server.close()
+
+
+@pytest.fixture
+def ask(daemon: Daemon, tmp_path: Path) -> Iterator[Callable[[Callable[[Path, float], object]], object]]:
+    """Ask as a command does, in a thread, while the daemon's loop turns."""
+    with ThreadPoolExecutor() as pool:
+
+        def ask(question: Callable[[Path, float], object]) -> object:
+            asked: Future[object] = pool.submit(question, tmp_path, 10.0)
+            daemon.loop.until(asked.done)
+            return asked.result()
+
+        yield ask
+
+
+Ask = Callable[[Callable[[Path, float], object]], object]
+
+
+def connected(folder: Path) -> socket.socket:
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    peer.settimeout(10.0)
+    peer.connect(str(address.socket_in(folder)))
+    return peer
+
+
+def answer_to(daemon: Daemon, peer: socket.socket) -> bytes:
+    """Return what a client is sent until it is closed."""
+    received = b""
+    while True:
+        daemon.loop.until(lambda: select.select([peer], [], [], 0)[0])
+        try:
+            more = peer.recv(262_144)
+        except ConnectionResetError:  # it had sent what nobody read
+            return received
+        if not more:
+            return received
+        received += more
+
+
+def test_a_command_has_its_answer(ask: Ask) -> None:
+    assert ask(client.status) == STATUS
+
+
+def test_clients_that_say_nothing_make_room_for_one_that_asks(daemon: Daemon, tmp_path: Path, ask: Ask) -> None:
+    with ExitStack() as silent:
+        peers = [silent.enter_context(connected(tmp_path)) for _ in range(MOST_CONNECTIONS - 1)]
+        daemon.loop.until(lambda: len(daemon.server.connections) == MOST_CONNECTIONS - 1)
+        peers.append(silent.enter_context(connected(tmp_path)))
+        assert ask(client.status) == STATUS
+        assert "a request was expected" in decode_refusal(answer_to(daemon, peers[0]))
+        peers[1].sendall(b'{"request": "status"}\n')
+        assert decode_answer(answer_to(daemon, peers[1])) == STATUS
+
+
+def test_a_client_that_says_nothing_is_closed_and_told_why(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CLIENT_TIMEOUT", 0.1)
+    with connected(tmp_path) as peer:
+        assert "a request was expected" in decode_refusal(answer_to(daemon, peer))
+    assert not daemon.server.connections
+
+
+def test_a_client_that_does_not_read_its_answer_is_closed(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CLIENT_TIMEOUT", 0.1)
+    daemon.answer = lambda: large(STATUS)
+    with connected(tmp_path) as peer:
+        peer.sendall(b'{"request": "status"}\n')
+        daemon.loop.until(lambda: daemon.server.connections)
+        daemon.loop.until(lambda: not daemon.server.connections)
+
+
+def large(status: Status) -> Status:
+    """Return a status that no socket takes at once."""
+    return replace(status, summary="x" * 2_000_000)
+
+
+def test_a_large_answer_arrives_whole(daemon: Daemon, ask: Ask) -> None:
+    daemon.answer = lambda: large(STATUS)
+    assert ask(client.status) == large(STATUS)
+
+
+def test_a_client_that_shuts_its_sending_side_down_has_its_answer(daemon: Daemon, tmp_path: Path) -> None:
+    for request, answer in ((b"status", STATUS), (b"reload", CHANGE)):
+        with connected(tmp_path) as peer:
+            peer.sendall(b'{"request": "%s"}\n' % request)
+            peer.shutdown(socket.SHUT_WR)
+            daemon.loop.until(lambda: daemon.waiting or select.select([peer], [], [], 0)[0])
+            for _ in range(3):  # time enough to take the end of what it sends for its end
+                daemon.loop.turn()
+            for connection in daemon.waiting:
+                connection.answer(CHANGE)
+            assert decode_answer(answer_to(daemon, peer)) == answer
+
+
+def test_only_the_first_request_is_read(daemon: Daemon, tmp_path: Path) -> None:
+    with connected(tmp_path) as peer:
+        peer.settimeout(0)
+        peer.sendall(b'{"request": "reload"}\n')
+        daemon.loop.until(lambda: daemon.waiting)
+        sent = 0
+        try:
+            while sent < 100_000_000:
+                sent += peer.send(b'{"request": "status"}\n' * 1_000)
+                daemon.loop.turn()
+        except BlockingIOError:
+            pass
+        assert sent < 10_000_000  # what the kernel keeps
+        daemon.waiting[0].answer(CHANGE)
+        assert decode_answer(answer_to(daemon, peer)) == CHANGE
+        assert len(daemon.waiting) == 1
+
+
+def test_a_request_without_an_end_is_refused(daemon: Daemon, tmp_path: Path) -> None:
+    with connected(tmp_path) as peer:
+        peer.sendall(b"x" * 70_000)
+        assert "at most 65536 bytes" in decode_refusal(answer_to(daemon, peer))
+
+
+def test_a_command_is_told_when_all_places_are_taken(daemon: Daemon, tmp_path: Path, ask: Ask) -> None:
+    with ExitStack() as busy:
+        for _ in range(MOST_CONNECTIONS):
+            busy.enter_context(connected(tmp_path)).sendall(b'{"request": "reload"}\n')
+            daemon.loop.turn()
+        daemon.loop.until(lambda: len(daemon.waiting) == MOST_CONNECTIONS)
+        with pytest.raises(AgentError, match="busy with the requests of others"):
+            ask(client.status)
+
+
+def test_clients_that_left_before_their_answer_make_room(daemon: Daemon, tmp_path: Path, ask: Ask) -> None:
+    for number in range(MOST_CONNECTIONS):
+        with connected(tmp_path) as peer:
+            peer.sendall(b'{"request": "reload"}\n')
+            daemon.loop.until(lambda: len(daemon.waiting) == number + 1)  # noqa: B023 - called here
+    assert ask(client.status) == STATUS
+
+
+def test_an_agent_out_of_descriptors_says_so_and_its_loop_rests(daemon: Daemon, tmp_path: Path, ask: Ask) -> None:
+    with connected(tmp_path) as peer:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), hard))
+        fillers = fill_descriptors()
+        try:
+            assert "out of descriptors" in decode_refusal(answer_to(daemon, peer))
+        finally:
+            for each in fillers:
+                os.close(each)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert ask(client.status) == STATUS
+
+
+def fill_descriptors() -> list[int]:
+    taken = []
+    try:
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return taken
+
+
+def test_what_the_daemon_fails_at_is_told_to_that_client_alone(daemon: Daemon, tmp_path: Path, ask: Ask) -> None:
+    def fail() -> Status:
+        raise KeyError("q0")
+
+    daemon.answer = fail
+    with pytest.raises(AgentError, match="the agent failed at this request"):
+        ask(client.status)
+    assert [repr(fault) for fault in daemon.faults] == ["KeyError('q0')"]
+    daemon.answer = lambda: STATUS
+    assert ask(client.status) == STATUS
+
+
+@contextmanager
+def other_agent(folder: Path, *pieces: bytes, pause: float = 0.0) -> Iterator[None]:
+    """Answer one client at the place of a control socket, with pieces of anything, the last one again and again."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(address.socket_in(folder)))
+        listener.listen(1)
+        left = threading.Event()
+
+        def serve() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65_536)
+                try:
+                    for piece in pieces:
+                        peer.sendall(piece)
+                    while not left.wait(pause) and pause:
+                        peer.sendall(pieces[-1])
+                except OSError:
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            left.set()
+            thread.join()
+
+
+def test_an_answer_that_comes_in_drips_ends_with_the_command_s_patience(tmp_path: Path) -> None:
+    with other_agent(tmp_path, b" ", pause=0.05), pytest.raises(AgentError, match="has not answered for 0.5 s"):
+        client.status(tmp_path, timeout=0.5)
+
+
+def test_an_answer_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "LONGEST_ANSWER", 100_000)
+    with other_agent(tmp_path, b"x" * 200_000), pytest.raises(AgentError, match="more than 100000 bytes"):
+        client.status(tmp_path, timeout=10.0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 100_000,
+        b"\xff",
+        b"{}",
+        b"[]",
+        b'{"status": []}',
+        b'{"status": {"schema": 1}}',
+        b'{"status": {"schema": [1]}}',
+        b'{"reloaded": []}',
+        b'{"reloaded": {"added": 1}}',
+        b'{"error": {"message": 1, "exit_status": 1}}',
+        b'{"error": {"message": "x", "exit_status": "1"}}',
+        b'{"error": "x"}',
+        json.dumps({"status": {**encode_status(STATUS), "memory": "much"}}).encode(),
+        json.dumps({"status": {**encode_status(STATUS), "memory": 10**400}}).encode(),
+        json.dumps({"status": {**encode_status(STATUS), "uptime": float("nan")}}).encode(),
+        json.dumps({"status": {**encode_status(STATUS), "queues": [{}]}}).encode(),
+    ],
+)
+def test_an_answer_that_is_none_is_one_line_for_people(tmp_path: Path, line: bytes) -> None:
+    with other_agent(tmp_path, line + b"\n"), pytest.raises(ProtocolError) as raised:
+        client.status(tmp_path, timeout=10.0)
+    assert len(str(raised.value).splitlines()) == 1
+    assert len(str(raised.value)) < 300
+
+
+def test_a_command_that_finds_no_room_to_wait_in_says_busy(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, ExitStack() as others:
+        listener.bind(str(address.socket_in(tmp_path)))
+        listener.listen(1)  # and nobody accepts
+        try:
+            while True:
+                peer = others.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+                peer.settimeout(0)
+                peer.connect(str(address.socket_in(tmp_path)))
+        except BlockingIOError:
+            pass
+        with pytest.raises(AgentError, match="is busy"):
+            client.status(tmp_path, timeout=0.2)
+
+
+def test_where_nobody_listens_the_agent_is_not_running(tmp_path: Path) -> None:
+    with pytest.raises(NotRunning):
+        client.status(tmp_path)
+    socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).bind(str(address.socket_in(tmp_path)))
+    with pytest.raises(NotRunning):
+        client.status(tmp_path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@pytest.mark.parametrize("line", [b"[" * 60_000, b'{"request": ["status"]}', b'{"request": {}}', b'{"request": 1e999}'])
+def test_a_request_of_any_shape_is_refused_and_no_more(daemon: Daemon, tmp_path: Path, line: bytes) -> None:
+    with connected(tmp_path) as peer:
+        peer.sendall(line + b"\n")
+        assert "unknown request" in decode_refusal(answer_to(daemon, peer))
+
+
+@given(
+    st.binary()
+    | JSON.map(lambda value: json.dumps(value).encode())
+    | JSON.map(lambda value: b'{"request": %s}' % json.dumps(value).encode())
+)
+def test_whatever_a_request_is_it_is_understood_or_refused(line: bytes) -> None:
+    try:
+        assert isinstance(decode_request(line), Request)
+    except ProtocolError:
+        pass
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(sorted(encode_status(STATUS))), JSON)
+def test_whatever_a_field_of_an_answer_is_it_is_understood_or_refused(field: str, value: object) -> None:
+    line = json.dumps({"status": {**encode_status(STATUS), field: value}}).encode()
+    try:
+        assert isinstance(decode_answer(line), Status)
+    except ProtocolError:
+        pass
+
+
+def test_a_value_of_a_newer_agent_is_read_without_what_is_new() -> None:
+    value = {**encode_status(STATUS), "news": 1}
+    assert decode_answer(json.dumps({"status": value}).encode()) == STATUS
+
+
+def decode_refusal(line: bytes) -> str:
+    answer = decode_answer(line)
+    assert isinstance(answer, Refusal)
+    assert encode_answer(answer) == line
+    return answer.message
