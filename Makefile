@@ -1,5 +1,6 @@
 # make demo    watch a node do real Celery work, no broker needed
 # make test    install what the tests need and run them all
+# make test-units  those of them that need no broker and no host: under two minutes
 # make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
 # make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
 # make test-ansible  what of deploy/ansible takes longer: firewalls, Docker, a cluster, upgrades under load
@@ -10,7 +11,7 @@
 # make bench   the agent beside supervisord, circus, celery multi and plain workers
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test test-ansible test-vm stall chaos check ansible release bench lock clean
+.PHONY: help demo test test-units test-ansible test-vm stall chaos check ansible release bench lock clean
 .DEFAULT_GOAL := help
 
 LOCKED := requirements/build.txt pyproject.toml celery_delivery/pyproject.toml celery_tasks/pyproject.toml
@@ -42,6 +43,9 @@ demo: .venv/run
 test: .venv/dev .venv/ansible
 	@scripts/prepare-tests
 	.venv/bin/python -m pytest --no-skips $(PYTEST)
+
+test-units: .venv/dev
+	.venv/bin/python -m pytest --no-skips tests/architecture tests/unit tests/adapters $(PYTEST)
 
 test-ansible: .venv/dev .venv/ansible
 	@scripts/prepare-tests

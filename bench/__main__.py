@@ -18,6 +18,7 @@ from bench.sections import Case, everything, starts
 from bench.stage import BenchError
 from bench.witness import PLUGIN
 from bench.workload import POOLS
+from tests import leftovers
 from tests.rabbitmq import RabbitMQ
 
 REPORT = Path(__file__).parent / "README.md"
@@ -27,6 +28,7 @@ MARK = "<!-- What follows was written by `make bench`. -->"
 def main() -> int:
     """Measure, print and write; return the exit status."""
     options = _options()
+    leftovers.begin()
     become_subreaper()  # so that nothing that is started goes astray, and what it cost is known when it has ended
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended on the way out
     try:

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.leftovers import marked
 from tests.node import children
 
 TICKS = os.sysconf("SC_CLK_TCK")
 _PROCESS_CLOCK = 2  # CPUCLOCK_SCHED of the kernel's posix-timers.h
-
-
-def marked(marker: str) -> list[int]:
-    """Return the pids of the living processes that inherited a marker, `NAME=value`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                variables = (entry / "environ").read_bytes().split(b"\0")
-            except OSError:  # it ended meanwhile
-                continue
-            if marker.encode() in variables:
-                found.append(int(entry.name))
-    return found
 
 
 def spent(marker: str) -> float:
@@ -114,21 +100,6 @@ def parent(pid: int) -> int:
 def state(pid: int) -> str:
     """Return the kernel's letter for what a process does, "" where it is gone."""
     return (_stat(pid) or [""])[0]
-
-
-def end(marker: str) -> None:
-    """Kill everything that carries the marker, until nothing does."""
-    deadline = time.monotonic() + 20
-    while pids := marked(marker):
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"these processes of a run can't be killed: {pids}")
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.02)
-    reap()
 
 
 def _stat(pid: int) -> list[str]:

@@ -18,6 +18,7 @@ from bench.contenders import Contender
 from bench.witness import Witness
 from bench.workload import MARKER, Workload
 from celery_delivery.topology.queues import declare, topology
+from tests import leftovers
 from tests.rabbitmq import RabbitMQ
 
 START_TIMEOUT = 120.0  # seconds
@@ -78,7 +79,7 @@ class Stage:
 
     def pids(self) -> list[int]:
         """Return all processes of the run."""
-        return processes.marked(self.marker)
+        return leftovers.marked(self.marker)
 
     def own(self) -> list[int]:
         """Return the processes of the supervisor."""
@@ -106,7 +107,8 @@ def staged(
         machine.await_calm()
         yield Stage(kind(work), broker, witness, marker, vhost)
     finally:
-        processes.end(marker)
+        leftovers.end(marker)
+        processes.reap()
         witness.close()
         broker.control("delete_vhost", vhost)
         shutil.rmtree(folder, ignore_errors=True)

@@ -6,9 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from tests import leftovers
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
+
+# The tiers, and seconds after which a test counts as hanging and fails, with the stacks of all threads. On a busy machine it
+# takes far less, with the fixtures that it is the first to need: images that are made once, a fleet that is provisioned.
+TIME_LIMITS = {
+    "architecture": 120,
+    "unit": 60,
+    "adapters": 120,
+    "integration": 600,
+    "chaos": 1200,
+    "system": 1800,
+    "ansible": 5400,
+    "vm": 5400,
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--burst", type=int, default=300, help="no-op tasks in a burst")
 
 
+def pytest_configure() -> None:
+    leftovers.begin()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter is not None else []
@@ -30,10 +48,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tiers in the order of their folders' cost, so that what fails fast fails first."""
-    tiers = ("architecture", "unit", "adapters", "integration", "chaos", "system", "ansible", "vm")
-    here = Path(__file__).parent
-    items.sort(key=lambda item: tiers.index(item.path.relative_to(here).parts[0]))
+    """Run the tiers in the order of their folders' cost, so that what fails fast fails first; none may hang."""
+    items.sort(key=lambda item: list(TIME_LIMITS).index(_tier(item)))
+    for item in items:
+        item.add_marker(pytest.mark.timeout(TIME_LIMITS[_tier(item)]))
+
+
+def _tier(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
 
 
 @pytest.fixture(scope="session")

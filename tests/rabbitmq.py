@@ -1,13 +1,11 @@
-"""Private RabbitMQ nodes: on free loopback ports, data in a temporary folder, gone with the process that started them."""
+"""Private RabbitMQ nodes: on loopback ports of their own, data in a temporary folder."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -16,14 +14,14 @@ from pathlib import Path
 
 import amqp
 
+from tests import leftovers
 from tests.certificates import Identity
+from tests.ports import HOST, number, reserve
 from tests.waiting import wait_until
 
 TOOLS = Path("/usr/lib/rabbitmq/bin")  # the scripts behind Debian's wrappers, which want their own user
 SERVER = TOOLS / "rabbitmq-server"
 START_TIMEOUT = 90.0  # seconds; 8 CPU seconds on a quiet machine
-HOST = "127.0.0.1"
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,8 @@ class Neighbourhood:
 
     def __init__(self) -> None:
         """Start a port mapper of our own; Erlang would start it as a daemon that outlives us."""
-        (self.mapper_port,) = free_ports(1)
+        self._port = reserve()
+        self.mapper_port = number(self._port)
         self.cookie = secrets.token_hex(16)
         self.nodes: list[RabbitMQ] = []
         self._mapper = _spawn(
@@ -50,6 +49,7 @@ class Neighbourhood:
         """End the port mapper."""
         self._mapper.kill()
         self._mapper.wait()
+        self._port.close()
 
 
 class RabbitMQ:
@@ -69,7 +69,8 @@ class RabbitMQ:
         if not SERVER.exists():
             raise RuntimeError("RabbitMQ is missing: apt-get install rabbitmq-server (scripts/prepare-tests does it)")
         self.host = HOST
-        self.port, self.tls_port, self._distribution_port = free_ports(3)
+        self._ports = [reserve() for _ in range(3)]  # kept while the node is down too: clients look for it there
+        self.port, self.tls_port, self._distribution_port = map(number, self._ports)
         self._identity = identity
         self.name = f"test{self.port}@localhost"
         self._lives_alone = neighbourhood is None
@@ -136,6 +137,8 @@ class RabbitMQ:
             self._end(signal.SIGKILL)
         if self._lives_alone:
             self._neighbourhood.close()
+        for each in self._ports:
+            each.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def control(self, *arguments: str) -> str:
@@ -244,6 +247,7 @@ class RabbitMQ:
     def _environment(self) -> dict[str, str]:
         folder = str(self._folder)
         return {
+            **leftovers.marker(),
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "HOME": folder,  # of the Erlang cookie
@@ -262,18 +266,6 @@ class RabbitMQ:
         }
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports of loopback that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
 def _spawn(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -283,9 +275,4 @@ def _spawn(arguments: list[str], environment: dict[str, str], log: Path) -> subp
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
         )
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

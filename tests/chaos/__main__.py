@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import groupby, product
 from pathlib import Path
 
+from tests import leftovers
 from tests.chaos.catalogue import LONG_COUNT, POOLS, RATE, Fault, long_form
 from tests.chaos.network import Network
 from tests.chaos.run import Outcome, play
@@ -24,6 +25,7 @@ from tests.rabbitmq import RabbitMQ
 def main() -> int:
     """Play what is asked for; return 1 where the safe profile has lost a task or came to no end."""
     options = _options()
+    leftovers.begin()
     print(f"seed {options.seed}", file=sys.stderr)
     every = long_form(options.count, options.rate, options.seed)
     faults = [fault for fault in every if any(text in fault.name for text in options.only)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,8 @@ from tests.chaos.producer import Load
 from tests.chaos.recorded import VARIABLE, Recorded
 from tests.chaos.verdict import running
 from tests.node import ROOT, Node
-from tests.rabbitmq import RabbitMQ, free_ports
+from tests.ports import number, reserve
+from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
 QUEUE = Recorded.name
@@ -57,6 +59,7 @@ class Stage:
         self.node.variables |= {VARIABLE: str(self.ledger.path), PROFILE: setting.profile}
         self.producer: subprocess.Popen[bytes] | None = None
         self.forwarder: subprocess.Popen[bytes] | None = None
+        self._port: socket.socket | None = None  # of the forwarder
         self._output = folder / "producer.log"
         if setting.is_forwarded:
             self._forward()
@@ -83,8 +86,8 @@ class Stage:
         return [node.port for node in self.nodes]
 
     def _forward(self) -> None:
-        (port,) = free_ports(1)
-        node = self.nodes[0]
+        self._port = reserve()
+        port, node = number(self._port), self.nodes[0]
         arguments = [sys.executable, "-m", "tests.forward", f"{node.host}:{port}", f"{node.host}:{node.port}"]
         self.forwarder = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE)
         assert self.forwarder.stdout is not None
@@ -177,6 +180,8 @@ class Stage:
             if process is not None and process.poll() is None:
                 process.kill()
                 process.wait()
+        if self._port is not None:
+            self._port.close()
         self.network.heal()
         self.ledger.close()
         self.broker.delete_vhost(self.vhost)
