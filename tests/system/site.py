@@ -21,6 +21,7 @@ from tests.system import machine
 from tests.system.host import Host
 from tests.system.images import Image, image
 from tests.system.lab import CONTROL_NODE, Lab
+from tests.system.release import CURRENT
 from tests.system.repository import PORT, repository
 from tests.waiting import wait_until
 
@@ -139,9 +140,11 @@ class Site:
         assert played.status == 0, played.output[-6000:]
         return played
 
-    def send(self, contract: str, *arguments: object, producer: str = "producer1") -> str:
-        """Send a task from a producer as its env file says; return the result as text."""
-        return self.hosts[producer].run(*_sending(contract, arguments)).strip()
+    def send(
+        self, contract: str, *arguments: object, producer: str = "producer1", python: str = f"{CURRENT}/bin/python"
+    ) -> str:
+        """Send a task from a producer as its env file says, by a command that is a Python; return the result as text."""
+        return self.hosts[producer].run(*_sending(contract, arguments, python)).strip()
 
     def sends(self, contract: str, *arguments: object, producer: str = "producer1") -> bool:
         """Say whether a task can be sent from a producer and its result comes."""
@@ -247,8 +250,8 @@ class Site:
             path.write_text(json.dumps({"release_folder": str(self.release), "code_trees": trees}, indent=1))
 
 
-def _sending(contract: str, arguments: tuple[object, ...]) -> tuple[str, ...]:
-    command = 'set -a; . /etc/celery-tasks/broker.env; exec /opt/celery-agent/current/bin/python -c "$@"'
+def _sending(contract: str, arguments: tuple[object, ...], python: str = f"{CURRENT}/bin/python") -> tuple[str, ...]:
+    command = f'set -a; . /etc/celery-tasks/broker.env; {python} -c "$@"'
     return ("sh", "-c", command, "sh", PRODUCE, contract, repr(arguments))
 
 

@@ -3,14 +3,31 @@
 The short form; the rest of deploy/ansible is played by tests/ansible (`make test-ansible`).
 """
 
+import json
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from tests.node import ROOT
 from tests.system.lab import Lab
 from tests.system.site import Site
+from tests.waiting import wait_until
 
 CLUSTER_PORT = 25672  # where a broker listens for others, of which there are none here
+RELEASE = "/opt/celery-agent/current"
+PATH = "{{ code_paths.consumer }}:{{ code_paths.consumer }}/src"
+MAGIC = {"CELERY_AGENT_TASKS": "magic_consumer.tasks:ActualMagicCeleryTask", "CELERY_AGENT_PATH": PATH}
+WORDS = {"CELERY_AGENT_TASKS": "magic_consumer.tasks:CountWords", "CELERY_AGENT_PATH": PATH}
+
+# An environment of somebody's own, with Celery and nothing of ours.
+OWN = f"""
+python3 -m venv --without-pip /srv/own
+cp -r {RELEASE}/lib/python3*/site-packages/* /srv/own/lib/python3*/site-packages/
+rm -r /srv/own/lib/python3*/site-packages/celery_agent* /srv/own/lib/python3*/site-packages/celery_delivery* \\
+    /srv/own/lib/python3*/site-packages/agent
+! /srv/own/bin/python -c 'import celery_delivery' 2>/dev/null
+"""
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +35,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(lab, tmp_path_factory.mktemp("site"))
     site.add("broker1", "brokers")
     site.add("node1", "nodes", "desks")
+    _write_instances(site, magic=MAGIC, words=WORDS)
     site.add("producer1", "producers")
     site.add("stranger")
     site.boot()
@@ -42,3 +60,48 @@ def test_a_broker_is_open_to_the_fleet_and_closed_to_strangers_over_either_proto
         assert not site.reaches(node, address, CLUSTER_PORT)
         assert not site.reaches(stranger, address, 5671)
         assert site.reaches(stranger, address, 22)  # what is not the fleet's is left alone
+
+
+def test_a_producer_with_an_environment_of_its_own_has_the_library_from_the_release(site: Site) -> None:
+    producer = site.hosts["producer1"]
+    producer.run("sh", "-euc", OWN)
+    assert site.send("MagicCeleryTask", 1, 2, 3, python=f"PYTHONPATH={RELEASE}/library /srv/own/bin/python") == "6"
+
+
+@pytest.fixture(scope="module")
+def tree_before(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Play new code, of which nothing older is kept; return the former tree, which `magic` still has in its settings.
+
+    `words` goes to the new code, and to an interpreter of its own.
+    """
+    node = site.hosts["node1"]
+    node.run("sh", "-euc", OWN)
+    before = node.run("readlink", "/opt/celery-agent/code/consumer/current").strip()
+    code = shutil.copytree(ROOT / "examples/consumer", tmp_path_factory.mktemp("code") / "consumer")
+    (code / "magic_consumer/edition.py").write_text("EDITION = 2\n")
+    site.set(code_trees={"consumer": {"celery_tasks": str(ROOT / "celery_tasks"), "src": str(code)}}, code_kept=0)
+    own = {"CELERY_AGENT_PYTHON": "/srv/own/bin/python", "CELERY_AGENT_PATH": "{{ fleet_library }}:" + PATH}
+    _write_instances(site, magic=MAGIC | {"CELERY_AGENT_PATH": f"{before}:{before}/src"}, words=WORDS | own)
+    site.provision("agent")
+    return before
+
+
+def test_a_consumer_with_an_environment_of_its_own_has_the_library_from_the_release(
+    site: Site, tree_before: str
+) -> None:
+    assert "PYTHON=/srv/own/bin/python" in site.hosts["node1"].run("cat", "/etc/celery-agent/words.env")
+    assert site.send("CountWordsTask", "a b a") == "{'a': 2, 'b': 1}"
+
+
+def test_code_that_an_instance_went_back_to_is_not_removed_with_the_old(site: Site, tree_before: str) -> None:
+    node = site.hosts["node1"]
+    assert node.run("readlink", "/opt/celery-agent/code/consumer/current").strip() != tree_before
+    (worker,) = site.status("node1", "magic")["queues"]
+    node.run("kill", "-KILL", str(worker["pid"]))  # the next one imports it anew
+    wait_until(lambda: site.status("node1", "magic")["queues"][0]["pid"] not in {worker["pid"], None}, 60, "a worker")
+    assert site.send("MagicCeleryTask", 1, 2, 3) == "6"
+
+
+def _write_instances(site: Site, **instances: dict[str, str]) -> None:
+    path = site.inventory / "host_vars/node1.yml"
+    path.write_text(json.dumps({"agent_instances": instances}, indent=1))
