@@ -35,15 +35,21 @@ MEANINGS = {
 
 
 class Wakeup:
-    """Turns signals into bytes on a socket that a selector can wait for."""
+    """Wakes a selector for each signal, and keeps what the signals mean until it is read.
+
+    The bytes in the pipe only wake. It holds some hundred of them, and a node's workers can end all at once: whatever
+    does not fit is kept by the handlers.
+    """
 
     def __init__(self) -> None:
         """Take over the signals in MEANINGS; main thread only."""
         self._receiver, self._sender = socket.socketpair()
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
+        self._come: dict[Meaning, None] = {}  # a dict for its order
         for number in MEANINGS:
-            signal.signal(number, _ignore)  # a Python handler must be there, else the byte is not written
+            signal.signal(number, self._note)
+        # Handlers run between two steps of the interpreter, and not at all while a select() waits: the byte ends that.
         signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
 
     def fileno(self) -> int:
@@ -51,13 +57,21 @@ class Wakeup:
         return self._receiver.fileno()
 
     def read(self) -> list[Meaning]:
-        """Return what the signals that came mean, in their order, each kind once."""
+        """Return what the signals that came mean, each kind once, in their order as far as the pipe could hold it."""
         try:
             numbers = self._receiver.recv(4096)
         except BlockingIOError:
-            return []
-        return list(dict.fromkeys(MEANINGS[signal.Signals(number)] for number in numbers if number in MEANINGS))
+            numbers = b""
+        come, self._come = self._come, {}
+        # Handlers run in the order of the signals' numbers; the bytes are in the order in which the signals came.
+        in_order = dict.fromkeys(MEANINGS[signal.Signals(number)] for number in numbers if number in MEANINGS)
+        return [*(meaning for meaning in in_order if meaning in come), *(each for each in come if each not in in_order)]
 
-
-def _ignore(number: int, frame: FrameType | None) -> None:
-    pass
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._come[MEANINGS[signal.Signals(number)]] = None
+        try:
+            self._sender.send(
+                b"\0"
+            )  # no signal's number: the signal's own byte may have been read before this was noted
+        except BlockingIOError:  # full, which wakes as well
+            pass
