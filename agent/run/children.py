@@ -7,14 +7,22 @@ it for its parent, this process, so a signal can't reach a stranger that was giv
 from __future__ import annotations
 
 import os
+import resource
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 
 class Children:
     """The registry of living children."""
 
     def __init__(self) -> None:
+        """Begin without children.
+
+        They will start with the limit of open files that holds for this process now, before it raises its own: programs
+        that use select() break where a descriptor may be above 1,023, and all that tasks start inherits the limit.
+        """
+        self._open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._on_exit: dict[int, Callable[[int], None]] = {}
 
     def __contains__(self, pid: object) -> bool:
@@ -33,23 +41,36 @@ class Children:
         on_exit: called with the exit status, negative for a signal.
         """
         actions = [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in descriptors.items()]
-        pid = os.posix_spawn(
-            arguments[0],
-            list(arguments),
-            environment,
-            file_actions=actions,
-            setsid=True,
-            setsigmask=[],
-            setsigdef=[signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE],
-        )
+        with _limited(self._open_files):
+            pid = os.posix_spawn(
+                arguments[0],
+                list(arguments),
+                environment,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=[],
+                setsigdef=[
+                    signal.SIGTERM,
+                    signal.SIGINT,
+                    signal.SIGQUIT,
+                    signal.SIGHUP,
+                    signal.SIGCHLD,
+                    signal.SIGPIPE,
+                ],
+            )
         self._on_exit[pid] = on_exit
         return pid
 
     def adopt(self, pid: int, on_exit: Callable[[int], None]) -> bool:
-        """Watch a process that was forked for us; False where it has been reaped already, or is not ours."""
+        """Watch a process that was forked for us; False where it is reaped already, not ours, or watched already.
+
+        The pid is what a process beside user code says: it may be any number.
+        """
+        if pid in self:
+            return False
         try:
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
+        except (OSError, OverflowError):  # OSError: no child of ours (ECHILD), or no number of a process (EINVAL)
             return False
         self._on_exit[pid] = on_exit
         return True
@@ -63,30 +84,45 @@ class Children:
                 return
             if ended is None:
                 return
-            pid = ended.si_pid
-            on_exit = self._on_exit.pop(pid, None)
+            on_exit = self._on_exit.pop(ended.si_pid, None)
             if on_exit is not None:
                 # What it left behind goes with it; as long as it is not waited for, the group's number is still its own.
-                signal_group(pid, signal.SIGKILL)
-            _, status = os.waitpid(pid, 0)
+                signal_group(ended.si_pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PID, ended.si_pid, os.WEXITED | os.WNOHANG)
             if on_exit is not None:
-                on_exit(os.waitstatus_to_exitcode(status))
+                on_exit(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
 
     def signal(self, pid: int, number: signal.Signals) -> None:
-        """Send a signal to one child, where it is still there."""
+        """Send a signal to one child, where it is still there and may be signalled."""
         if pid in self:
-            os.kill(pid, number)
+            # PermissionError: it has become another user's (setuid). It can't be reached then; that it is still there shows.
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
 
     def kill(self, pid: int) -> None:
         """Kill a child and its process group, where they are still there."""
         if pid in self:
-            os.kill(pid, signal.SIGKILL)  # a child that has just been forked has no group of its own yet
+            self.signal(pid, signal.SIGKILL)  # a child that has just been forked has no group of its own yet
             signal_group(pid, signal.SIGKILL)
 
 
 def signal_group(leader: int, number: signal.Signals) -> None:
     """Send a signal to a process group, where there is one."""
-    try:
+    # PermissionError: nobody in it may be signalled, zombies neither (kill(2)).
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
-    except (ProcessLookupError, PermissionError):  # PermissionError: nobody but zombies is in it (EPERM, kill(2))
-        pass
+
+
+@contextmanager
+def _limited(open_files: int) -> Iterator[None]:
+    """Have this process, and what it starts meanwhile, be held to so many open files; what is open stays open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == open_files:
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
