@@ -4,23 +4,27 @@ A worker writes here as often as it likes, at the price of a copy, and wakes nob
 The last words of a killed worker stay readable: which task it was running is known even after SIGKILL.
 
 Layout: length (u32), CRC-32 of the text (u32), then so many bytes of JSON. The daemon may read while the worker writes;
-the checksum tells, and the reader tries again.
+the checksum tells, and the reader tries again. User code can write here too, whatever it likes: what is not the text of a
+pulse is none, and the size is sealed, since reading a page that was cut off would end the reader (SIGBUS, mmap(2)).
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import mmap
 import os
 import struct
 import zlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 SIZE = 16_384
 IDLE_BEAT = 5.0  # seconds between the pulses of a worker that does nothing
 MOST_ACTIVE = 64  # running tasks that are named one by one; more are counted
 TRIES = 10
 _HEADER = struct.Struct("<II")
+_LARGEST = 2**53  # above, a float has no place for each whole number
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +72,17 @@ class Scoreboard:
         self._page[: _HEADER.size + len(text)] = _HEADER.pack(len(text), zlib.crc32(text)) + text
 
     def read(self) -> Pulse | None:
-        """Return what is written, or None where nothing is, or a writer was killed in the middle of it."""
+        """Return what is written; None where nothing is, or no pulse, or a writer was killed in the middle of it."""
         for _ in range(TRIES):
             length, checksum = _HEADER.unpack_from(self._page)
             if not 0 < length <= SIZE - _HEADER.size:
                 return None
             text = self._page[_HEADER.size : _HEADER.size + length]
             if zlib.crc32(text) == checksum:
-                return _decode(text)
+                try:
+                    return _decode(text)
+                except (ValueError, RecursionError):  # RecursionError: lists in lists in lists
+                    return None
         return None
 
     def close(self) -> None:
@@ -84,9 +91,14 @@ class Scoreboard:
 
 
 def create() -> int:
-    """Return the descriptor of a new, empty page."""
-    descriptor = os.memfd_create("celery-agent-scoreboard", os.MFD_CLOEXEC)
-    os.ftruncate(descriptor, SIZE)
+    """Return the descriptor of a new, empty page, whose size nobody can change. Raises OSError."""
+    descriptor = os.memfd_create("celery-agent-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(descriptor, SIZE)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
@@ -98,5 +110,39 @@ def _encode(pulse: Pulse) -> bytes:
 
 
 def _decode(text: bytes) -> Pulse:
-    at, queues, active, *counts = json.loads(text)
-    return Pulse(at, tuple(queues), tuple(ActiveTask(*task) for task in active), *counts)
+    """Return the pulse that `_encode` made a text of; raises ValueError, or RecursionError, for anything else."""
+    match json.loads(text):
+        case [at, [*queues], [*active], running, succeeded, failed, retried] if len(active) <= MOST_ACTIVE:
+            counts = [_count(each) for each in (running, succeeded, failed, retried)]
+            return Pulse(
+                _time(at), tuple(_text(each) for each in queues), tuple(_task(each) for each in active), *counts
+            )
+        case _:
+            raise ValueError("no pulse")
+
+
+def _task(value: Any) -> ActiveTask:
+    match value:
+        case [identifier, name, started]:
+            return ActiveTask(_text(identifier), _text(name), _time(started))
+        case _:
+            raise ValueError("no task")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("no text")  # noqa: TRY004 -- of the text that was read; one kind of error for all of it
+    # JSON can name halves of characters (surrogates), which can be written nowhere.
+    return value.encode("utf-8", "replace").decode()
+
+
+def _time(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= _LARGEST:  # NaN is not, either
+        raise ValueError("no time")
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= _LARGEST:
+        raise ValueError("no count")
+    return value
