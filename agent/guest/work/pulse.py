@@ -30,7 +30,8 @@ class Account:
         self._report = report
         self._report.setblocking(False)
         self._scoreboard = scoreboard
-        self._lock = threading.Lock()  # the threads pool accepts and ends tasks in its threads
+        self._writing = threading.Lock()  # never waited for, see write()
+        self._is_stale = False
         self._timer: Any = None
         self._queues: tuple[str, ...] = ()
         self._failed = 0
@@ -72,23 +73,34 @@ class Account:
         self.write()
 
     def write(self) -> None:
-        """Put the present state on the scoreboard."""
-        with self._lock:
-            now = time.monotonic()
-            requests = _active_requests()
-            active = sorted((_active(request, now) for request in requests), key=lambda task: task.started)
-            ended = state.all_total_count[0] - len(requests)
-            self._scoreboard.write(
-                Pulse(
-                    at=now,
-                    queues=self._queues,
-                    active=tuple(active[:MOST_ACTIVE]),
-                    active_count=len(requests),
-                    succeeded=max(0, ended - self._failed - self._retried - self._other),
-                    failed=self._failed,
-                    retried=self._retried,
-                )
-            )
+        """Put the present state on the scoreboard; from any thread, and from a signal's handler.
+
+        Nobody waits for another's write: the threads pool accepts and ends tasks in its threads, and Celery's handler of
+        SIGQUIT ends them in the main thread, perhaps above a write that goes on only when the handler has returned.
+        Whoever finds another writing leaves it to that one to write once more.
+        """
+        self._is_stale = True
+        while self._is_stale and self._writing.acquire(blocking=False):
+            try:
+                self._is_stale = False
+                self._scoreboard.write(self._pulse())
+            finally:
+                self._writing.release()
+
+    def _pulse(self) -> Pulse:
+        now = time.monotonic()
+        requests = _active_requests()
+        active = sorted((_active(request, now) for request in requests), key=lambda task: task.started)
+        ended = state.all_total_count[0] - len(requests)
+        return Pulse(
+            at=now,
+            queues=self._queues,
+            active=tuple(active[:MOST_ACTIVE]),
+            active_count=len(requests),
+            succeeded=max(0, ended - self._failed - self._retried - self._other),
+            failed=self._failed,
+            retried=self._retried,
+        )
 
     def _beat(self) -> None:
         # An early-acked task that succeeds ends without a hook; this is where it leaves the scoreboard.
@@ -159,7 +171,10 @@ def accounted_request(base: type[Request], account: Account) -> type[Request]:
     """
 
     class AccountedRequest(base):
+        accepted: float  # in seconds of the monotonic clock; `time_start` is of the wall clock, which may be set
+
         def on_accepted(self, pid: int, time_accepted: float) -> None:
+            self.accepted = time_accepted
             super().on_accepted(pid, time_accepted)
             account.started()
 
@@ -191,5 +206,4 @@ def _active_requests() -> list[Request]:
 
 
 def _active(request: Request, now: float) -> ActiveTask:
-    age = max(0.0, time.time() - (request.time_start or time.time()))
-    return ActiveTask(request.id, request.name, now - age)
+    return ActiveTask(request.id, request.name, getattr(request, "accepted", now))
