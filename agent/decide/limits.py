@@ -109,8 +109,9 @@ def group_name(queue: str, generation: int) -> str:
 
 
 def memory_events(text: str) -> dict[str, int]:
-    """Return the counts in a memory.events file."""
-    return {name: int(count) for name, count in (line.split() for line in text.splitlines())}
+    """Return the counts in a memory.events file; a line of another form is left out."""
+    words = (line.split() for line in text.splitlines())
+    return {line[0]: int(line[1]) for line in words if len(line) == 2 and line[1].isdecimal()}
 
 
 def out_of_memory(before: Mapping[str, int], after: Mapping[str, int], limits: Limits) -> OutOfMemory | None:

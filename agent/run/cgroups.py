@@ -95,28 +95,31 @@ class Cgroups:
             return self.enforcement
         self._top = top
         # What an agent that was killed has left behind.
-        self._leaving = {each for each in top.iterdir() if each.is_dir() and _OF_A_WORKER.fullmatch(each.name)}
+        self._leaving = {each for each in _folders(top) if _OF_A_WORKER.fullmatch(each.name)}
         self._kill_and_remove()
         return self.enforcement
 
     def open(self, queue: str, generation: int, limits: Limits) -> int | None:
         """Make the group of a process to come; return the descriptor that it enters it by, to be closed by the receiver.
 
-        None where there are no groups. Raises OSError.
+        None where there are no groups. Raises OSError, and leaves nothing behind then.
         """
         if self._top is None:
             return None
         path = self._top / group_name(queue, generation)
         path.mkdir(exist_ok=True)
         self._leaving.discard(path)
-        group = Group(path, limits, None)
-        _write(group, self.enforcement)
-        if "memory" in self.enforcement.by_cgroup():
-            group.events = os.open(path / "memory.events", os.O_RDONLY | os.O_CLOEXEC)
-            group.seen = _read(group.events)
-            self._watch.register(group.events, select.EPOLLPRI)
-        self._groups[queue, generation] = group
-        return os.open(path / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        group = self._groups[queue, generation] = Group(path, limits, None)
+        try:
+            _write(group, self.enforcement)
+            if "memory" in self.enforcement.by_cgroup():
+                group.events = os.open(path / "memory.events", os.O_RDONLY | os.O_CLOEXEC)
+                group.seen = _read(group.events)
+                self._watch.register(group.events, select.EPOLLPRI)
+            return os.open(path / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            self.close(queue, generation)
+            raise
 
     def limit(self, queue: str, generation: int, limits: Limits) -> None:
         """Hold a process to other limits; raises OSError."""
@@ -131,9 +134,7 @@ class Cgroups:
         if group is None:
             return
         self._tell((queue, generation), group)
-        if group.events is not None:
-            self._watch.unregister(group.events)
-            os.close(group.events)
+        self._close_events(group)
         self._leaving.add(group.path)
         self._kill_and_remove()
 
@@ -153,7 +154,7 @@ class Cgroups:
     def _kill_and_remove(self) -> None:
         if self.enforcement.kill == CGROUP:
             for path in self._leaving:
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # it is gone, or can't be killed as a whole: then it goes with its last process
                     (path / "cgroup.kill").write_text("1")
         self.sweep()
 
@@ -164,14 +165,29 @@ class Cgroups:
     def _tell(self, key: tuple[str, int], group: Group) -> None:
         if group.events is None:
             return
-        event = group.kill_in(_read(group.events))
+        try:
+            counts = _read(group.events)
+        except OSError:  # ENODEV: somebody has removed the folder. What watches it would be woken for ever.
+            self._close_events(group)
+            return
+        event = group.kill_in(counts)
         if event is not None:
             self._on_kill(*key, event)
+
+    def _close_events(self, group: Group) -> None:
+        if group.events is not None:
+            with suppress(FileNotFoundError):  # it was not watched yet
+                self._watch.unregister(group.events)
+            os.close(group.events)
+            group.events = None
 
 
 def delegated() -> Path:
     """Return the cgroup that this process may divide; raises NotDelegated."""
-    own = own_group(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    try:
+        own = own_group(_text(Path("/proc/self/cgroup")), _text(Path("/proc/self/mountinfo")))
+    except OSError as error:
+        raise NotDelegated(f"/proc can't be read: {error}") from error
     if own is None:
         raise NotDelegated("there is no cgroup v2 on this node")
     # An agent that has replaced itself by exec is in its part already.
@@ -183,15 +199,17 @@ def delegated() -> Path:
 
 def own_group(cgroup: str, mountinfo: str) -> Path | None:
     """Return the folder of a process's cgroup by /proc/PID/cgroup and /proc/PID/mountinfo; None without cgroup v2."""
-    path = next((line.removeprefix("0::") for line in cgroup.splitlines() if line.startswith("0::")), None)
+    # Split at what the kernel puts in between, and at nothing else: names have all sorts of signs.
+    path = next((line.removeprefix("0::") for line in cgroup.split("\n") if line.startswith("0::")), None)
     if path is None:
         return None
-    for line in mountinfo.splitlines():
+    for line in mountinfo.split("\n"):
         mount, _, kind = line.partition(" - ")
-        root, where = (_unescaped(word) for word in mount.split()[3:5])
-        below = f"{path}/".startswith(f"{root.rstrip('/')}/")
-        if kind.split()[0] == "cgroup2" and below:
-            return Path(where + path[len(root.rstrip("/")) :])
+        match mount.split(" "):
+            case [_, _, _, escaped_root, escaped_where, *_] if kind.split(" ")[0] == "cgroup2":
+                root, where = _unescaped(escaped_root).rstrip("/"), _unescaped(escaped_where)
+                if f"{path}/".startswith(f"{root}/"):
+                    return Path(where + path[len(root) :])
     return None
 
 
@@ -210,7 +228,7 @@ def _is_delegated(top: Path) -> bool:
     if os.geteuid() == 0 and Path("/run/systemd/system").is_dir():
         return False
     try:
-        return top.stat().st_uid == os.geteuid() and (top / "cgroup.procs").read_text().split() == [str(os.getpid())]
+        return top.stat().st_uid == os.geteuid() and _text(top / "cgroup.procs").split() == [str(os.getpid())]
     except OSError:
         return False
 
@@ -220,9 +238,9 @@ def _divide(top: Path) -> Enforcement:
     try:
         (top / AGENT).mkdir(exist_ok=True)
         (top / AGENT / "cgroup.procs").write_text("0")
+        there = _text(top / "cgroup.controllers").split()
     except OSError as error:
         raise NotDelegated(f"{top} can't be divided: {error.strerror}") from error
-    there = (top / "cgroup.controllers").read_text().split()
     controllers = {each: _enable(top, each) if each in there else "not delegated" for each in CONTROLLERS}
     kill = CGROUP if (top / AGENT / "cgroup.kill").exists() else PROCESS_GROUP  # since Linux 5.14
     return with_cgroup(controllers, kill)
@@ -241,5 +259,17 @@ def _write(group: Group, enforcement: Enforcement) -> None:
         (group.path / file).write_text(text)
 
 
+def _folders(top: Path) -> list[Path]:
+    try:
+        return [each for each in top.iterdir() if each.is_dir()]
+    except OSError:  # what is in there is not ours to end then, and harms nobody
+        return []
+
+
+def _text(file: Path) -> str:
+    """Return what the kernel says in a file; names in it need not be UTF-8, and may have any sign that ends a line."""
+    return os.fsdecode(file.read_bytes())
+
+
 def _read(events: int) -> dict[str, int]:
-    return memory_events(os.pread(events, 4096, 0).decode())
+    return memory_events(os.fsdecode(os.pread(events, 4096, 0)))

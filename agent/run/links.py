@@ -6,7 +6,8 @@ import os
 import resource
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector
 
 from agent.guest.messages import LARGEST, Connecting, Consuming, decode
@@ -39,6 +40,15 @@ class Ends:
             os.close(descriptor)
 
 
+@dataclass(slots=True)
+class Link:
+    """The daemon's ends; `misunderstood` counts the reports that were none."""
+
+    report: socket.socket
+    board: Scoreboard
+    misunderstood: int = 0
+
+
 class Links:
     """The daemon's ends, one pair for each process that is being forked or runs."""
 
@@ -54,33 +64,37 @@ class Links:
         self._cgroups = cgroups
         self._log = log
         self._on_report = on_report
-        self._links: dict[Key, tuple[socket.socket, Scoreboard]] = {}
+        self._links: dict[Key, Link] = {}
 
     def open(self, queue: str, generation: int, limits: Limits) -> Ends:
         """Make a link for a process to come; return its ends. Raises OSError where descriptors or memory are used up."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        board = create()
-        ours.setblocking(False)
-        self._links[queue, generation] = (ours, Scoreboard(board))
-        self._selector.register(ours, EVENT_READ, lambda: self._readable(queue, generation))
-        ends = Ends(theirs.detach(), board)
-        try:
-            return replace(ends, group=self._cgroups.open(queue, generation, limits))
-        except OSError:
-            ends.close()
-            raise
+        with ExitStack() as undo:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undo.callback(ours.close)
+            undo.callback(theirs.close)
+            ours.setblocking(False)
+            descriptor = create()
+            undo.callback(os.close, descriptor)
+            board = Scoreboard(descriptor)
+            undo.callback(board.close)
+            self._selector.register(ours, EVENT_READ, lambda: self._readable(queue, generation))
+            undo.callback(self._selector.unregister, ours)
+            group = self._cgroups.open(queue, generation, limits)
+            undo.pop_all()
+        self._links[queue, generation] = Link(ours, board)
+        return Ends(theirs.detach(), descriptor, group)
 
     def pulse(self, queue: str, generation: int) -> Pulse | None:
         """Return what a process last wrote on its scoreboard, be it alive or not yet forgotten."""
         link = self._links.get((queue, generation))
-        return None if link is None else link[1].read()
+        return None if link is None else link.board.read()
 
     def close(self, queue: str, generation: int) -> None:
         """Forget a process, where there is one, and end what it has left behind."""
         link = self._links.pop((queue, generation), None)
         if link is not None:
-            self._unregister(link[0])
-            link[1].close()
+            self._unregister(link.report)
+            link.board.close()
         self._cgroups.close(queue, generation)
 
     def _readable(self, queue: str, generation: int) -> None:
@@ -88,19 +102,32 @@ class Links:
         if link is None:
             return
         try:
-            datagram = link[0].recv(LARGEST)
+            datagram = link.report.recv(LARGEST)
         except (BlockingIOError, ConnectionError):
             return
         if not datagram:  # its end comes as an exit; the scoreboard is still wanted then
-            self._unregister(link[0])
+            self._unregister(link.report)
             return
         try:
             message = decode(datagram)
         except ValueError as error:  # user code has all of the worker's descriptors, and may write to the wrong one
-            self._log.trouble("report-not-understood", queue=queue, generation=generation, reason=error)
+            self._misunderstood(link, queue, generation, error)
             return
         if isinstance(message, (Connecting, Consuming)):
             self._on_report(queue, generation, message)
+        else:
+            self._misunderstood(link, queue, generation, f"a worker sends no {type(message).__name__}")
+
+    def _misunderstood(self, link: Link, queue: str, generation: int, reason: object) -> None:
+        link.misunderstood += 1
+        if link.misunderstood.bit_count() == 1:  # the 1st, 2nd, 4th, 8th…: a task can send thousands in a second
+            self._log.trouble(
+                "report-not-understood",
+                queue=queue,
+                generation=generation,
+                count=link.misunderstood,
+                reason=reason,
+            )
 
     def _unregister(self, report: socket.socket) -> None:
         if report.fileno() >= 0:
@@ -109,6 +136,7 @@ class Links:
 
 
 def raise_descriptor_limit() -> None:
-    """Allow as many open files as may be had: each worker takes two, and shells still start programs with 1,024."""
+    """Allow as many open files as may be had: each worker takes some, and shells still start programs with 1,024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with suppress(ValueError):  # the system's own limit (fs.nr_open) is below: it stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -129,6 +129,10 @@ class Template:
         datagram, descriptors, _, _ = socket.recv_fds(self._control, LARGEST, 3)
         if not datagram:
             return False
+        for descriptor in descriptors:  # recv_fds of Python 3.11 passes no flags on, so no MSG_CMSG_CLOEXEC
+            os.set_inheritable(
+                descriptor, False
+            )  # programs that tasks start must not hold a worker's ends, nor write there
         request = decode(datagram)
         if not isinstance(request, Fork):
             raise SystemExit(f"template: expected Fork, got {request!r}")

@@ -1,0 +1,171 @@
+"""The daemon's ends of what ties a worker to it, with whatever user code sends at the other ends."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from selectors import BaseSelector
+from typing import Any
+
+import pytest
+
+from agent.guest.messages import Connecting, Consuming, Fork, Prepare, encode
+from agent.guest.scoreboard import Pulse, Scoreboard
+from agent.guest.spec import Limits, TemplateSpec
+from agent.run.cgroups import Cgroups
+from agent.run.links import Ends, Links
+from agent.run.timers import Timers
+from tests.adapters.loop import Facts, Loop
+from tests.unit.specs import SPEC
+
+GARBAGE = 50_000
+
+
+class Node:
+    """Links with their surroundings, and what they have told."""
+
+    def __init__(self, selector: BaseSelector, timers: Timers, log: Facts) -> None:
+        self.cgroups = Cgroups(selector, timers, lambda queue, generation, event: None)
+        self.reports: list[Any] = []
+        self.links = Links(selector, self.cgroups, log, lambda *report: self.reports.append(report))
+
+    def open(self, generation: int = 1) -> Ends:
+        return self.links.open("emails", generation, Limits())
+
+
+@pytest.fixture
+def node(selector: BaseSelector, timers: Timers, log: Facts) -> Iterator[Node]:
+    node = Node(selector, timers, log)
+    yield node
+    node.links.close("emails", 1)
+
+
+@pytest.fixture
+def ends(node: Node) -> Iterator[Ends]:
+    ends = node.open()
+    yield ends
+    ends.close()
+
+
+@pytest.fixture
+def report(ends: Ends) -> Iterator[socket.socket]:
+    with socket.socket(fileno=os.dup(ends.report)) as report:
+        yield report
+
+
+def sends(report: socket.socket, datagram: bytes) -> bool:
+    """Send where there is room for it."""
+    try:
+        report.send(datagram)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def descriptors() -> list[str]:
+    return os.listdir("/proc/self/fd")
+
+
+def test_reports_are_told_with_the_process_they_are_of(node: Node, report: socket.socket, loop: Loop) -> None:
+    report.send(encode(Connecting()))
+    report.send(encode(Consuming()))
+    loop.until(lambda: len(node.reports) == 2)
+    assert node.reports == [("emails", 1, Connecting()), ("emails", 1, Consuming())]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"[" * 100_000,
+        b'{"message":' * 10_000,
+        b"\xff",
+        b"null",
+        b'{"message": ["Consuming"]}',
+        json.dumps({"message": "Answer", "queue": 1}).encode(),
+        encode(Prepare(TemplateSpec("python"), "magic")),
+    ],
+)
+def test_what_is_no_report_is_logged_and_the_next_one_is_heard(
+    node: Node, report: socket.socket, loop: Loop, log: Facts, garbage: bytes
+) -> None:
+    report.send(garbage)
+    report.send(encode(Consuming()))
+    loop.until(lambda: node.reports)
+    (fact,) = log.of("report-not-understood")
+    assert (fact["queue"], fact["generation"], fact["count"]) == ("emails", 1, 1)
+
+
+def test_what_is_sent_thousands_of_times_is_logged_some_times_with_how_often_it_was(
+    node: Node, report: socket.socket, loop: Loop, log: Facts
+) -> None:
+    report.setblocking(False)
+    for datagram in [b"a line of a task's own log"] * GARBAGE + [encode(Consuming())]:
+        while not sends(report, datagram):
+            loop.turn()
+    loop.until(lambda: node.reports)
+    counts = [fact["count"] for fact in log.of("report-not-understood")]
+    assert counts == [2**power for power in range(16)]
+
+
+def test_a_worker_that_is_gone_leaves_its_last_words_and_wakes_nobody(
+    node: Node, selector: BaseSelector, loop: Loop
+) -> None:
+    ends = node.open()
+    Scoreboard(ends.board).write(Pulse(at=1.0, succeeded=3))
+    ends.close()
+    loop.turn()
+    assert not selector.select(0)
+    assert node.links.pulse("emails", 1) == Pulse(at=1.0, succeeded=3)
+
+
+def test_a_link_that_is_closed_leaves_no_descriptor(node: Node) -> None:
+    before = descriptors()
+    node.open().close()
+    node.links.close("emails", 1)
+    node.links.close("emails", 1)
+    assert descriptors() == before
+    assert node.links.pulse("emails", 1) is None
+
+
+def test_a_process_that_can_get_no_cgroup_leaves_nothing(node: Node, tmp_path: Path, selector: BaseSelector) -> None:
+    before = descriptors(), len(selector.get_map())
+    node.cgroups._top = tmp_path / "removed"
+    with pytest.raises(FileNotFoundError):
+        node.open()
+    assert (descriptors(), len(selector.get_map())) == before
+    assert node.links.pulse("emails", 1) is None
+    node.cgroups._top = None
+    node.open().close()  # as for a process that was never tried before
+
+
+STARTS_A_PROGRAM = """
+import os, socket
+from agent.guest.work.template import Template
+
+class StartsAProgram(Template):
+    def _be_worker(self, request, report, board, group=None):
+        return os.waitstatus_to_exitcode(os.system("ls -l /proc/self/fd"))
+
+StartsAProgram(socket.socket(fileno=0), os.getppid(), "", None).serve_one()
+"""
+
+
+def test_a_program_that_a_task_starts_has_neither_report_socket_nor_scoreboard(ends: Ends) -> None:
+    daemon, template = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with daemon, template:
+        socket.send_fds(daemon, [encode(Fork(SPEC, 1))], ends.descriptors())
+        done = subprocess.run(
+            [sys.executable, "-c", STARTS_A_PROGRAM],
+            stdin=template.fileno(),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+    has = [line.rpartition(" -> ")[2] for line in done.stdout.splitlines()]
+    assert any(target.startswith("pipe:") for target in has)
+    assert [target for target in has if "scoreboard" in target] == []
+    assert sum(target.startswith("socket:") for target in has) == 1  # the template's own, which is its stdin here
