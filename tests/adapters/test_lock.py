@@ -1,0 +1,56 @@
+"""The lock of an instance, with another process that has it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.errors import ConfigurationError
+from agent.run.lock import hold_lock
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from agent.run.lock import hold_lock
+hold_lock(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def holder(folder: Path) -> subprocess.Popen[str]:
+    """Return a process that holds a folder's lock."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_only_one_process_holds_it_and_the_next_is_told_of_whom_to_ask(tmp_path: Path) -> None:
+    with holder(tmp_path / "magic") as other:
+        with pytest.raises(ConfigurationError, match=r"magic is running already .* see `agent status magic`"):
+            hold_lock(tmp_path / "magic")
+        other.kill()
+
+
+def test_it_is_free_again_when_its_holder_was_killed(tmp_path: Path) -> None:
+    with holder(tmp_path) as other:
+        os.kill(other.pid, signal.SIGKILL)
+    os.close(hold_lock(tmp_path))
+
+
+def test_a_program_that_is_started_does_not_hold_it(tmp_path: Path) -> None:
+    lock = hold_lock(tmp_path)
+    with subprocess.Popen(["sleep", "600"], close_fds=False) as program:
+        os.close(lock)
+        os.close(hold_lock(tmp_path))
+        program.kill()
+
+
+def test_a_folder_that_can_not_be_made_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"file/magic can't be written .* CELERY_AGENT_RUNTIME_DIR"):
+        hold_lock(tmp_path / "file" / "magic")
