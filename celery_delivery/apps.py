@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import celery
+from kombu.transport import pyamqp
 
 from celery_delivery import internals
 from celery_delivery.contract.contracts import Contracts, path, unimplemented
 from celery_delivery.contract.fit import argument_check
+from celery_delivery.errors import SettingError
 from celery_delivery.results.backends import backend
 from celery_delivery.sending.producer import Sending
 from celery_delivery.settings import profile
+from celery_delivery.settings.weakened import weakened
+
+_log = logging.getLogger(__name__)
 
 
 def create_app_from(
@@ -32,14 +37,18 @@ def create_app_from(
         )
     app = App()
     app.config_from_object(celery_config)
-    app.add_defaults(profile.defaults(app.conf))
-    app.conf.update(profile.queue_settings(app.conf, queues.pop()))
-    if profile.is_safe(app.conf):
+    is_safe = profile.is_safe(app.conf)
+    if is_safe:
         for mend in internals.REQUIRED:
             internals.require(mend)
         app.amqp_cls = Sending
         app.backend_cls = backend
         _hush_celery()
+    _apply_profile(app, queues.pop())
+    if is_safe:
+        _check_broker(app)
+    for loss in weakened(app.conf, WorkerClasses):
+        _log.warning("Less is promised than by the profile safe: %s", loss)
     known = Contracts.beside(celery_config) if contracts is None else Contracts(contracts)
     for each in WorkerClasses:
         app.register_task(_task(each, known))
@@ -88,6 +97,24 @@ def _task(WorkerClass: type[celery.Task], contracts: Contracts) -> celery.Task:
     if internals.applies(internals.ARGUMENTS):
         task.__header__ = argument_check(WorkerClass, contracts)
     return task
+
+
+def _apply_profile(app: celery.Celery, queue: str) -> None:
+    """Add the settings of a profile that the app's own settings say nothing about, and those that lead to a queue."""
+    added = profile.defaults(app.conf)
+    # Celery's add_defaults goes before the settings module, not behind it.
+    app.add_defaults({name: value for name, value in added.items() if not app.conf.value_set_for(name)})
+    app.conf.update(profile.queue_settings(app.conf, queue))
+
+
+def _check_broker(app: celery.Celery) -> None:
+    """Raise SettingError for a broker whose messages can't be confirmed; nothing is opened."""
+    connection = app.connection_for_write()
+    if not issubclass(connection.get_transport_cls(), pyamqp.Transport):
+        raise SettingError(
+            f"delivery_profile is 'safe', but broker_url begins with {connection.transport_cls}, where nothing is confirmed: "
+            "name a RabbitMQ, or set delivery_profile to article"
+        )
 
 
 def _hush_celery() -> None:

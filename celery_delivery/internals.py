@@ -1,8 +1,8 @@
 """What this library leans on inside Celery, kombu, py-amqp and billiard, and on which of their releases it was measured.
 
 Each mend names what it needs. Where one of its names is gone, or a package is of another release, the mend is off: the stock
-behaviour stays, and the log says so once. Without the mends of REQUIRED a message would be sent unconfirmed, so that an app of
-the safe profile is refused instead.
+behaviour stays, and the log says so once. Without those of REQUIRED less would be promised than was asked for, such as a
+message sent unconfirmed: an app of the safe profile is refused instead.
 
 A name is "module:path". Below a function it is a name that the function's code uses: attributes of instances are found so.
 """
@@ -206,7 +206,13 @@ SHARED_CONNECTIONS = Mend(
     "a forked process would read the answers to its parent's messages",
 )
 
-REQUIRED = (CONFIRMS, SHARED_CONNECTIONS)
+OWN_SETTINGS = Mend(
+    "own settings",
+    ("celery.app.base:Celery.add_defaults", "celery.app.utils:Settings.value_set_for"),
+    "a project's own settings would count less than the profile's",
+)
+
+REQUIRED = (CONFIRMS, SHARED_CONNECTIONS, OWN_SETTINGS)
 OPTIONAL = (
     READY_FIRST,
     WAKE_ON_SIGNAL,

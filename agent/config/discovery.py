@@ -51,6 +51,7 @@ class Discovery:
     tasks: tuple[HostedTask, ...] = ()
     broker: str = ""
     embedded: bool = False
+    delivery: tuple[str, ...] = ()  # what is promised less, or not at all, about the tasks
     obstacles: tuple[Obstacle, ...] = ()
     probes: tuple[Probe, ...] = ()
 
@@ -80,6 +81,7 @@ def discovery_of(answer: Answer) -> Discovery:
         tasks=tuple(HostedTask(line["task"], line["name"], line["queue"]) for line in answer.lines if "task" in line),
         broker=answer.last("broker"),
         embedded=bool(answer.last("embedded")),
+        delivery=answer.all("delivery"),
         obstacles=tuple(obstacles),
         probes=tuple(Probe(**each) for each in answer.all("probe")),
     )

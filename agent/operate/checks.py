@@ -75,6 +75,8 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
         yield from _bad("tasks", error)
     else:
         yield from _queues(plan)
+        for text in discovery.delivery:
+            yield _warning("delivery", text)
     for probe in discovery.probes:
         text = redacted(probe.text, template.environment)
         yield _broker(instance, discovery, Probe(probe.broker, probe.fault, " ".join(text.split())))

@@ -9,6 +9,8 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from celery_delivery.apps import create_app_from, queue_of
+from celery_delivery.errors import SettingError
+from celery_delivery.sending.producer import Sending
 from celery_tasks import utils
 from celery_tasks.tasks import CountWordsTask, MagicCeleryTask
 
@@ -119,3 +121,68 @@ def test_another_settings_module_can_be_named(tmp_path: Any, monkeypatch: pytest
     app, _ = create_worker_from(Alone, celery_config="own_settings")
     assert (app.conf.broker_url, app.conf.task_serializer) == ("amqp://own//", "yaml")
     assert app.conf.task_default_queue == "alone"
+
+
+def settings(folder: Any, monkeypatch: pytest.MonkeyPatch, *lines: str) -> str:
+    """Write a settings module of somebody's own; return its name."""
+    name = f"settings_{len(list(folder.iterdir()))}_{abs(hash(lines))}"
+    (folder / f"{name}.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(folder)
+    return name
+
+
+SAFE = 'delivery_profile = "safe"'
+
+
+def test_one_line_of_plain_text_makes_settings_safe(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stock, _ = create_worker_from(Alone, settings(tmp_path, monkeypatch, "broker_url = 'amqp://own//'"))
+    safe, _ = create_worker_from(Alone, settings(tmp_path, monkeypatch, "broker_url = 'amqp://own//'", SAFE))
+    assert [app.conf.task_acks_late for app in (stock, safe)] == [False, True]
+    assert [isinstance(app.amqp, Sending) for app in (stock, safe)] == [False, True]
+    (queue,) = safe.conf.task_queues
+    assert queue.queue_arguments["x-queue-type"] == "quorum"
+
+
+def test_what_a_project_says_itself_wins_over_its_profile(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = settings(tmp_path, monkeypatch, SAFE, "worker_prefetch_multiplier = 8", "broker_heartbeat = 3")
+    app, _ = create_worker_from(Alone, own)
+    assert (app.conf.worker_prefetch_multiplier, app.conf.broker_heartbeat) == (8, 3)
+    assert app.conf.task_acks_late  # the rest is the profile's
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("task_acks_late = False", "task_acks_late is False, and safe needs True: a worker that is killed loses what"),
+        (
+            "task_reject_on_worker_lost = 0",
+            "task_reject_on_worker_lost is 0, and safe needs True: a task whose process",
+        ),
+        ("task_acks_on_timeout = True", "task_acks_on_timeout is True, and safe needs False: a task that is killed by"),
+    ],
+)
+def test_settings_that_take_from_the_promise_are_told_of(
+    line: str, said: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_worker_from(Alone, settings(tmp_path, monkeypatch, SAFE, line))
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"Less is promised than by the profile safe: {said}")
+
+
+def test_a_task_class_that_takes_from_the_promise_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    early = type("Early", (Alone,), {"acks_late": False, "__module__": __name__})
+    create_worker_from(early)
+    assert "Early.acks_late is False, and safe needs True" in caplog.text
+
+
+def test_the_profile_alone_is_not_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    create_worker_from(Alone)
+    assert not caplog.records
+
+
+def test_a_broker_that_confirms_nothing_is_refused(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = settings(tmp_path, monkeypatch, SAFE, "broker_url = 'memory://'")
+    with pytest.raises(
+        SettingError, match="delivery_profile is 'safe', but broker_url begins with memory, where nothing"
+    ):
+        create_worker_from(Alone, own)

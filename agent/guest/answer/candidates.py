@@ -13,10 +13,16 @@ from celery_delivery.broker.urls import brokers, is_embedded, shown
 from celery_delivery.contract.contracts import Contracts
 from celery_delivery.contract.fit import check_implementation
 from celery_delivery.errors import ContractError
+from celery_delivery.settings.profile import profile_of
+from celery_delivery.settings.weakened import weakened
 
 from ..suggestion import suggestion
 from .importing import Emit, import_or_report, last_line, report, whole_traceback
 
+NOTHING_PROMISED = (
+    "{} has no delivery_profile, so that tasks have Celery's defaults: one that a killed worker was running is lost. "
+    'Add the line delivery_profile = "safe" to it.'
+)
 LONGEST_QUEUE = 255  # bytes; AMQP's short string
 
 
@@ -39,10 +45,14 @@ def examine(tasks: Sequence[str], celery_config: str, emit: Emit) -> dict[str, C
         if app is None:  # what fails for one, such as a wrong celery_config, fails for all
             return {}
         apps[queue] = app
+        for text in weakened(app.conf, classes):
+            emit({"delivery": text})
     if apps:
         app = next(iter(apps.values()))
         urls = brokers(app)
         emit({"broker": ";".join(shown(url) for url in urls), "embedded": any(is_embedded(url) for url in urls)})
+        if profile_of(app.conf) is None and not all(is_embedded(url) for url in urls):
+            emit({"delivery": NOTHING_PROMISED.format(celery_config)})
     return apps
 
 
