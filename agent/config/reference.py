@@ -18,7 +18,7 @@ WIDTH = 100  # of the example's comments
 _SAMPLES = {
     "tasks": "magic_consumer.tasks:ActualMagicCeleryTask",
     "path": "/srv/consumer/src:/srv/consumer",
-    "preload": "numpy",
+    "preload": "sqlalchemy",
     "python": "/srv/consumer/venv/bin/python",
 }
 _OWN_PYTHON = "the agent's own"

@@ -7,6 +7,7 @@ from selectors import BaseSelector
 
 from agent.decide import backoff
 from agent.decide.endings import exit_text
+from agent.errors import CONFIGURATION
 from agent.guest.messages import Answer, Fork, ForkFailed, Prepared
 from agent.guest.spec import TemplateSpec
 from agent.run.children import Children
@@ -106,9 +107,9 @@ class ForkServer:
         self._template = template
         self._expect(f"was not ready in {self._prepare_deadline:g} s", self._prepare_deadline)
 
-    def _start_later(self, spec: TemplateSpec, lived: float) -> None:
+    def _start_later(self, spec: TemplateSpec, lived: float, pause: float = 0.0) -> None:
         self._failures = backoff.failures_after(self._failures, lived)
-        self._timers.after(backoff.delay(self._failures), TIMER, lambda: self._start(spec))
+        self._timers.after(max(pause, backoff.delay(self._failures)), TIMER, lambda: self._start(spec))
 
     def _expect(self, reason: str, seconds: float) -> None:
         """Give the template up for this reason, unless it says something within so many seconds."""
@@ -124,14 +125,15 @@ class ForkServer:
     def _exited(self, template: TemplateProcess, status: int) -> None:
         if template is self._template:
             self._log.trouble("template-exited", pid=template.pid, status=status)
-            self._lose(template, f"the template ended ({exit_text(status)})")
+            pause = backoff.LONGEST if status == CONFIGURATION else 0.0  # the same again would come of it at once
+            self._lose(template, f"the template ended ({exit_text(status)})", pause)
 
-    def _lose(self, template: TemplateProcess, reason: str) -> None:
+    def _lose(self, template: TemplateProcess, reason: str, pause: float = 0.0) -> None:
         if template is not self._template:
             return
         failed = self._drop(template)
         ready_for = template.ready_for()
-        self._start_later(template.spec, ready_for or 0.0)
+        self._start_later(template.spec, ready_for or 0.0, pause)
         self._fail(failed if ready_for is not None else [*failed, *self._take_waiting()], reason)
 
     def _drop(self, template: TemplateProcess) -> list[Fork]:

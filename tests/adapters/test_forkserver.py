@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -227,6 +228,16 @@ def test_what_waits_for_a_template_that_ends_before_it_is_ready_is_told_why(fork
     forks.server.use(forks.spec("die"))
     forks.ask("a")
     assert forks.wait_answer("a") == ForkFailed("the template ended (exit status 78)")
+
+
+def test_a_template_that_can_not_use_its_configuration_is_not_started_again_at_once(
+    forks: Server, loop: Loop, timers: Timers
+) -> None:
+    forks.server.use(forks.spec("die"))
+    loop.until(lambda: forks.log.of("template-exited"))
+    due = timers.next()
+    assert due is not None
+    assert due > time.monotonic() + 10
 
 
 def test_what_waits_for_an_interpreter_that_can_not_be_run_is_told_why(forks: Server) -> None:

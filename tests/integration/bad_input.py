@@ -14,6 +14,15 @@ class ActualMagicCeleryTask(MagicCeleryTask):
         return arg1 + arg2 + arg3
 """
 TASKS = "CELERY_AGENT_TASKS=consumer:ActualMagicCeleryTask"
+THREAD = """
+import threading
+threading.Thread(target=threading.Event().wait, name="refresher", daemon=True).start()
+"""
+C_THREAD = """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.pthread_create(ctypes.byref(ctypes.c_ulong()), None, libc.pause, None)
+"""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,11 @@ class Case:
     lines: tuple[str, ...]
     line: str
     modules: dict[str, str] = field(default_factory=dict)
+
+
+def starts_threads(names: str) -> str:
+    because = "a process that has threads can't be forked safely"
+    return f"importing it starts threads ({names}), and {because}. Leave the module out."
 
 
 def names(task: str, reason: str) -> str:
@@ -141,6 +155,24 @@ CASES = (
         (TASKS, "CELERY_AGENT_PRELOAD=nampy"),
         "{env}:3: CELERY_AGENT_PRELOAD names 'nampy', but there is no module nampy. "
         "Put the folder that holds nampy into CELERY_AGENT_PATH, or install it for {python}.",
+    ),
+    Case(
+        "a preload that starts a thread",
+        (TASKS, "CELERY_AGENT_PRELOAD=threaded"),
+        "{env}:3: CELERY_AGENT_PRELOAD names 'threaded', but " + starts_threads("refresher"),
+        {"threaded.py": THREAD},
+    ),
+    Case(
+        "a preload in which C code starts a thread",
+        (TASKS, "CELERY_AGENT_PRELOAD=threaded"),
+        "{env}:3: CELERY_AGENT_PRELOAD names 'threaded', but " + starts_threads(Path(sys.executable).name),
+        {"threaded.py": C_THREAD},
+    ),
+    Case(
+        "settings that start a thread",
+        (TASKS, "CELERY_AGENT_CELERY_CONFIG=threaded"),
+        "{env}:3: CELERY_AGENT_CELERY_CONFIG is 'threaded', but " + starts_threads("refresher"),
+        {"threaded.py": THREAD},
     ),
     Case(
         "a class that is not there",

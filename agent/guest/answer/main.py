@@ -30,6 +30,7 @@ from types import ModuleType
 from typing import Any
 
 from ..library import PACKAGE, misfit
+from ..threads import left_since, running
 from .importing import OLDEST_CELERY, Emit, how_to_get_celery, import_or_report, report
 
 
@@ -70,12 +71,23 @@ def _load_candidates(request: Mapping[str, Any], emit: Emit) -> ModuleType | Non
     if not _find_celery(emit) or not _find_library(emit):
         return None
     settings = request["celery_config"]
-    module = import_or_report(settings, "celery_config", settings, emit)
+    module = _import_before_a_fork(settings, "celery_config", emit)
     if module is None or not _is_of_today(module, emit):
         return None
     for name in request["preload"]:
-        import_or_report(name, "preload", name, emit)
+        _import_before_a_fork(name, "preload", emit)
     return importlib.import_module(".candidates", __package__)
+
+
+def _import_before_a_fork(name: str, subject: str, emit: Emit) -> ModuleType | None:
+    """Return a module that the template imports before it forks, or report why that can't be and return None."""
+    before = running()  # the watchdog of `faulthandler` is among them
+    module = import_or_report(name, subject, name, emit)
+    text = left_since(before)
+    if text and module is not None:
+        report(emit, subject, name, text)
+        return None
+    return module
 
 
 def _find_celery(emit: Emit) -> bool:

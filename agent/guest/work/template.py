@@ -15,19 +15,21 @@ import importlib
 import os
 import socket
 import sys
-import threading
 import time
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..kernel import die_with_parent, give_back_freed_memory, set_name
+from ..library import misfit
 from ..messages import LARGEST, Answer, Fork, Forked, ForkFailed, Prepare, Prepared, decode, encode
+from ..threads import left_since, running
 from .process import become_worker, enter_cgroup, run
 
 if TYPE_CHECKING:
     from .output import Voice
 
 CONTROL = 3  # the descriptor of the socket to the daemon
+CONFIGURATION = 78  # exit status where what the operator wrote can't be run (EX_CONFIG of sysexits.h)
 
 # What a worker imports on its way to the first task, as seen in sys.modules of a running one. Imported after the fork,
 # these cost each worker 13 MB of its own memory instead of 1.4 MB.
@@ -89,22 +91,8 @@ def main() -> None:
     if not isinstance(prepare, Prepare):
         raise SystemExit(f"template: expected Prepare, got {prepare!r}")
     set_name("agent-template")
-    sys.path[:0] = prepare.template.path
-    from .output import speak  # needs Celery, which may be on that path only
-
-    voice = speak(prepare.instance, os.environ)
     started = time.monotonic()
-    _import((*MODULES, *SHARED, f"{__package__}.worker", prepare.template.celery_config))
-    _import_c_parser()
-    _import(prepare.template.preload)
-    # A fork copies only the calling thread: what another one held locked stays locked in every worker.
-    if threading.active_count() != 1:
-        names = ", ".join(
-            sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
-        )
-        raise SystemExit(
-            f"template: CELERY_AGENT_PRELOAD started threads ({names}); a module that does can't be preloaded"
-        )
+    voice = _import_all(prepare)
     gc.collect()
     gc.freeze()  # measured: 1.4 MB instead of 13.2 MB of private memory after a child's first full collection
     give_back_freed_memory()
@@ -112,6 +100,53 @@ def main() -> None:
     template = Template(control, daemon, prepare.template.celery_config, voice)
     while template.serve_one():
         pass
+
+
+def _import_all(prepare: Prepare) -> Voice:
+    """Import what the workers will need; return what they speak with. Ends the process where no worker could be forked."""
+    settings = prepare.template.celery_config
+    sys.path[:0] = prepare.template.path
+    text = misfit()
+    if text is not None:
+        _refuse(f"{sys.executable} can't be used: {text}")
+    try:
+        from .output import speak  # needs Celery, which may be on that path only
+    except ImportError as error:
+        _refuse(f"{sys.executable} can't be used: {error}")
+    voice = speak(prepare.instance, os.environ)
+    for name in (*MODULES, *SHARED, f"{__package__}.worker"):
+        _preload(name, f"{name} is imported")
+    # What is wrong with the settings is told by the planner whenever it reads the configuration, and by each worker.
+    _import(settings, f"CELERY_AGENT_CELERY_CONFIG is {settings!r}")
+    _import_c_parser()
+    for name in prepare.template.preload:
+        _preload(name, f"CELERY_AGENT_PRELOAD names {name!r}")
+    return voice
+
+
+def _preload(name: str, where: str) -> None:
+    failure = _import(name, where)
+    if failure:  # a worker that needs it will fail by itself, the others must not
+        print(f"template: {name} could not be preloaded: {failure}", file=sys.stderr, flush=True)
+
+
+def _import(name: str, where: str) -> str:
+    """Import a module; return why that fails, "" where it does not. Ends the process where it leaves threads behind."""
+    before = running()
+    failure = ""
+    try:
+        importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        failure = traceback.format_exception_only(error)[-1].strip()
+    text = left_since(before)
+    if text:
+        _refuse(f"{where}, but {text}")
+    return failure
+
+
+def _refuse(text: str) -> NoReturn:
+    print(f"template: {text}", file=sys.stderr, flush=True)
+    raise SystemExit(CONFIGURATION)
 
 
 class Template:
@@ -195,15 +230,6 @@ class Template:
 
         link = socket.socket(fileno=report)
         return work(request.spec, request.generation, self._celery_config, link, board, self._voice)
-
-
-def _import(names: tuple[str, ...]) -> None:
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except Exception:  # user code: a worker that needs it will fail by itself, the others must not
-            print(f"template: {name} could not be preloaded\n{traceback.format_exc()}", end="", file=sys.stderr)
-    sys.stderr.flush()
 
 
 def _import_c_parser() -> None:

@@ -1,0 +1,50 @@
+"""The threads of this process as the kernel counts them: those that C code has started are among them.
+
+A fork copies the calling thread only: what another one held locked stays locked for ever in what was forked.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+_TASKS = Path("/proc/self/task")
+_SETTLE = 1.0  # seconds; a thread that has been waited for is still listed for a moment, and some are about to end
+
+
+def running() -> frozenset[int]:
+    """Return the ids of the threads that there are."""
+    return frozenset(int(name) for name in os.listdir(_TASKS))
+
+
+def left_since(before: frozenset[int]) -> str:
+    """Return what is wrong with the threads that an import has left running since, and what to do; "" where there are none."""
+    deadline = time.monotonic() + _SETTLE
+    while (left := running() - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if not left:
+        return ""
+    names = ", ".join(
+        name if count == 1 else f"{count} of {name}" for name, count in sorted(Counter(map(_name, left)).items())
+    )
+    return f"importing it starts threads ({names}), and a process that has threads can't be forked safely. {_advice()}"
+
+
+def _name(thread: int) -> str:
+    for each in threading.enumerate():
+        if each.native_id == thread:
+            return each.name
+    try:
+        return (_TASKS / str(thread) / "comm").read_text().strip()
+    except OSError:  # it has just ended
+        return "?"
+
+
+def _advice() -> str:
+    # Only numpy's algebra is known to start threads when it is imported, and to start none where it is told so.
+    if "openblas" in Path("/proc/self/maps").read_text() and os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        return "OpenBLAS is loaded: set OPENBLAS_NUM_THREADS=1 in the env file, or leave the module out."
+    return "Leave the module out."
