@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 
 from agent.cli.table import fit, table, terminal_width
-from agent.operate.desk import DeadLetter
+from agent.guest.dead_letter import DeadLetter
 
 HEADINGS = ("ID", "QUEUE", "TASK", "ARGUMENTS", "REASON", "DEATHS", "FIRST", "LAST")
 RIGHT = {"DEATHS"}

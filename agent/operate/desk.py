@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from agent.config.asking import STEP_TIMEOUT, Answer
 from agent.config.discovery import Discovery
 from agent.config.planner import template_of
 from agent.config.validation import Configuration
 from agent.errors import AgentError
+from agent.guest.dead_letter import DeadLetter, Done
 from agent.guest.secrets import redacted
 from agent.guest.spec import TemplateSpec
 from agent.guest.suggestion import suggestion
@@ -29,35 +29,6 @@ class Action(StrEnum):
     SHOW = "show"
     REPLAY = "replay"
     PURGE = "purge"
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A task that could not be done; `agent.guest.answer.letters` says what the fields mean.
-
-    headers, body: of the message, where they were asked for.
-    """
-
-    queue: str
-    id: str
-    task: str
-    args: Sequence[Any] | None
-    kwargs: Mapping[str, Any] | None
-    reason: str
-    text: str
-    deaths: int
-    first: float | None
-    last: float | None
-    headers: Mapping[str, Any] | None = None
-    body: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A letter that was replayed or purged."""
-
-    id: str
-    queue: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agent.cli.letter_table import arguments, listing, whole
-from agent.operate.desk import DeadLetter
+from agent.guest.dead_letter import DeadLetter
 
 LETTER = DeadLetter(
     queue="emails",

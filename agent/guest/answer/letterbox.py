@@ -34,8 +34,9 @@ from celery_delivery.sending.confirms import Answer, Confirms
 from celery_delivery.settings.profile import is_safe
 from celery_delivery.topology.queues import dead_letter_queue
 
+from ..dead_letter import DeadLetter, Done
 from .importing import Emit
-from .letters import Letter, headers_again, letter_of
+from .letters import headers_again, letter_of
 from .probe import fault_of
 
 CONNECT_TIMEOUT = 5.0  # seconds for a connection
@@ -51,7 +52,7 @@ WINDOW = 20  # letters on their way at a time: as many are in both queues, at mo
 class Held:
     """A letter that was fetched and not acked, with the message and the channel it came by."""
 
-    letter: Letter
+    letter: DeadLetter
     raw: Any
     channel: Any
 
@@ -185,7 +186,7 @@ def _replay(chosen: Sequence[Held], emit: Emit) -> None:
             answer = confirms.answer(tag)
             if answer is Answer.TAKEN:
                 each.channel.basic_ack(each.raw.delivery_tag)
-                emit({"acted": {"id": letter.id, "queue": letter.queue}})
+                emit({"acted": asdict(Done(letter.id, letter.queue))})
             else:
                 refusals.append(f"{letter.id} stays: {_REFUSALS[answer].format(repr(letter.queue))}")
         if refusals:
@@ -219,10 +220,10 @@ def _rights(queue: str) -> Iterator[None]:
 def _purge(chosen: Sequence[Held], emit: Emit) -> None:
     for each in chosen:
         each.channel.basic_ack(each.raw.delivery_tag)
-        emit({"acted": {"id": each.letter.id, "queue": each.letter.queue}})
+        emit({"acted": asdict(Done(each.letter.id, each.letter.queue))})
 
 
-def _value(letter: Letter) -> Any:
+def _value(letter: DeadLetter) -> Any:
     return _plain(asdict(letter))
 
 

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
 from kombu.exceptions import ContentDisallowed, DecodeError
+
+from ..dead_letter import DeadLetter
 
 DEATHS = "celery-tasks-deaths"  # headers of a letter that was replayed: how often it had died until then,
 FIRST_DEATH = "celery-tasks-first-death"  # and when first, in seconds since 1970
@@ -42,32 +43,7 @@ _TEXTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One dead letter.
-
-    queue: the task queue that it comes from, and goes back to.
-    id: of the task; made from the body where the message has none.
-    task: the task's name, "" where it can't be known.
-    args, kwargs: what run was to be called with; None where they can't be known.
-    reason, text: why it is dead: a word of the table above, and a sentence.
-    deaths: how often it died.
-    first, last: when it first and last died, in seconds since 1970; None where nobody noted it.
-    """
-
-    queue: str
-    id: str
-    task: str
-    args: Sequence[Any] | None
-    kwargs: Mapping[str, Any] | None
-    reason: str
-    text: str
-    deaths: int
-    first: float | None
-    last: float | None
-
-
-def letter_of(message: Any, queue: str, apps: Mapping[str, Celery]) -> Letter:
+def letter_of(message: Any, queue: str, apps: Mapping[str, Celery]) -> DeadLetter:
     """Return what a message in the dead-letter queue of a task queue is; `apps` by queue, of all that are hosted."""
     headers = message.headers
     died = [each for each in headers.get("x-death", ()) if each.get("queue") == queue]
@@ -75,7 +51,7 @@ def letter_of(message: Any, queue: str, apps: Mapping[str, Celery]) -> Letter:
     earlier, first = _count(headers.get(DEATHS)), _count(headers.get(FIRST_DEATH))
     task, args, kwargs, cause = _understood(message, queue, apps)
     reason, text = cause or _broker_s_reason(died)
-    return Letter(
+    return DeadLetter(
         queue=queue,
         id=str(headers.get("id") or message.properties.get("correlation_id") or _made_from(message.body)),
         task=task,
@@ -89,7 +65,7 @@ def letter_of(message: Any, queue: str, apps: Mapping[str, Celery]) -> Letter:
     )
 
 
-def headers_again(headers: Mapping[str, Any], letter: Letter) -> dict[str, Any]:
+def headers_again(headers: Mapping[str, Any], letter: DeadLetter) -> dict[str, Any]:
     """Return the headers to send a dead letter with again: without the broker's, with an account of its deaths.
 
     The broker counts on where it finds a header x-death of its own, but keeps only the time of the first death, and
