@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import indent
 
+from agent.cli.options import add_env_file, add_instance, json_text
 from agent.config.instances import checked_name, folders
 from agent.errors import OK, NoSuchInstance
 from agent.operate.checks import Finding, check, exit_status
 
-SCHEMA = 1
 
-
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "check",
-        help="check an instance's configuration without starting anything",
-        description="Reads the env file, imports the task classes, reaches for the broker, and says what is wrong and "
-        "what to do. Exit status: 0 all is well, 1 a broker can't be reached, 78 the configuration can't be run.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say what the command does, and add its options."""
+    parser.description = (
+        "Reads the env file, imports the task classes, reaches for the broker, and says what is wrong and what to do. "
+        "Exit status: 0 all is well, 1 a broker can't be reached, 78 the configuration can't be run."
     )
-    parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="default: all that have an env file")
-    parser.add_argument("--env-file", type=Path, help="default: INSTANCE.env in the config folder (/etc/celery-agent)")
+    add_instance(parser, "all that have an env file")
+    add_env_file(parser)
     parser.add_argument("--json", action="store_true", help="one JSON value, documented in docs/settings.md")
     parser.set_defaults(run=_check)
 
@@ -38,7 +34,7 @@ def _check(options: argparse.Namespace) -> int:
         findings = check(instance, path, os.environ)
         found[instance] = tuple(findings) if options.json else tuple(_printed(instance, findings))
     if options.json:
-        print(json.dumps({"schema": SCHEMA, "instances": [_value(*item) for item in found.items()]}, indent=2))
+        print(json_text(instances=[_value(*item) for item in found.items()]))
     return max((exit_status(findings) for findings in found.values()), default=OK)
 
 

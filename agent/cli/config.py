@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.cli.options import add_env_file, json_text
 from agent.config.envfile import read_env_file
 from agent.config.instances import folders
 from agent.config.reference import agent_entries, example, markdown, queue_entries
@@ -16,20 +16,17 @@ from agent.config.validation import Configuration, read_settings
 from agent.config.variables import DEFAULTS, PREFIX, SEPARATOR, variable_of
 from agent.errors import OK, AgentError
 
-SCHEMA = 1
 _JOINED_BY = {"path": ":"}
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "config",
-        help="show an instance's settings, or an example env file",
-        description="Prints the settings that an env file makes, with the defaults for what it leaves out. Of "
-        "variables that are handed on to the tasks only the names are shown.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say what the command does, and add its options."""
+    parser.description = (
+        "Prints the settings that an env file makes, with the defaults for what it leaves out. Of variables that are "
+        "handed on to the tasks only the names are shown."
     )
-    parser.add_argument("instance", metavar="INSTANCE", nargs="?")
-    parser.add_argument("--env-file", type=Path, help="default: INSTANCE.env in the config folder (/etc/celery-agent)")
+    parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="not with --example or --markdown")
+    add_env_file(parser)
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="the same as one JSON value")
     output.add_argument("--example", action="store_true", help="an env file to start from, instead of an instance's")
@@ -96,16 +93,12 @@ def _written(field: str, value: object) -> str:
 
 def _json(configuration: Configuration) -> str:
     settings = configuration.settings
-    return json.dumps(
-        {
-            "schema": SCHEMA,
-            "env_file": str(configuration.file.path),
-            **settings.model_dump(mode="json", exclude={"defaults", "queues"}),
-            "defaults": settings.defaults.model_dump(mode="json"),
-            "queues": {name: _queue(queue) for name, queue in settings.queues.items()},
-            "handed_on": [variable.name for variable in configuration.file.for_tasks],
-        },
-        indent=2,
+    return json_text(
+        env_file=str(configuration.file.path),
+        **settings.model_dump(mode="json", exclude={"defaults", "queues"}),
+        defaults=settings.defaults.model_dump(mode="json"),
+        queues={name: _queue(queue) for name, queue in settings.queues.items()},
+        handed_on=[variable.name for variable in configuration.file.for_tasks],
     )
 
 

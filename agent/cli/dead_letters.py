@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,23 +10,21 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agent.cli.letter_table import listing, whole
+from agent.cli.operating import configuration_of, password_in
+from agent.cli.options import json_text
 from agent.config.credentials import with_credentials
-from agent.config.envfile import read_env_file
 from agent.config.instances import folders
-from agent.config.validation import Configuration, read_settings
+from agent.config.validation import Configuration
 from agent.errors import FAILURE, OK, AgentError
-from agent.operate.desk import Action, DeadLetter, Login, Visit, visit
+from agent.guest.dead_letter import DeadLetter
+from agent.operate.desk import Action, Login, Visit, visit
 
-SCHEMA = 1
 
-
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "dead-letters",
-        help="list tasks that could not be done; send them back, or throw them away",
-        description="Without an ACTION lists the tasks in the dead-letter queues of an instance: unknown names, wrong "
-        "arguments, exhausted deliveries, messages that are no tasks. Listing takes nothing away. See docs/dead-letters.md.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say what the command does, and add its options."""
+    parser.description = (
+        "Without an ACTION lists the tasks in the dead-letter queues of an instance: unknown names, wrong arguments, "
+        "exhausted deliveries, messages that are no tasks. Listing takes nothing away. See docs/dead-letters.md."
     )
     parser.add_argument("instance", metavar="INSTANCE")
     parser.set_defaults(
@@ -68,23 +65,20 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _dead_letters(options: argparse.Namespace) -> int:
-    places = folders(os.environ)
-    if options.instance not in places.configured():
-        raise places.unknown(options.instance)
-    configuration = read_settings(read_env_file(places.env_file(options.instance)))
+    configuration = configuration_of(folders(os.environ), options.instance)
     status: int = options.act(options, options.instance, configuration)
     return status
 
 
 def _list(options: argparse.Namespace, instance: str, configuration: Configuration) -> int:
     letters = _visit(options, configuration, Action.LIST, None).letters
-    print(_json(_value(instance, letters)) if options.json else listing(instance, letters))
+    print(json_text(**_value(instance, letters)) if options.json else listing(instance, letters))
     return OK
 
 
 def _show(options: argparse.Namespace, instance: str, configuration: Configuration) -> int:
     letters = _visit(options, configuration, Action.SHOW, options.ids).letters
-    print(_json(_value(instance, letters)) if options.json else "\n\n".join(map(whole, letters)))
+    print(json_text(**_value(instance, letters)) if options.json else "\n\n".join(map(whole, letters)))
     return OK
 
 
@@ -118,7 +112,7 @@ def _ask(instance: str, letters: Sequence[DeadLetter]) -> None:
 
 def _tell(options: argparse.Namespace, instance: str, found: Visit, word: str) -> int:
     if options.json:
-        print(_json({"instance": instance, word: [asdict(each) for each in found.done]}))
+        print(json_text(instance=instance, **{word: [asdict(each) for each in found.done]}))
     else:
         queues = [each.queue for each in found.done]
         counts = ", ".join(f"{queues.count(queue)} of {queue}" for queue in sorted(set(queues)))
@@ -142,11 +136,7 @@ def _login(options: argparse.Namespace) -> Login | None:
     if options.user is None or options.password_file is None:
         raise AgentError("--user and --password-file go together: whom to work as, and the file with the password.")
     path = Path(options.password_file).absolute()
-    try:
-        path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise AgentError(f"--password-file names {path}, which can't be read: {reason}.") from error
+    password_in(path)
     return Login(options.user, str(path))
 
 
@@ -159,7 +149,3 @@ def _letter(letter: DeadLetter) -> dict[str, object]:
     return (
         value if letter.body is not None else {name: value[name] for name in value if name not in {"headers", "body"}}
     )
-
-
-def _json(value: dict[str, object]) -> str:
-    return json.dumps({"schema": SCHEMA, **value}, indent=2)

@@ -29,12 +29,10 @@ READY_TIMEOUT = 60.0  # seconds
 STOP_TIMEOUT = 30.0
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "demo",
-        help="try it all out on the embedded broker",
-        description="Starts an agent that hosts examples/consumer/, sends tasks through examples/producer/, shows its status.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say what the command does, and add its options."""
+    parser.description = (
+        "Starts an agent that hosts examples/consumer/, sends tasks through examples/producer/, shows its status."
     )
     parser.add_argument("--keep", action="store_true", help="stay up until Ctrl-C, to send more")
     parser.set_defaults(run=_demo)

@@ -6,15 +6,18 @@ Commands are imported when they are asked for: `agent status` answers in millise
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from agent.errors import AgentError
 
+RUN = "run"
 COMMANDS = {
-    "run": "run an instance in the foreground; what systemd does",
+    RUN: "run an instance in the foreground; what systemd does",
     "status": "show what instances are doing",
     "reload": "have an instance read its env file anew",
     "check": "check an instance's configuration without starting anything",
@@ -27,28 +30,45 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status."""
+    _open_what_is_closed()
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="agent", description="Runs one supervised Celery worker per queue.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     asked = given[0] if given and given[0] in COMMANDS else None
     for name, help_text in COMMANDS.items():
-        if asked is None:
-            commands.add_parser(name, help=help_text)
-        elif name == asked:
-            import_module(f"agent.cli.{name.replace('-', '_')}").add_parser(commands)
+        if asked in (None, name):
+            command = commands.add_parser(name, help=help_text)
+            if asked is not None:
+                import_module(f"agent.cli.{name.replace('-', '_')}").add_options(command)
     options = parser.parse_args(given)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
     except AgentError as error:
-        print(f"agent: {error}", file=sys.stderr)
+        with suppress(OSError):  # the exit status says it too, and systemd goes by that
+            print(f"agent: {error}", file=sys.stderr)
         return error.exit_status
     except BrokenPipeError:  # `agent status | head`
+        if asked == RUN:  # that prints nothing: a pipe of its own broke, and no service has ended well by it
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _open_what_is_closed() -> None:
+    """Let no file that is opened later be taken for stdin, stdout or stderr; and let output say what no encoding has."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

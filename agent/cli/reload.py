@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from agent.cli.options import add_instance
 from agent.cli.status import named_or_running, wait_until_consuming
 from agent.config.instances import folders
 from agent.control import client
@@ -12,15 +13,13 @@ from agent.decide.plan import Difference
 from agent.errors import OK
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "reload",
-        help="have an instance read its env file anew",
-        description="Applies what changed in an instance's env file; queues that did not change are left alone. "
-        "An invalid file changes nothing.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say what the command does, and add its options."""
+    parser.description = (
+        "Applies what changed in an instance's env file; queues that did not change are left alone. An invalid file "
+        "changes nothing."
     )
-    parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="default: all that run on this node")
+    add_instance(parser, "all that run on this node")
     parser.add_argument(
         "--wait",
         metavar="SECONDS",

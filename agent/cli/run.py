@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import os
-from pathlib import Path
 
+from agent.cli.options import add_env_file
 from agent.config.instances import folders
 from agent.run.daemon import Daemon
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("run", help="run an instance in the foreground; what systemd does")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say what the command does, and add its options."""
+    parser.description = "Runs an instance until it is told to stop, by SIGTERM or Ctrl-C."
     parser.add_argument("instance", metavar="INSTANCE")
-    parser.add_argument("--env-file", type=Path, help="default: INSTANCE.env in the config folder (/etc/celery-agent)")
+    add_env_file(parser)
     parser.set_defaults(run=_run)
 
 

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 
+from agent.cli.options import add_instance
 from agent.cli.render import render
 from agent.cli.table import terminal_width
 from agent.config.instances import Folders, folders
@@ -18,14 +19,12 @@ from agent.errors import FAILURE, NOT_RUNNING, OK, AgentError, NoSuchInstance, N
 POLL = 0.1  # seconds between two looks while waiting
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "status",
-        help="show what instances are doing",
-        description="Exit status: 0 running, 3 not running, 4 no such instance; 1 with --strict when something is wrong.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say what the command does, and add its options."""
+    parser.description = (
+        "Exit status: 0 running, 3 not running, 4 no such instance; 1 with --strict when something is wrong."
     )
-    parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="default: all of this node")
+    add_instance(parser, "all of this node")
     parser.add_argument("--json", action="store_true", help="one JSON value, documented in docs/status.md")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a queue has no consumer")
     parser.add_argument("--wait", metavar="SECONDS", type=float, help="wait until every queue is consuming")

@@ -10,25 +10,22 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
 
+from agent.cli.operating import configuration_of, password_in
 from agent.cli.table import table
 from agent.config.credentials import with_credentials
-from agent.config.envfile import read_env_file
 from agent.config.instances import Folders, folders
 from agent.config.planner import template_of
-from agent.config.validation import read_settings
 from agent.errors import OK, AgentError
 from agent.operate.definitions import definitions
 from agent.operate.inquiry import inquire
 from agent.operate.rights import Declared, Permission, TopicPermission, declared_of, permissions
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "topology",
-        help="print what the broker needs for an instance, and its users' rights",
-        description="Prints queues, exchanges and the rights that users need where the operator declares all of it and "
-        "nobody else may (CELERY_TASKS_DECLARE=0). Nothing is sent to the broker. See docs/broker.md.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say what the command does, and add its options."""
+    parser.description = (
+        "Prints queues, exchanges and the rights that users need where the operator declares all of it and nobody else "
+        "may (CELERY_TASKS_DECLARE=0). Nothing is sent to the broker. See docs/broker.md."
     )
     parser.add_argument("instances", metavar="INSTANCE", nargs="+", help="all that share a broker's user, in one go")
     parser.add_argument("--definitions", action="store_true", help="as JSON for `rabbitmqctl import_definitions`")
@@ -67,9 +64,7 @@ def _topology(options: argparse.Namespace) -> int:
 
 
 def _declared(places: Folders, instance: str) -> Declared:
-    if instance not in places.configured():
-        raise places.unknown(instance)
-    configuration = read_settings(read_env_file(places.env_file(instance)))
+    configuration = configuration_of(places, instance)
     template = template_of(configuration, with_credentials(os.environ, instance))
     _, answer = inquire(configuration, template, {"module": "declarations"})
     return declared_of(answer)
@@ -83,11 +78,7 @@ def _passwords(given: Sequence[str], users: set[str]) -> dict[str, str]:
             raise AgentError(f"--password-file is {each!r}, but must be USER=FILE.")
         if user not in users:
             raise AgentError(f"--password-file names user {user!r}, but the users are {', '.join(sorted(users))}.")
-        try:
-            found[user] = Path(name).read_text().rstrip("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise AgentError(f"--password-file names {name}, which can't be read: {reason}.") from error
+        found[user] = password_in(Path(name))
         if not found[user]:
             raise AgentError(
                 f"--password-file names {name}, which is empty: RabbitMQ lets nobody in without a password."
