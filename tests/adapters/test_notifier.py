@@ -1,6 +1,5 @@
 """What systemd is told while it does not listen, over a real socket."""
 
-import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +17,6 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
         listener.setblocking(False)
         monkeypatch.setenv("NOTIFY_SOCKET", path)
         yield listener
-
-
-@pytest.fixture(autouse=True)
-def _alarm() -> Iterator[None]:
-    """End the whole run, by a signal that nobody catches, where something waits that must not: nothing else ends it."""
-    signal.alarm(30)
-    yield
-    signal.alarm(0)
 
 
 def freeze(systemd: socket.socket) -> None:
