@@ -1,4 +1,4 @@
-"""`agent config INSTANCE`: what an instance's settings come to, without secrets; or what settings there are."""
+"""`agent config INSTANCE`: the settings of an instance, without secrets; or all settings that there are."""
 
 from __future__ import annotations
 

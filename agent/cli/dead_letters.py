@@ -1,4 +1,4 @@
-"""`agent dead-letters INSTANCE [ACTION …]`: tasks that could not be done, to look at, send back or throw away."""
+"""`agent dead-letters INSTANCE [ACTION …]`: lists tasks that could not be done, sends them back, or throws them away."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what may stand before an action as well as after it; the defaults are the whole command's."""
+    """Add options that may stand before an action or after it; their defaults are set for the whole command."""
     later = argparse.SUPPRESS
     parser.add_argument("--queue", metavar="QUEUE", default=later, help="the dead letters of this queue alone")
     parser.add_argument("--json", action="store_true", default=later, help="one JSON value: docs/dead-letters.md")
-    parser.add_argument("--user", default=later, help="the broker's user to work as; default: the node's own")
+    parser.add_argument("--user", default=later, help="the broker's user to connect as; default: the node's own")
     parser.add_argument("--password-file", metavar="FILE", default=later, help="holds that user's password")
 
 
@@ -93,7 +93,7 @@ def _purge(options: argparse.Namespace, instance: str, configuration: Configurat
     letters = _visit(options, configuration, Action.LIST, options.ids or None).letters
     if letters and not options.yes:
         _ask(instance, letters)
-    # What died since it was listed was not asked about: it stays.
+    # Only what was listed is purged: nobody was asked about letters that came after that.
     ids = sorted({letter.id for letter in letters})
     found = _visit(options, configuration, Action.PURGE, ids) if ids else Visit((), (), "")
     return _tell(options, instance, found, "purged")
@@ -134,7 +134,7 @@ def _login(options: argparse.Namespace) -> Login | None:
     if options.user is None and options.password_file is None:
         return None
     if options.user is None or options.password_file is None:
-        raise AgentError("--user and --password-file go together: whom to work as, and the file with the password.")
+        raise AgentError("--user and --password-file go together: the broker's user, and the file with its password.")
     path = Path(options.password_file).absolute()
     password_in(path)
     return Login(options.user, str(path))

@@ -1,4 +1,4 @@
-"""`agent demo`: a node, a consumer and a producer on the embedded broker; in a temporary folder, gone afterwards."""
+"""`agent demo`: a node, a consumer and a producer on the embedded broker, in a temporary folder that is removed at the end."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _env_file(broker: str) -> str:
 
 @contextmanager
 def _running(places: Folders) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the agent; what it and its workers say goes to a file that is shown where something goes wrong."""
+    """Run the agent, with its log in a file that is shown if something goes wrong."""
     environment = {**os.environ, **_variables(places)}
     log = places.config / "log"
     with log.open("wb") as output:
@@ -90,7 +90,7 @@ def _running(places: Folders) -> Iterator[subprocess.Popen[bytes]]:
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C is for the demo, which then tells the agent
-            preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # when the demo ends without a word, as by `kill -9`
+            preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # where the demo is killed
         )
     try:
         yield agent
@@ -127,7 +127,7 @@ def _variables(places: Folders) -> dict[str, str]:
 
 
 def _wait_until_idle(places: Folders) -> None:
-    """Return when no worker says that it runs a task: one that acks early tells of the end within a second."""
+    """Return when no worker runs a task; a worker may tell of a task's end up to a second late."""
     while any(queue.active_count for queue in _ask(places).queues):
         time.sleep(0.1)
 

@@ -11,7 +11,7 @@ from agent.guest.dead_letter import DeadLetter
 
 HEADINGS = ("ID", "QUEUE", "TASK", "ARGUMENTS", "REASON", "DEATHS", "FIRST", "LAST")
 RIGHT = {"DEATHS"}
-DISPENSABLE = ("FIRST", "TASK", "DEATHS", "ARGUMENTS", "LAST")  # on a narrow terminal, the first one first
+DISPENSABLE = ("FIRST", "TASK", "DEATHS", "ARGUMENTS", "LAST")  # columns that go on a narrow terminal, in this order
 LONGEST_ARGUMENTS = 40  # characters in a listing; `show` has all
 SHORTEST_ID = 8  # characters, as many more as it takes to tell the letters apart
 INDENT = " " * 13
@@ -46,7 +46,7 @@ def whole(letter: DeadLetter) -> str:
 
 
 def arguments(letter: DeadLetter) -> str:
-    """Return what run was to be called with, as it would be written, or "-" where that can't be known."""
+    """Return the task's arguments as they are written in a call, or "-" where they are not known."""
     if letter.args is None or letter.kwargs is None:
         return "-"
     named = (f"{name}={value!r}" for name, value in letter.kwargs.items())
@@ -54,7 +54,7 @@ def arguments(letter: DeadLetter) -> str:
 
 
 def moment(seconds: float | None) -> str:
-    """Return a time in this host's own zone."""
+    """Return a time in this host's time zone."""
     if seconds is None:
         return "-"
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -8,7 +8,7 @@ from agent.decide.status import QueueStatus, Status
 
 HEADINGS = ("QUEUE", "STATE", "PID", "RUNNING", "DONE", "FAILED", "RESTARTS", "MEMORY", "CPU")
 RIGHT = {"PID", "DONE", "FAILED", "RESTARTS", "MEMORY", "CPU"}
-DISPENSABLE = ("CPU", "MEMORY", "RESTARTS", "PID")  # in a narrow terminal, in this order
+DISPENSABLE = ("CPU", "MEMORY", "RESTARTS", "PID")  # columns that go on a narrow terminal, in this order
 INDENT = "  "
 
 
@@ -36,7 +36,7 @@ def render(status: Status, width: int | None = None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in the two largest units that say enough."""
+    """Return seconds in the largest unit and the next smaller one."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = int(seconds)
@@ -89,7 +89,7 @@ def _notes(queue: QueueStatus) -> list[str]:
 
 
 def _enforcement(enforcement: Enforcement) -> str:
-    """Return what enforces limits here; that a queue has one that nothing enforces is a note of its own."""
+    """Return the line that says what enforces limits here."""
     controllers = [name for name in CONTROLLERS if name in enforcement.by_cgroup()]
     if not controllers:
         return f"limits by process, not by cgroup: {enforcement.reason}"

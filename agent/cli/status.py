@@ -1,4 +1,4 @@
-"""`agent status [INSTANCE]`: what instances are doing, from their daemons, in milliseconds, broker up or down."""
+"""`agent status [INSTANCE]`: what instances are doing. Their daemons tell, in milliseconds, whether the broker is up or not."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _answer(places: Folders, instance: str) -> Status | AgentError:
-    """Return an instance's status, or why there is none: one that hangs must not hide the others."""
+    """Return an instance's status, or the error that says why there is none: one that hangs must not hide the others."""
     try:
         return client.status(places.runtime_folder(instance))
     except AgentError as error:
@@ -87,7 +87,7 @@ def _answer(places: Folders, instance: str) -> Status | AgentError:
 
 
 def _ask(places: Folders, instance: str) -> Status | None:
-    """Return an instance's status, or None where it does not run; raises AgentError where it hangs."""
+    """Return an instance's status, or None where it does not run; raises AgentError where it runs and does not answer."""
     match _answer(places, instance):
         case NotRunning():
             return None
@@ -115,12 +115,14 @@ def _still_waiting(places: Folders, instance: str, seconds: float) -> AgentError
 
 def _text(item: tuple[str, Status | AgentError]) -> str:
     instance, answer = item
-    return f"{instance}: {_silence(answer)}" if isinstance(answer, AgentError) else render(answer, terminal_width())
+    return (
+        f"{instance}: {_state_without(answer)}" if isinstance(answer, AgentError) else render(answer, terminal_width())
+    )
 
 
 def _json(instance: str | None, answers: dict[str, Status | AgentError]) -> str:
     values = [
-        {"schema": SCHEMA, "instance": name, "state": _silence(answer)}
+        {"schema": SCHEMA, "instance": name, "state": _state_without(answer)}
         if isinstance(answer, AgentError)
         else encode_status(answer)
         for name, answer in answers.items()
@@ -128,5 +130,5 @@ def _json(instance: str | None, answers: dict[str, Status | AgentError]) -> str:
     return json.dumps({"schema": SCHEMA, "instances": values} if instance is None else values[0], indent=2)
 
 
-def _silence(error: AgentError) -> str:
+def _state_without(error: AgentError) -> str:
     return "not running" if isinstance(error, NotRunning) else "no answer"

@@ -18,7 +18,7 @@ def terminal_width() -> int | None:
 def fit(rows: Sequence[Sequence[str]], width: int, dispensable: Sequence[str]) -> list[tuple[str, ...]]:
     """Return rows that fit into so many characters: without columns that can be spared, then with the first one shorter.
 
-    dispensable: headings, the one to go first at the front.
+    dispensable: headings of the columns that may go, in the order of going.
     """
     fitted = [tuple(row) for row in rows]
     for heading in dispensable:
@@ -54,7 +54,7 @@ def _width(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _shortened(text: str, longest: int) -> str:
-    """Return a text that keeps its beginning and its end, by which names differ."""
+    """Return a text without its middle: names differ at their beginning and their end."""
     if len(text) <= longest:
         return text
     end = (longest - 1) // 2

@@ -1,4 +1,4 @@
-"""`agent topology INSTANCE …`: what the broker needs for some instances, and the least rights that its users get by on."""
+"""`agent topology INSTANCE …`: what the broker needs for some instances, and the least rights that its users need."""
 
 from __future__ import annotations
 

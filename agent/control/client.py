@@ -51,7 +51,7 @@ def _ask(folder: Path, request: Request, timeout: float) -> Answer:
             ) from error
         except BlockingIOError as error:  # nobody was accepted from the kernel's own queue meanwhile
             raise AgentError(
-                f"the agent at {path} is busy: for {timeout:g} s it took no more clients; it may be stopped or hung"
+                f"the agent at {path} is busy: it has accepted no client for {timeout:g} s, and may be stopped or hung"
             ) from error
         except TimeoutError as error:
             raise AgentError(

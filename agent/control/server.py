@@ -192,7 +192,7 @@ class Server:
             return  # else it went away again
         peer.setblocking(False)
         if not self._has_room():
-            _refuse(peer, "the agent is busy with the requests of others: try again in a moment")
+            _refuse(peer, "the agent is busy with other requests: try again in a moment")
             return
         self.connections[Connection(self, peer)] = None
         if len(self.connections) == 1:

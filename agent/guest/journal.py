@@ -3,8 +3,8 @@ r"""systemd's journal by its native protocol: one datagram for each record, in w
     NAME=value\n                               a value without a newline
     NAME\n<length, 8 bytes, LE>value\n         any value
 
-What does not fit into a datagram goes into a sealed memfd that is sent instead. Shared by the daemon, the template and the
-workers; a socket is inherited by what a process forks, and each datagram has its sender's pid by the kernel's word.
+What does not fit into a datagram goes into a sealed memfd that is sent instead. The daemon, the template and the workers use
+this. A forked process inherits the socket; the kernel adds the sender's pid to each datagram.
 
 Sources: systemd's JOURNAL_NATIVE_PROTOCOL.md; systemd.exec(5) on $JOURNAL_STREAM.
 """
@@ -60,7 +60,7 @@ class Journal:
         return self._socket.fileno()
 
     def send(self, fields: Mapping[str, object]) -> None:
-        """Send one record; raises OSError where there is no journal. A journal that hangs loses it, and is told later."""
+        """Send one record; raises OSError where there is no journal. What a full one loses is counted and told later."""
         try:
             self._send(encode(fields))
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""A look at an instance's configuration without starting anything: what is right, what is wrong, what to do."""
+"""Checks an instance's configuration without starting anything: what is right, what is wrong, what to do."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Finding:
     subject: a word or two: "settings", "tasks", "broker" …
     text: one line, with what to do where there is something to do.
     detail: more for whoever asks, such as a traceback.
-    exit_status: what it makes of the whole check.
+    exit_status: the least that the whole check ends with.
     """
 
     level: Level

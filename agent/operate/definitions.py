@@ -1,4 +1,4 @@
-"""What an operator declares on a broker as RabbitMQ's definitions: JSON that `rabbitmqctl import_definitions` takes."""
+"""RabbitMQ's definitions of what an operator declares on a broker: JSON for `rabbitmqctl import_definitions`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent.operate.rights import NOTHING, Binding, Declared, Exchange, Permissio
 HASHING = "rabbit_password_hashing_sha256"
 SALT = 4  # bytes, as RabbitMQ has it
 
-# Quorum queues get their leader where they are declared: by an import all on one node of a cluster.
+# The leader of a quorum queue is on the node that declares it: with an import, all would be on one node of a cluster.
 LEADERS = {"queue-leader-locator": "balanced"}
 
 
@@ -28,7 +28,7 @@ def definitions(
 ) -> dict[str, Any]:
     """Return what `rabbitmqctl import_definitions` takes; the same for the same arguments.
 
-    passwords: by user. Who has none is left out of the users: an import without a password would take his away.
+    passwords: by user. A user without one is left out: the import would remove the password that this user has.
     """
     return {
         "vhosts": [{"name": vhost} for vhost in sorted({instance.vhost for instance in instances})],
@@ -45,7 +45,7 @@ def definitions(
 def password_hash(user: str, password: str) -> str:
     """Return a password as RabbitMQ keeps it: a salt, and SHA-256 of salt and password.
 
-    The salt follows from both, so that the same definitions are printed each time.
+    The salt is made from both, so that the same definitions are printed each time.
     """
     salt = hmac.digest(password.encode(), user.encode(), "sha256")[:SALT]
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
@@ -98,5 +98,5 @@ def _binding(instance: Declared, binding: Binding) -> dict[str, Any]:
 
 
 def _once(values: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return values without those that have been there before."""
+    """Return values without repeats, in their order."""
     return list({json.dumps(value): value for value in values}.values())

@@ -1,6 +1,7 @@
-"""An instance's dead-letter desk: what it holds, and having it send letters back or throw them away.
+"""The dead-letter desk of an instance: lists its dead letters, sends them back to their queues, throws them away.
 
-The work is done beside user code, by `agent.guest.answer.letterbox`: only there can be said whether arguments fit a task.
+The work is done in the user's interpreter, by `agent.guest.answer.letterbox`: only there it is known what a task's arguments
+must be.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from agent.operate.inquiry import inquire
 
 
 class Action(StrEnum):
-    """What to do with dead letters: `show` is `list` with headers and body."""
+    """What to do with dead letters; `show` is `list` with headers and body."""
 
     LIST = "list"
     SHOW = "show"
@@ -33,11 +34,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What came of going to the desk.
+    """What was found and done.
 
-    letters: by the time of their last death, where they were to be listed or shown.
+    letters: what was listed or shown, sorted by the time of the last death.
     done: what was replayed or purged, in that order.
-    problem: why it was not all done, one line; empty where it was.
+    problem: one line that says why not everything was done; empty where everything was.
     """
 
     letters: tuple[DeadLetter, ...]
@@ -47,7 +48,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A broker's user that a person works as, in place of the node's own."""
+    """The broker's user to connect as, instead of the node's own."""
 
     user: str
     password_file: str
@@ -61,7 +62,7 @@ def visit(
     queue: str | None,
     ids: Sequence[str] | None,
 ) -> Visit:
-    """Go to the desk of an instance.
+    """List, show, replay or purge dead letters of an instance.
 
     environment: the agent's own, as tasks inherit it.
     queue, ids: what to act on; None for all. An id may be cut short.

@@ -1,4 +1,4 @@
-"""Asking beside user code what only can be said there, of an instance whose configuration can be run."""
+"""Asks the user's interpreter what only code there can tell, about an instance whose configuration is valid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.guest.spec import TemplateSpec
 
 
 def inquire(configuration: Configuration, template: TemplateSpec, step: Mapping[str, Any]) -> tuple[Discovery, Answer]:
-    """Have an instance's task classes imported and a step taken; raises InvalidConfiguration where that can't be done."""
+    """Import an instance's task classes, then take a step there; raises InvalidConfiguration where they can't be imported."""
     settings = configuration.settings
     answer = ask(template, settings.tasks, settings.import_timeout, step)
     discovery = discovery_of(answer)

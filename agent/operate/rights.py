@@ -1,4 +1,4 @@
-"""What an operator declares on a broker for some instances, and what its users may then do: nothing that they don't need.
+"""What an operator declares on a broker for some instances, and the least rights that the broker's users then need.
 
     user       configure      write                                read
     ---------  -------------  -----------------------------------  --------------------
@@ -6,13 +6,13 @@
     producer   nothing        the exchanges, delays                nothing
     operator   nothing        the exchanges: for replays           the dead-letter queues
 
-Delays begin at one topic exchange for all queues of a vhost; topic permissions let a user reach his own from there.
+The delays of all queues of a vhost begin at one topic exchange; topic permissions say which queues a user may reach from it.
 
 Results that come back through the broker (CELERY_TASKS_RESULTS=rpc) cost more: a node may write to the default exchange, which
 leads to every queue of the vhost, and a producer may configure and read queues for replies. RabbitMQ has no finer right.
 
-Rights name resources, be they exchanges or queues. A user's rights in a vhost are replaced as a whole, so what several
-instances give the same user is put together.
+Rights are for names, of exchanges and queues alike. RabbitMQ replaces a user's rights in a vhost as a whole, so the rights that
+several instances give the same user are joined.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from agent.config.asking import Answer
 from agent.errors import AgentError
 
 DEFAULT_EXCHANGE = "amq.default"
-AMQ_TOPIC = "amq.topic"  # nobody may write to it; should a right be widened, its topics still are nobody's
+AMQ_TOPIC = "amq.topic"  # nobody may write to it; if somebody widens a right by hand, its topics are still closed
 NOTHING = "^$"
 
 
@@ -96,7 +96,7 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class TopicPermission:
-    """What routing keys a user may send with to a topic exchange that he may write to."""
+    """Which routing keys a user may send with, to a topic exchange that the user may write to."""
 
     user: str
     vhost: str
@@ -115,7 +115,7 @@ class _Rights:
 
 
 def declared_of(answer: Answer) -> Declared:
-    """Return what the importing half says that an instance needs; raises AgentError where that is nothing."""
+    """Return what the user's interpreter says that an instance needs; raises AgentError where it says nothing."""
     for text in answer.all("failed"):
         raise AgentError(text)
     found = answer.last("topology")

@@ -193,7 +193,7 @@ def test_a_command_is_told_when_all_places_are_taken(daemon: Daemon, tmp_path: P
             busy.enter_context(connected(tmp_path)).sendall(b'{"request": "reload"}\n')
             daemon.loop.turn()
         daemon.loop.until(lambda: len(daemon.waiting) == MOST_CONNECTIONS)
-        with pytest.raises(AgentError, match="busy with the requests of others"):
+        with pytest.raises(AgentError, match="busy with other requests"):
             ask(client.status)
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.guest.journal import Journal
+from agent.guest.journal import Journal, Priority
 from agent.guest.lines import Lines
+from agent.guest.secrets import Redactor
+from agent.guest.work.output import Output, Stream
 from agent.run.logs import Log
 from tests.waiting import wait_until
 
@@ -216,6 +218,14 @@ def test_the_daemon_waits_for_no_journal(tmp_path: Path) -> None:
             log.fact("fact", number=number)
         received = hung.recv(65_536)
     assert b"CELERY_NUMBER=0\n" in received
+
+
+def test_a_print_fails_no_task_where_journal_and_stderr_are_gone(tmp_path: Path) -> None:
+    with pipe() as (reader, writer):
+        os.dup2(os.open(os.devnull, os.O_RDONLY), reader)
+        gone = Journal(str(tmp_path / "none"))
+        output = Output(gone, Lines("agent", descriptor=writer), {}, Redactor(()))
+        print("text", file=Stream(sys.stdout, output, Priority.INFO))
 
 
 @pytest.mark.parametrize("is_gone", [False, True])

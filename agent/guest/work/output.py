@@ -1,8 +1,8 @@
-"""What a process beside user code says: records of the journal, with its fields, where stderr leads there.
+"""What a worker, its tasks and the template write: where stderr leads to the journal, records with fields.
 
-One record for each message, whatever newlines it has: of a logger, or of `print`. Where stderr is a file, a pipe or a
-terminal everything is left as Celery has it, but for secrets. Either way a reader that is gone or takes nothing neither
-fails a task nor holds it up for longer than PATIENCE.
+There is one record for each message of a logger or of `print`, however many newlines it has. Where stderr is a file, a pipe
+or a terminal, lines stay as Celery makes them, without secrets. In both cases a reader that is gone or takes nothing fails
+no task, and holds none up for longer than PATIENCE.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BARE = logging.Formatter("%(message)s")
 
 
 class Output:
-    """The journal, the fields of this process, and what must not be seen."""
+    """The journal, what is written to where there is none any more, the fields of this process, and its secrets."""
 
     def __init__(self, journal: Journal, lines: Lines, fields: Mapping[str, object], redact: Redactor) -> None:
         self._journal = journal
@@ -80,16 +80,16 @@ class Stream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Whatever is text."""
+        """Any text can be written."""
         return "utf-8"
 
     @property
     def buffer(self) -> Any:
-        """The original's, for who writes bytes."""
+        """The original's, for code that writes bytes."""
         return self._original.buffer
 
     def fileno(self) -> int:
-        """Return the original's descriptor, for who starts programs."""
+        """Return the original's descriptor, for code that starts programs."""
         return self._original.fileno()
 
     def writable(self) -> bool:
@@ -97,7 +97,7 @@ class Stream(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        """Take text; send what is complete by it."""
+        """Take text; send the message that it completes."""
         if not isinstance(text, str):
             raise TypeError(f"write() takes str, not {type(text).__name__}")
         self._pending.text = self._waiting() + text
@@ -107,7 +107,7 @@ class Stream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Send what is there, complete or not."""
+        """Send what has been written so far, with or without a newline at its end."""
         message = self._waiting().rstrip("\n")
         self._pending.text = ""
         if message:
@@ -125,11 +125,11 @@ class Patient(io.RawIOBase):
         self._lines = lines
 
     def fileno(self) -> int:
-        """Return the descriptor, for who starts programs."""
+        """Return the descriptor, for code that starts programs."""
         return self._lines.descriptor
 
     def isatty(self) -> bool:
-        """Tell whether it is a terminal, for who likes colours."""
+        """Tell whether it is a terminal, for code that writes colours."""
         return os.isatty(self._lines.descriptor)
 
     def writable(self) -> bool:
@@ -145,18 +145,18 @@ class Patient(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """What a process speaks as and with: its instance, and the journal where stderr leads there."""
+    """How a process writes: as which instance, and to the journal where stderr leads there."""
 
     instance: str
     journal: Journal | None
 
     def descriptors(self) -> tuple[int, ...]:
-        """Return what has to stay open for it."""
+        """Return what a forked process has to keep open for it."""
         return () if self.journal is None else (self.journal.fileno(),)
 
 
 def speak(instance: str, environment: Mapping[str, str]) -> Voice:
-    """Have what this process writes to stdout and stderr be records of the journal, where stderr leads there."""
+    """Make records of what this process writes to stdout and stderr, where stderr leads to the journal."""
     journal = connected(environment)
     name = f"celery-agent[{instance}]"
     if journal is None:
@@ -168,9 +168,9 @@ def speak(instance: str, environment: Mapping[str, str]) -> Voice:
 
 
 def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor) -> None:
-    """Have all that this process and its pool say be known as of a queue's worker, and without secrets.
+    """Mark what this process and its pool write as the queue's, and mask secrets in it.
 
-    What user code does about logging by Celery's signal `setup_logging` is left as it is.
+    Where user code sets up logging itself, by Celery's signal `setup_logging`, its loggers are left alone.
     """
     name = f"celery-agent[{voice.instance}/{queue}]"
     adapt: _Journaling | _Redacting
@@ -186,7 +186,7 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
         }
         output = Output(voice.journal, Lines(name, PATIENCE), fields, redact)
         _redirect(output)
-        signals.task_postrun.connect(_flush, weak=False)  # what has no newline at the end of a task is of this task
+        signals.task_postrun.connect(_flush, weak=False)  # a message without a newline ends with its task
         adapt = _Journaling(output)
     signals.after_setup_logger.connect(adapt, weak=False)
     signals.after_setup_task_logger.connect(adapt, weak=False)
@@ -209,7 +209,9 @@ class _Redacting:
 
     def __init__(self, redact: Redactor) -> None:
         self._redact = redact
-        self._stream = sys.stderr  # by now ours; when handlers are made it may lead to a logger
+        self._stream = (
+            sys.stderr
+        )  # ours; at the time when handlers are made, sys.stderr may be one of Celery's that leads to a logger
 
     def __call__(self, logger: logging.Logger, **_: object) -> None:
         for _each, to_stderr in _made_for_stderr(logger):
@@ -237,7 +239,7 @@ def _made_for_stderr(logger: logging.Logger) -> Iterator[tuple[logging.Logger, l
 
 
 def _unleash(name: str) -> None:
-    """Have nobody who reads stdout or stderr be waited for."""
+    """Write to stdout and stderr without waiting for their readers for long."""
     sys.stdout = _patient(sys.__stdout__ or _null(), name)
     sys.stderr = _patient(sys.__stderr__ or _null(), name)
 
@@ -280,7 +282,7 @@ def _fields_of(record: logging.LogRecord) -> dict[str, object]:
         "CODE_LINE": record.lineno,
         "CODE_FUNC": record.funcName,
     }
-    data = getattr(record, "data", None)  # what Celery says of a task, from outside of it
+    data = getattr(record, "data", None)  # Celery adds it where it writes about a task from outside of that
     if isinstance(data, Mapping) and "id" in data and "name" in data:
         fields |= {"CELERY_TASK_ID": data["id"], "CELERY_TASK_NAME": data["name"]}
     return fields
