@@ -21,7 +21,7 @@ from .importing import Emit, import_or_report, last_line, report, whole_tracebac
 
 NOTHING_PROMISED = (
     "{} has no delivery_profile, so that tasks have Celery's defaults: one that a killed worker was running is lost. "
-    'Add the line delivery_profile = "safe" to it.'
+    'Add the line delivery_profile = "safe" to it; see docs/contracts.md.'
 )
 LONGEST_QUEUE = 255  # bytes; AMQP's short string
 
