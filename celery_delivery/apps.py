@@ -68,8 +68,9 @@ class App(celery.Celery):
     @property
     def backend(self) -> Any:
         """Where results go."""
-        keeps_nothing = self.conf.result_backend in {None, "disabled://"}
-        return super().backend if App.stub is None or keeps_nothing else App.stub.backend(self)
+        if App.stub is None or self.conf.result_backend in {None, "disabled://"}:
+            return super().backend
+        return App.stub.backend(self)
 
     def worker_main(self, argv: Sequence[str] | None = None) -> None:
         """Run a worker with these arguments; since Celery 5 they must name the command, which is added where it's missing."""

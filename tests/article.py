@@ -29,7 +29,12 @@ def printed(name: str) -> str:
 
 @contextmanager
 def consuming(
-    broker: RabbitMQ, vhost: str, folder: Path, variables: Mapping[str, str], python: str = sys.executable
+    broker: RabbitMQ,
+    vhost: str,
+    folder: Path,
+    variables: Mapping[str, str],
+    python: str = sys.executable,
+    queue: str = QUEUE,
 ) -> Iterator[Path]:
     """Run `consumer.py` of a folder while it is needed; give its log."""
     log = folder / "consumer.log"
@@ -38,7 +43,7 @@ def consuming(
             [python, "consumer.py"], cwd=folder, env={**os.environ, **variables}, stdout=output, stderr=output
         )
     try:
-        wait_until(lambda: broker.consumers(QUEUE, vhost) == 1 or consumer.poll() is not None, 60, "a consumer")
+        wait_until(lambda: broker.consumers(queue, vhost) == 1 or consumer.poll() is not None, 60, "a consumer")
         assert consumer.poll() is None, log.read_text()
         yield log
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import celery
 import pytest
 
 from celery_delivery.apps import create_app_from
-from tests.article import QUEUE, ROOT, printed, result
+from tests.article import QUEUE, ROOT, consuming, printed, result
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 
@@ -105,3 +106,15 @@ def test_safe_as_plain_text_declares_quorum_queues_and_confirms(
     assert broker.messages("plain", vhost) == 1
     channels = broker.control("list_channels", "--no-table-headers", "vhost", "confirm").splitlines()
     assert f"{vhost}\ttrue" in channels
+
+
+def test_the_example_of_the_library_s_readme_runs(broker: RabbitMQ, vhost: str, tmp_path: Path) -> None:
+    page = (ROOT / "celery_delivery/README.md").read_text()
+    example = page.partition("```python\n")[2].partition("```")[0]
+    files = re.findall(r"^# (\S+\.py)\n(.*?)(?=^# \S+\.py$|\Z)", example, re.MULTILINE | re.DOTALL)
+    (tmp_path / "shared").mkdir()
+    for name, text in files:
+        url = f"amqp://{broker.host}:{broker.port}/{vhost}"
+        (tmp_path / name).write_text(text.replace("amqp://me:secret@broker//", url))
+    with consuming(broker, vhost, tmp_path, {}, queue="add"):
+        assert result(tmp_path, {}) == 3
