@@ -48,7 +48,7 @@ from agent.decide.events import (
 )
 from agent.decide.node import Node, Queue
 from agent.decide.plan import Difference, Plan, adjusted
-from agent.decide.worker_state import State, Worker, given_up, step
+from agent.decide.worker_state import UP, State, Worker, given_up, step
 from agent.guest.spec import WorkerSpec
 
 SERVING = frozenset({State.CONNECTING, State.CONSUMING})
@@ -139,7 +139,7 @@ def _happened(node: Node, event: Happened, now: float) -> Step:
     if isinstance(event.event, Forked) and changed.pid != event.event.pid:
         return node, _discard(event.event, event.queue)
     queue = _put(queue, worker, changed)
-    if isinstance(event.event, Exited) and worker.state is not State.STOPPING:
+    if isinstance(event.event, Exited) and worker.state in UP:
         ending = Ending(event.event.status, cause(queue.shortage, event.generation, now))
         queue = replace(queue, restarts=queue.restarts + 1, last_exit=ending)
     ended = isinstance(event.event, (Exited, ForkFailed))

@@ -21,7 +21,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT)  # th
 
 def mayhem(seed: int, stage: Stage) -> float:
     """Strike until the producer has sent its load; return when the last fault was over."""
-    dice = random.Random(seed)  # noqa: S311 - it decides what breaks, not who may come in
+    dice = random.Random(seed)
     while stage.is_sending():
         (strike,) = dice.choices([each for _, each in MENU], [weight for weight, _ in MENU])
         strike(dice, stage)
