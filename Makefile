@@ -3,6 +3,8 @@
 # make test-units  those of them that need no broker and no host: under two minutes
 # make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
 # make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
+# make fuzz    100,000 inputs of garbage on each way into the daemon
+# make pairs   kill each process of an agent after each other one, under load: none of its tasks may be lost
 # make test-ansible  what of deploy/ansible takes longer: firewalls, Docker, a cluster, upgrades under load
 # make test-vm limits that a kernel enforces, in an emulated virtual machine; takes minutes
 # make check   format, lint, types, arrows between modules
@@ -11,7 +13,7 @@
 # make bench   the agent beside supervisord, circus, celery multi and plain workers
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test test-units test-ansible test-vm stall chaos check ansible release bench lock clean
+.PHONY: help demo test test-units test-ansible test-vm stall chaos fuzz pairs check ansible release bench lock clean
 .DEFAULT_GOAL := help
 
 LOCKED := requirements/build.txt pyproject.toml celery_delivery/pyproject.toml celery_tasks/pyproject.toml
@@ -59,6 +61,13 @@ test-vm: .venv/dev
 stall: .venv/dev
 	@scripts/prepare-tests
 	.venv/bin/python -m pytest -k never_sleeps_on_its_acks --bursts 10 --burst 5000 --durations 3 $(PYTEST)
+
+fuzz: .venv/dev
+	.venv/bin/python -m pytest tests/adapters/test_fuzz.py --inputs 100000 --timeout 3600 $(PYTEST)
+
+pairs: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest tests/chaos/test_pairs.py --every-pair --timeout 3600 -s $(PYTEST)
 
 chaos: .venv/dev
 	@scripts/prepare-tests

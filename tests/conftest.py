@@ -33,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-pair", action="store_true", help="kill every pair of an agent's processes; see `make chaos`"
     )
+    parser.addoption("--inputs", type=int, default=2000, help="inputs of garbage; see `make fuzz`")
+    parser.addoption("--seed", type=int, default=0, help="of the garbage")
     parser.addoption("--burst", type=int, default=300, help="no-op tasks in a burst")
 
 

@@ -78,24 +78,26 @@ class Template:
                 return
             request = decode(received)
             assert isinstance(request, Fork)
-            pid = self._fork(request, descriptors)
-            self._control.send(encode(Answer(request.spec.queue, request.generation, Forked(pid))))
+            self._fork(request, descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _fork(self, request: Fork, descriptors: Sequence[int]) -> int:
+    def _fork(self, request: Fork, descriptors: Sequence[int]) -> None:
         told, tell = os.pipe()
+        wait, go = os.pipe()
         if (intermediate := os.fork()) == 0:
             pid = os.fork()
             if pid:
                 os.write(tell, str(pid).encode())
                 os._exit(0)
+            os.close(go)
+            os.read(wait, 1)
             work(self._daemon, request.spec.queue, self._trouble.get(request.spec.queue, ""), *descriptors[:2])
         os.waitpid(intermediate, 0)
         pid = int(os.read(told, 32))
-        os.close(told)
-        os.close(tell)
-        return pid
+        self._control.send(encode(Answer(request.spec.queue, request.generation, Forked(pid))))
+        for descriptor in (told, tell, wait, go):
+            os.close(descriptor)
 
 
 def work(daemon: int, queue: str, trouble: str, report: int, board: int) -> None:

@@ -59,18 +59,26 @@ def test_each_decoder_takes_what_it_can_use_and_refuses_the_rest(count: int, see
     try:
         for number in range(count):
             what = datagram(chance)
-            for decoder, refusal in ((decode, ValueError), (decode_request, ProtocolError), (decode_answer, ProtocolError)):
+            for decoder, refusal in (
+                (decode, ValueError),
+                (decode_request, ProtocolError),
+                (decode_answer, ProtocolError),
+            ):
                 try:
                     decoder(what)
                 except refusal:
                     pass
                 except BaseException as error:
-                    raise AssertionError(f"{decoder.__name__}, input {number} of seed {seed}: {what[:200]!r}") from error
+                    raise AssertionError(
+                        f"{decoder.__name__}, input {number} of seed {seed}: {what[:200]!r}"
+                    ) from error
             os.pwrite(memory, page(chance), 0)
             try:
                 board.read()
             except BaseException as error:
-                raise AssertionError(f"scoreboard, input {number} of seed {seed}: {os.pread(memory, 200, 0)!r}") from error
+                raise AssertionError(
+                    f"scoreboard, input {number} of seed {seed}: {os.pread(memory, 200, 0)!r}"
+                ) from error
     finally:
         board.close()
         os.close(memory)
