@@ -67,12 +67,17 @@ def _state(queue: QueueStatus) -> str:
     return {"connecting": "waiting for broker"}.get(queue.state, queue.state)
 
 
+def _not_started(reason: str) -> str:
+    return f"could not be started: {reason}" if reason else "could not be started"
+
+
 def _notes(queue: QueueStatus) -> list[str]:
     notes = []
+    why = queue.last_exit if queue.not_started is None else _not_started(queue.not_started)
     if queue.retry_in is not None:
-        notes.append(
-            f"{queue.queue}: {queue.last_exit or 'could not be started'}, next try in {duration(max(0.0, queue.retry_in))}"
-        )
+        notes.append(f"{queue.queue}: {why or _not_started('')}, next try in {duration(max(0.0, queue.retry_in))}")
+    elif queue.not_started is not None:
+        notes.append(f"{queue.queue}: {why}, trying again")
     elif queue.last_exit is not None:
         notes.append(f"{queue.queue}: last ended unasked: {queue.last_exit}")
     if queue.unenforced:

@@ -56,6 +56,7 @@ class QueueStatus:
     succeeded, failed, retried: tasks since the worker's process started.
     restarts: processes that ended without having been told to; last_exit says how the newest did, or a pool process that
         was killed for want of memory; oom_kills counts both kinds of those.
+    not_started: why the newest attempt to start the worker came to nothing; None once its process has reported or ended.
     limits: what the queue is held to; unenforced: the settings among them that nothing on this node enforces.
     retry_in: seconds until the next start, in state backoff.
     replacement: state of the worker that is to take over after a reload.
@@ -82,6 +83,7 @@ class QueueStatus:
     restarts: int
     last_exit: str | None
     oom_kills: int
+    not_started: str | None
     limits: Limits
     unenforced: tuple[str, ...]
     retry_in: float | None
@@ -242,6 +244,7 @@ def _queue_status(
         restarts=queue.restarts,
         last_exit=None if queue.last_exit is None else ending_text(queue.last_exit),
         oom_kills=queue.oom_kills,
+        not_started=worker.not_started,
         limits=worker.spec.limits,
         unenforced=unenforced(worker.spec.limits, enforcement),
         retry_in=None

@@ -83,6 +83,7 @@ class Worker:
     up_since: when its present process first reported.
     deadline: when the present state has lasted too long; for BACKOFF, when the delay is over.
     failures: deaths in a row, see `agent.decide.backoff`.
+    not_started: why the newest attempt to start it came to nothing; None once a process has reported, or has ended by itself.
     """
 
     spec: WorkerSpec
@@ -95,6 +96,7 @@ class Worker:
     deadline: float | None = None
     stopping_with: Shutdown = Shutdown.WARM
     failures: int = 0
+    not_started: str | None = None
 
 
 Step = tuple[Worker, tuple[Action, ...]]
@@ -117,8 +119,11 @@ def step(worker: Worker, event: WorkerEvent, now: float) -> Step:
             return _reported(worker, State.CONNECTING, now), ()
         case Consuming() if worker.state in UP:
             return _reported(worker, State.CONSUMING, now), ()
-        case Exited() | ForkFailed() if worker.state in EXPECTED:
-            return _gone(worker, now)
+        case ForkFailed(reason) if worker.state in EXPECTED:
+            return _gone(replace(worker, not_started=reason), now)
+        case Exited() if worker.state in EXPECTED:
+            known = worker.not_started if worker.state is State.STOPPING else None
+            return _gone(replace(worker, not_started=known), now)
         case Tick() if worker.deadline is not None and now >= worker.deadline:
             return _deadline_passed(worker, now)
         case Stalled(seconds) if worker.deadline is not None:
@@ -164,7 +169,7 @@ def _reported(worker: Worker, state: State, now: float) -> Worker:
     if worker.state is state:
         return worker
     up_since = now if worker.up_since is None else worker.up_since
-    return replace(worker, state=state, since=now, up_since=up_since, deadline=None)
+    return replace(worker, state=state, since=now, up_since=up_since, deadline=None, not_started=None)
 
 
 def _gone(worker: Worker, now: float) -> Step:
@@ -186,12 +191,20 @@ def _deadline_passed(worker: Worker, now: float) -> Step:
     match worker.state:
         case State.BACKOFF:
             return _start(worker, now)
-        case State.STARTING | State.STOPPING if worker.pid is None:  # the fork was never answered
+        case State.STARTING:
+            return _not_started_in_time(worker, now)
+        case State.STOPPING if worker.pid is None:  # the fork was never answered
             return _gone(worker, now)
         case State.STOPPING if worker.stopping_with is Shutdown.WARM:
             return _stop(worker, Shutdown.COLD, now)
         case _:
             return _stop(worker, Shutdown.KILL, now)
+
+
+def _not_started_in_time(worker: Worker, now: float) -> Step:
+    missed = "there was no process" if worker.pid is None else "its tasks were not loaded"
+    late = replace(worker, not_started=f"{missed} within {worker.spec.start_timeout:g} s")
+    return _gone(late, now) if worker.pid is None else _stop(late, Shutdown.KILL, now)
 
 
 def _start(worker: Worker, now: float) -> Step:

@@ -29,6 +29,7 @@ QUEUE = QueueStatus(
     restarts=0,
     last_exit=None,
     oom_kills=0,
+    not_started=None,
     limits=Limits(),
     unenforced=(),
     retry_in=None,
@@ -75,6 +76,17 @@ def test_the_whole_of_a_healthy_instance() -> None:
         (
             replace(QUEUE, state="backoff", pid=None, last_exit="exit status 1", retry_in=3.0),
             "exit status 1, next try in 3.0 s",
+        ),
+        (
+            replace(
+                QUEUE, state="backoff", last_exit="exit status 1", not_started="the template is gone", retry_in=3.0
+            ),
+            "emails: could not be started: the template is gone, next try in 3.0 s",
+        ),
+        (replace(QUEUE, state="backoff", retry_in=3.0), "emails: could not be started, next try in 3.0 s"),
+        (
+            replace(QUEUE, state="starting", not_started="the template is gone"),
+            "emails: could not be started: the template is gone, trying again",
         ),
         (replace(QUEUE, last_exit="killed by SIGKILL", restarts=1), "emails: last ended unasked: killed by SIGKILL"),
         (replace(QUEUE, replacement="starting"), "emails: replacement is starting"),

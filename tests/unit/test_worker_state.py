@@ -113,6 +113,28 @@ def test_what_comes_late_changes_nothing(worker: Worker, event: WorkerEvent) -> 
     assert step(worker, event, 1) == (worker, ())
 
 
+@pytest.mark.parametrize(
+    ("worker", "event", "reason"),
+    [
+        (ASKED, ForkFailed("no memory"), "no memory"),
+        (ASKED, Tick(), "there was no process within 5 s"),
+        (STARTING, Tick(), "its tasks were not loaded within 5 s"),
+    ],
+)
+def test_why_a_start_came_to_nothing_is_known_until_a_process_reports_or_ends(
+    worker: Worker, event: WorkerEvent, reason: str
+) -> None:
+    failed, _ = step(worker, event, 5)
+    if failed.state is State.STOPPING:
+        failed, _ = step(failed, Exited(-9), 6)
+    assert failed.not_started == reason
+    again, _ = step(failed, Tick(), 7)
+    forked, _ = step(again, Forked(8), 8)
+    assert forked.not_started == reason
+    for known in (Connecting(), Exited(1)):
+        assert step(forked, known, 9)[0].not_started is None
+
+
 def test_a_worker_told_to_go_before_it_has_a_pid_goes_as_it_was_told_last() -> None:
     worker, _ = step(ASKED, Down(), 1)
     worker, _ = step(worker, Down(Shutdown.COLD), 2)
