@@ -7,6 +7,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.node import ROOT
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
@@ -54,7 +56,7 @@ except Deadlock:
 """
 
 
-# SIGQUIT comes when the pool has written the length of the first job, and not the job.
+# SIGQUIT comes when the pool has written the length of the first job and not the job, or what fits into the pipe.
 WORKER = """
 import os, signal, sys
 import billiard.pool
@@ -72,11 +74,18 @@ def interrupted(connection):
     send = stock(connection)
 
     def send_and_quit(data, offset):
-        written = send(data, offset)
-        sent.append(written)
-        if len(sent) == 1:
-            os.kill(os.getpid(), signal.SIGQUIT)
+        try:
+            written = send(data, offset)
+        except BlockingIOError:
+            quit("full")
+            raise
+        quit("length")
         return written
+
+    def quit(moment):
+        if moment == sys.argv[3] and not sent:
+            sent.append(moment)
+            os.kill(os.getpid(), signal.SIGQUIT)
 
     return send_and_quit
 
@@ -89,9 +98,10 @@ SEND = """
 from celery_tasks.tasks import MagicCeleryTask
 from celery_tasks.utils import create_worker_from
 
-create_worker_from(MagicCeleryTask)[1].delay(1, 2, 3)
+create_worker_from(MagicCeleryTask)[1].delay("x" * 5_000_000, "", "")
 """
 MENDED = ("celery_delivery.worker.consumer:Consumer", "celery_delivery.worker.pool:TaskPool")
+HALF_A_JOB = pytest.mark.parametrize("moment", ["length", "full"])
 STOCK = ("celery.worker.consumer:Consumer", "prefork")
 
 
@@ -111,14 +121,14 @@ def test_stock_py_amqp_waits_for_itself(broker: RabbitMQ) -> None:
     assert outcome(broker, "stock") == "deadlock"
 
 
-def ending(broker: RabbitMQ, vhost: str, folder: Path, classes: tuple[str, str]) -> int | None:
+def ending(broker: RabbitMQ, vhost: str, folder: Path, moment: str, classes: tuple[str, str]) -> int | None:
     """Return the exit status of a worker that is told to go while it writes a job; None where it does not go."""
     variables = {**os.environ, **broker.variables(vhost), "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", SEND], env=variables, check=True)
     log = folder / "log"
     with log.open("wb") as output:
         worker = subprocess.Popen(
-            [sys.executable, "-c", WORKER, *classes],
+            [sys.executable, "-c", WORKER, *classes, moment],
             env=variables,
             stdout=output,
             stderr=output,
@@ -137,12 +147,16 @@ def ending(broker: RabbitMQ, vhost: str, folder: Path, classes: tuple[str, str])
         worker.wait()
 
 
-def test_a_worker_goes_that_is_told_to_while_it_writes_a_job(broker: RabbitMQ, vhost: str, tmp_path: Path) -> None:
-    assert ending(broker, vhost, tmp_path, MENDED) is not None
+@HALF_A_JOB
+def test_a_worker_goes_that_is_told_to_while_it_writes_a_job(
+    broker: RabbitMQ, vhost: str, tmp_path: Path, moment: str
+) -> None:
+    assert ending(broker, vhost, tmp_path, moment, MENDED) is not None
 
 
+@HALF_A_JOB
 def test_a_stock_worker_waits_for_a_process_that_waits_for_the_rest_of_its_job(
-    broker: RabbitMQ, vhost: str, tmp_path: Path
+    broker: RabbitMQ, vhost: str, tmp_path: Path, moment: str
 ) -> None:
     # Once this fails, the second row of celery_delivery/worker/writes.py can go.
-    assert ending(broker, vhost, tmp_path, STOCK) is None
+    assert ending(broker, vhost, tmp_path, moment, STOCK) is None
