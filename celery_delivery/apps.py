@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import celery
 from kombu.transport import pyamqp
 
-from celery_delivery import internals
+from celery_delivery import internals, mending
 from celery_delivery.contract.contracts import Contracts, path, unimplemented
 from celery_delivery.contract.fit import argument_check
 from celery_delivery.errors import SettingError
@@ -40,7 +40,7 @@ def create_app_from(
     is_safe = profile.is_safe(app.conf)
     if is_safe:
         for mend in internals.REQUIRED:
-            internals.require(mend)
+            mending.require(mend)
         app.amqp_cls = Sending
         app.backend_cls = backend
         _hush_celery()
@@ -95,7 +95,7 @@ def _task(WorkerClass: type[celery.Task], contracts: Contracts) -> celery.Task:
     if contracts.has(WorkerClass):
         chosen = contracts.implementation_of(WorkerClass) or unimplemented(WorkerClass)
     task = chosen()
-    if internals.applies(internals.ARGUMENTS):
+    if mending.applies(internals.ARGUMENTS):
         task.__header__ = argument_check(WorkerClass, contracts)
     return task
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, pyamqp
 
-from celery_delivery import internals
+from celery_delivery import internals, mending
 from celery_delivery.broker import tls
 from celery_delivery.errors import TlsError
 
@@ -35,7 +35,7 @@ class Transport(pyamqp.Transport):
 
     client: Any
 
-    @internals.where(internals.TLS)
+    @mending.where(internals.TLS)
     def establish_connection(self) -> Any:
         """Return a new connection to the client's current host; raises TlsError where that fails because of TLS."""
         client = self.client

@@ -7,7 +7,7 @@ from celery import Celery
 from celery.app.backends import by_url
 from celery.backends.rpc import RPCBackend
 
-from celery_delivery import internals
+from celery_delivery import internals, mending
 from celery_delivery.results.replies import replies
 from celery_delivery.results.tolerant import Tolerant
 
@@ -15,7 +15,7 @@ from celery_delivery.results.tolerant import Tolerant
 def backend(app: Celery, url: str | None = None) -> Any:
     """Return the backend of an app's `result_backend`, as a tolerant one; named by `app.backend_cls`."""
     stock, url = by_url(app.conf.result_backend, app.loader)
-    if uses_replies(app) and internals.applies(internals.REPLIES):
+    if uses_replies(app) and mending.applies(internals.REPLIES):
         return replies(app, url)
     return _tolerant(stock)(app=app, url=url)
 

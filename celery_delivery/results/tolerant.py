@@ -12,7 +12,7 @@ from celery.backends.base import Backend
 from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 
-from celery_delivery import internals
+from celery_delivery import internals, mending
 
 _log = get_logger(__name__)
 
@@ -23,7 +23,7 @@ class Tolerant(Backend):
     The result is lost then, and the log says so. To run the task again would not be better: it has had its effect.
     """
 
-    @internals.where(internals.TOLERANT)
+    @mending.where(internals.TOLERANT)
     def store_result(self, task_id: str, result: Any, state: str, *args: Any, **kwargs: Any) -> Any:
         """Store a result or another state; raises EncodeError for what can't be stored anywhere, a fault of the task."""
         try:

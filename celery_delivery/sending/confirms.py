@@ -15,7 +15,7 @@ from typing import Any
 
 from amqp.exceptions import RecoverableConnectionError
 
-from celery_delivery import internals
+from celery_delivery import internals, mending
 
 
 class Answer(Enum):
@@ -34,7 +34,7 @@ class Confirms:
 
         Raises UnsupportedError where py-amqp is not of a release whose channels are known.
         """
-        internals.require(internals.CONFIRMS)
+        mending.require(internals.CONFIRMS)
         channel.confirm_select(nowait=True)
         self.last = 0  # delivery tag of the newest message: the broker counts them too
         self.is_blocked = False  # by the broker, which is short of memory or disk

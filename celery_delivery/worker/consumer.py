@@ -41,7 +41,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.exceptions import ContentDisallowed, DecodeError
 
-from celery_delivery import internals
+from celery_delivery import internals, mending
 from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.incoming import Signatures
 from celery_delivery.worker.writes import WholeWrites
@@ -62,7 +62,7 @@ class ReadyFirst(bootsteps.StartStopStep):
 
     def include_if(self, _consumer: Any) -> bool:
         """Say whether the mend applies."""
-        return internals.applies(internals.READY_FIRST)
+        return mending.applies(internals.READY_FIRST)
 
     def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
         """Put ourselves before the poller's own method."""
@@ -84,7 +84,7 @@ class WakeOnSignal(bootsteps.StartStopStep):
 
     def include_if(self, _consumer: Any) -> bool:
         """Say whether the mend applies."""
-        return internals.applies(internals.WAKE_ON_SIGNAL)
+        return mending.applies(internals.WAKE_ON_SIGNAL)
 
     def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
         """Have the hub watch the end that the interpreter writes to when a signal comes."""
@@ -114,14 +114,14 @@ class Consumer(StockConsumer):
         def default_steps(self) -> tuple[Any, ...]:
             """What Celery looks up when it makes a consumer."""
             steps = StockConsumer.Blueprint.default_steps
-            if internals.applies(internals.NO_DELAYED_DELIVERY):
+            if mending.applies(internals.NO_DELAYED_DELIVERY):
                 steps = (step for step in steps if not step.endswith(":DelayedDelivery"))
             return (*steps, ReadyFirst, WakeOnSignal)
 
     def __init__(self, on_task_request: Any, *args: Any, pool: Any = None, **kwargs: Any) -> None:
         """Have a heart beat while a task runs in the loop's own thread."""
         run = on_task_request
-        if isinstance(pool, SoloPool) and internals.applies(internals.HEART):
+        if isinstance(pool, SoloPool) and mending.applies(internals.HEART):
             run = partial(self._run_with_heart, Heart(), on_task_request)
         self._signatures = Signatures()
         self._writes = WholeWrites(pool)
@@ -132,7 +132,7 @@ class Consumer(StockConsumer):
         with heart.beating(self.connection.connection) if has_heartbeats else nullcontext():
             run(request)
 
-    @internals.where(internals.DEAD_LETTERS)
+    @mending.where(internals.DEAD_LETTERS)
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """Return what is called with each message; one that no task can be made of is rejected."""
         stock = super().create_task_handler(*args, **kwargs)
@@ -149,14 +149,14 @@ class Consumer(StockConsumer):
 
         return handle
 
-    @internals.where(internals.DEAD_LETTERS)
+    @mending.where(internals.DEAD_LETTERS)
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject what can't be decoded."""
         kind = f"type {message.content_type!r}, encoding {message.content_encoding!r}"
         _log.critical("Rejected a message that can't be decoded (%s): %r", kind, exc)
         message.reject_log_error(_log, self.connection_errors)
 
-    @internals.where(internals.DEAD_LETTERS)
+    @mending.where(internals.DEAD_LETTERS)
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Reject it, and tell whoever waits for a result."""
         super().on_invalid_task(body, message, exc)
@@ -172,7 +172,7 @@ class Consumer(StockConsumer):
             )
             self._tell(partial(self.app.backend.mark_as_failure, headers["id"], exc, request=request))
 
-    @internals.where(internals.DEAD_LETTERS)
+    @mending.where(internals.DEAD_LETTERS)
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Reject it, and tell whoever waits for a result."""
         self._tell(partial(super().on_unknown_task, body, message, exc))
@@ -186,10 +186,10 @@ class Consumer(StockConsumer):
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes, with pauses that stay short."""
         self._writes.catch_up()  # there is no loop now that would
-        if internals.applies(internals.SHORT_PAUSES):
+        if mending.applies(internals.SHORT_PAUSES):
             _shorten_pauses(conn)
         connected = super().ensure_connected(conn)
-        if connected.supports_heartbeats and internals.applies(
+        if connected.supports_heartbeats and mending.applies(
             internals.WHOLE_WRITES
         ):  # the embedded broker has no frames
             self._writes.guard(connected.connection)
@@ -199,10 +199,10 @@ class Consumer(StockConsumer):
     def register_with_event_loop(self, hub: Any) -> None:
         """Have the loop look at each turn for signals that have waited."""
         super().register_with_event_loop(hub)
-        if internals.applies(internals.WHOLE_WRITES):
+        if mending.applies(internals.WHOLE_WRITES):
             hub.on_tick.add(self._writes.catch_up)
 
-    @internals.where(internals.LOST_CONNECTION)
+    @mending.where(internals.LOST_CONNECTION)
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """End what can't be acked any more, and tell nobody: it is not a failure, the broker delivers it again."""
         if self.app.conf.worker_cancel_long_running_tasks_on_connection_loss and self._can_end_tasks:
@@ -212,7 +212,7 @@ class Consumer(StockConsumer):
                     request.cancel(self.pool, emit_retry=False)
         super().on_connection_error_after_connected(exc)
 
-    @internals.where(internals.COLD_SHUTDOWN)
+    @mending.where(internals.COLD_SHUTDOWN)
     def cancel_active_requests(self) -> None:
         """End what is running, for a cold shutdown, where the pool can; it has not been acked, and is delivered again.
 

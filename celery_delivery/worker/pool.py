@@ -10,7 +10,7 @@ discards jobs that are not `_accepted` though `_write_to` names a child. `tests/
 
 from celery.concurrency.prefork import TaskPool as StockTaskPool
 
-from celery_delivery import internals
+from celery_delivery import internals, mending
 
 # Seconds for a task that has no limit of its own, whose worker has none either. A task that hangs keeps its place for good;
 # this alone clears it. It is below the broker's consumer_timeout of 30 minutes: past that the broker closes the channel, and
@@ -22,7 +22,7 @@ TIME_LIMIT = 1500.0
 class PatientPool(StockTaskPool.Pool):
     """The pool behind the pool, which remembers what its children have."""
 
-    @internals.where(internals.PATIENT_POOL)
+    @mending.where(internals.PATIENT_POOL)
     def flush(self) -> None:
         """Forget the tasks that no child has; the broker delivers them again."""
         held = [job for job in tuple(self._cache.values()) if not job._accepted and job._write_to is not None]

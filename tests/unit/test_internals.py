@@ -21,7 +21,7 @@ from celery.worker.consumer import Consumer as StockConsumer
 from kombu.asynchronous import Hub
 from kombu.transport import pyamqp
 
-from celery_delivery import internals
+from celery_delivery import internals, mending
 from celery_delivery.apps import create_app_from
 from celery_delivery.broker.transport import Transport
 from celery_delivery.errors import UnsupportedError
@@ -42,9 +42,9 @@ EVERY_MEND = pytest.mark.parametrize("mend", internals.OPTIONAL, ids=lambda mend
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
     """What one test made of the installed packages is not true in the next."""
-    internals.applies.cache_clear()
+    mending.applies.cache_clear()
     yield
-    internals.applies.cache_clear()
+    mending.applies.cache_clear()
 
 
 def app() -> Any:
@@ -118,7 +118,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "mend", [*internals.REQUIRED, *internals.OPTIONAL, internals.AGENT, internals.TESTING], ids=lambda mend: mend.name
 )
 def test_all_that_a_mend_needs_is_in_the_installed_packages(mend: Mend) -> None:
-    assert internals.obstacle(mend) is None
+    assert mending.obstacle(mend) is None
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_all_that_a_mend_needs_is_in_the_installed_packages(mend: Mend) -> None:
     ],
 )
 def test_a_name_that_is_gone_is_missed(name: str) -> None:
-    assert internals.obstacle(Mend("a mend", (name,), "it is not mended")) == f"there is no {name}"
+    assert mending.obstacle(Mend("a mend", (name,), "it is not mended")) == f"there is no {name}"
 
 
 def test_a_method_that_is_renamed_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(StockConsumer, "cancel_active_requests")
-    assert not internals.applies(internals.COLD_SHUTDOWN)
+    assert not mending.applies(internals.COLD_SHUTDOWN)
 
 
 @EVERY_MEND
@@ -149,8 +149,8 @@ def test_a_mend_is_in_effect(mend: Mend) -> None:
 def test_a_mend_whose_name_is_gone_is_off_and_says_so_once(
     mend: Mend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    exists = internals._exists
-    monkeypatch.setattr(internals, "_exists", lambda name: name != mend.names[-1] and exists(name))
+    exists = mending._exists
+    monkeypatch.setattr(mending, "_exists", lambda name: name != mend.names[-1] and exists(name))
     assert not IN_EFFECT[mend.name]()
     assert not IN_EFFECT[mend.name]()
     assert [
@@ -185,8 +185,8 @@ def test_the_article_s_profile_promises_nothing_and_is_not_refused(monkeypatch: 
 
 
 def test_a_channel_that_could_not_confirm_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    exists = internals._exists
-    monkeypatch.setattr(internals, "_exists", lambda name: not name.endswith("confirm_select") and exists(name))
+    exists = mending._exists
+    monkeypatch.setattr(mending, "_exists", lambda name: not name.endswith("confirm_select") and exists(name))
     with pytest.raises(UnsupportedError, match="there is no amqp.channel:Channel.confirm_select"):
         Confirms(amqp.Connection())
 

@@ -1,0 +1,103 @@
+"""Whether a mend is in effect: our method overrides Celery's where all that it needs is there, as `internals` says."""
+
+import logging
+import re
+from collections.abc import Callable
+from functools import cache, partial
+from importlib import import_module
+from types import CodeType
+from typing import Any
+
+from celery_delivery.errors import UnsupportedError
+from celery_delivery.internals import MEASURED, Mend
+
+_log = logging.getLogger(__name__)
+
+
+def obstacle(mend: Mend) -> str | None:
+    """Return why a mend can't be in effect here, None where it can: another release, or a name that is gone."""
+    for package in sorted({re.split(r"[.:]", name)[0] for name in mend.names}):
+        version = str(import_module(package).__version__)
+        first, end = MEASURED[package]
+        if not first <= _numbers(version) < end:
+            return f"{package} {version} is not among the releases {_dotted(first)} to before {_dotted(end)}"
+    gone = next((name for name in mend.names if not _exists(name)), None)
+    return None if gone is None else f"there is no {gone}"
+
+
+@cache
+def applies(mend: Mend) -> bool:
+    """Say whether a mend is in effect; where it is not, the log says so the first time."""
+    reason = obstacle(mend)
+    if reason is not None:
+        _log.warning("The mend %r is off, because %s: %s", mend.name, reason, mend.without)
+    return reason is None
+
+
+def require(mend: Mend) -> None:
+    """Raise UnsupportedError where a mend that a promise needs can't be in effect."""
+    reason = obstacle(mend)
+    if reason is not None:
+        raise UnsupportedError(
+            f"the safe profile can't keep its promise, because {reason}: {mend.without}. "
+            "Install the releases that celery-delivery asks for, or set delivery_profile to article"
+        )
+
+
+def where(mend: Mend) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator: the method overrides the inherited one where the mend applies, else the inherited one stays."""
+    return partial(_Override, mend)
+
+
+class _Override:
+    def __init__(self, mend: Mend, method: Callable[..., Any]) -> None:
+        self._mend = mend
+        self._method = method
+        self.__doc__ = method.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner = owner
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if not applies(self._mend):
+            return getattr(super(self._owner, owner if instance is None else instance), self._name)
+        return self._method if instance is None else self._method.__get__(instance, owner)
+
+
+def _exists(name: str) -> bool:
+    module, _, path = name.partition(":")
+    try:
+        found: Any = import_module(module)
+    except ImportError:
+        return False
+    for step in path.split("."):
+        code = getattr(getattr(found, "fget", found), "__code__", None)
+        if code is not None:
+            return step in _words(code)
+        if not hasattr(found, step):
+            return False
+        found = getattr(found, step)
+    return True
+
+
+def _words(code: CodeType) -> set[str]:
+    """Return the names that a function's code uses, and the texts: keys and names of arguments."""
+    words = {*code.co_names, *code.co_varnames}
+    for constant in code.co_consts:
+        match constant:
+            case CodeType():
+                words |= _words(constant)
+            case str():
+                words.add(constant)
+            case tuple():
+                words |= {each for each in constant if isinstance(each, str)}
+    return words
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))
