@@ -61,7 +61,7 @@ class QueueStatus:
     retry_in: seconds until the next start, in state backoff.
     replacement: state of the worker that is to take over after a reload.
     draining: former workers that still finish their tasks.
-    memory: bytes (PSS), cpu: seconds, processes: how many; None where there is no process.
+    memory: bytes (PSS), cpu: seconds, processes: how many; None, and 0, where there is no process or it was not measured.
     """
 
     queue: str

@@ -31,6 +31,7 @@ from agent.run.links import raise_descriptor_limit
 from agent.run.lock import hold_lock
 from agent.run.logs import Log
 from agent.run.loop import Loop
+from agent.run.metrics import Samples
 from agent.run.planner_process import DEADLINE, PlannerProcess
 from agent.run.signals import Meaning, Wakeup
 from agent.run.systemd import Notifier, watchdog_interval
@@ -225,23 +226,31 @@ class Daemon:
 
     def _on_signals(self, meanings: list[Meaning]) -> None:
         for meaning in meanings:
-            match meaning:
-                case Meaning.STOP | Meaning.STOP_COLD:
-                    self._live(lifecycle.AskedToStop(cold=meaning is Meaning.STOP_COLD))
-                case Meaning.RELOAD:
-                    self._live(lifecycle.AskedToReload())
-                case Meaning.REAP:
-                    self._workers.reap()
+            with self._loop.contained("signal", meaning=meaning.value):  # the one after it must not be lost
+                self._on_signal(meaning)
+
+    def _on_signal(self, meaning: Meaning) -> None:
+        match meaning:
+            case Meaning.STOP | Meaning.STOP_COLD:
+                self._live(lifecycle.AskedToStop(cold=meaning is Meaning.STOP_COLD))
+            case Meaning.RELOAD:
+                self._live(lifecycle.AskedToReload())
+            case Meaning.REAP:
+                self._workers.reap()
 
     def _on_request(self, request: Request, connection: Connection) -> None:
         match request:
             case Request.STATUS:
-                connection.answer(self._status())
+                self._answer_status(connection)
             case Request.RELOAD:
                 self._reloaders.append(connection)
                 self._live(lifecycle.AskedToReload())
 
-    def _status(self) -> status.Status:
+    def _answer_status(self, connection: Connection) -> None:
+        pids = [worker.pid for worker in self._node.workers() if worker.pid is not None]
+        self._workers.measure([self._agent.pid, *pids], lambda samples: connection.answer(self._status(samples)))
+
+    def _status(self, samples: Samples) -> status.Status:
         pulses = {}
         for worker in self._node.workers():
             if worker.pid is not None:
@@ -250,7 +259,7 @@ class Daemon:
             self._agent,
             self._node,
             {pid: pulse for pid, pulse in pulses.items() if pulse is not None},
-            self._workers.samples(self._agent.pid, pulses),
+            samples,
             time.monotonic(),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 
 from agent.decide.endings import exit_text
 from agent.decide.events import (
@@ -21,18 +21,19 @@ from agent.decide.events import (
     Stop,
 )
 from agent.decide.limits import RLIMIT, Enforcement
-from agent.decide.status import Sample
 from agent.decide.worker_state import State, Worker
 from agent.guest.messages import Answer
 from agent.guest.scoreboard import Pulse
 from agent.guest.spec import Limits, TemplateSpec
-from agent.run import metrics, rlimits
+from agent.run import rlimits
 from agent.run.cgroups import Cgroups
 from agent.run.children import Children
+from agent.run.descendants import with_descendants
 from agent.run.forkserver import ForkServer
 from agent.run.links import Links
 from agent.run.logs import Log
 from agent.run.loop import Loop
+from agent.run.metrics import Metrics, Samples
 
 SIGNALS = {Shutdown.WARM: signal.SIGTERM, Shutdown.COLD: signal.SIGQUIT}
 
@@ -60,7 +61,7 @@ class Workers:
         self._cgroups = Cgroups(loop.selector, loop.timers, self._ran_out_of_memory)
         self._links = Links(loop.selector, self._cgroups, log, self._reported)
         self._forkserver = ForkServer(children, loop.selector, loop.timers, log, self._answered)
-        self._sampler = metrics.Sampler()
+        self._metrics = Metrics(children, loop.selector, loop.timers, log)
 
     def divide_cgroup(self) -> Enforcement:
         """Divide the service's cgroup where it may be; return what enforces limits on this node."""
@@ -91,16 +92,17 @@ class Workers:
         self._cgroups.sweep()
 
     def close(self) -> None:
-        """End the template; the workers live on."""
+        """End the template and what measures; the workers live on."""
         self._forkserver.close()
+        self._metrics.close()
 
     def pulse(self, queue: str, generation: int) -> Pulse | None:
         """Return what a worker last said of itself."""
         return self._links.pulse(queue, generation)
 
-    def samples(self, own: int, workers: Mapping[int, object]) -> dict[int, Sample]:
-        """Return what the agent and each worker use, by pid."""
-        return self._sampler.sample(own, workers)
+    def measure(self, pids: Collection[int], on_samples: Callable[[Samples], None]) -> None:
+        """Have a function called with what these processes use, by pid, once that is known or has taken too long."""
+        self._metrics.ask(pids, on_samples)
 
     def _fork(self, fork: Fork) -> None:
         queue, generation = fork.spec.queue, fork.generation
@@ -161,4 +163,4 @@ class Workers:
     def _limit_memory(self, pid: int | None, limits: Limits) -> None:
         """Hold a worker's processes to the memory limit one by one, where no cgroup holds them together."""
         if pid is not None and self._cgroups.enforcement.memory == RLIMIT:
-            rlimits.limit_memory(metrics.with_descendants(pid), limits.memory_max)
+            rlimits.limit_memory(with_descendants(pid), limits.memory_max)

@@ -21,7 +21,7 @@ def test_the_daemon_loads_nothing_that_is_not_its_own() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     third_party = {name for name in loaded if name not in sys.stdlib_module_names and not name.startswith("_")}
-    assert third_party - {"agent", "psutil", "sdnotify"} - _started_by_site() == set()
+    assert third_party - {"agent", "sdnotify"} - _started_by_site() == set()
     assert not {"asyncio", "multiprocessing", "http", "email"} & set(loaded)
 
 

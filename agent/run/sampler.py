@@ -1,0 +1,60 @@
+"""The process that measures memory and CPU for the daemon, which must not wait for what it measures.
+
+Adding up a process's pages (PSS) takes the lock of its memory map, for which the kernel waits as long as the process itself
+holds it: docs/decisions/0012-a-process-that-measures.md.
+
+daemon -> sampler   a list of pids
+sampler -> daemon   for each, in this order: [pid, bytes, seconds of CPU, processes], or [pid] where it is gone
+
+JSON datagrams on a socket pair (SOCK_SEQPACKET).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+import psutil
+
+from agent.guest.kernel import die_with_parent, set_name
+from agent.run.descendants import with_descendants
+
+CONTROL = 3  # the descriptor of the socket to the daemon
+LARGEST = 262_144  # bytes
+
+
+def main() -> None:
+    """Measure what is asked for until the socket is closed."""
+    daemon = os.getppid()
+    die_with_parent()
+    set_name("agent-sampler")
+    with socket.socket(fileno=CONTROL) as control:
+        try:
+            while request := control.recv(LARGEST):
+                for pid in json.loads(request):
+                    # The daemon's descendants are the workers, which are measured by themselves.
+                    sums = _sum([pid] if pid == daemon else with_descendants(pid))
+                    control.send(json.dumps([pid, *sums]).encode())
+        except ConnectionError:  # the daemon has closed it
+            pass
+
+
+def _sum(pids: list[int]) -> tuple[int, float, int] | tuple[()]:
+    memory, cpu, processes = 0, 0.0, 0
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            times = process.cpu_times()
+            # PSS: pages shared with the template are divided among the workers, so that the queues' figures add up to
+            # what the node really pays. RSS would count them once for each worker.
+            memory += process.memory_full_info().pss
+        except psutil.Error:  # it ended meanwhile
+            continue
+        cpu += times.user + times.system
+        processes += 1
+    return (memory, round(cpu, 2), processes) if processes else ()
+
+
+if __name__ == "__main__":
+    main()
