@@ -16,7 +16,7 @@ from agent.run.logs import Log
 from agent.run.timers import Timers
 
 FRESH = 5.0  # seconds; PSS costs the kernel a walk through all of a process's pages, 1 ms a worker
-WAIT = 1.0  # seconds after which whoever asks is given what there is; the sampler starts in a tenth of that
+WAIT = 0.3  # seconds after which whoever asks is given what there is; the sampler starts in a quarter of that
 STUCK = 5.0  # seconds without a word after which the sampler hangs at what it measures, and is replaced
 IDLE = 60.0  # seconds without a question after which it ends: it takes 8 MB
 CONTROL = 3  # where the sampler finds its socket
