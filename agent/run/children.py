@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 
 class Children:
@@ -76,22 +76,27 @@ class Children:
         return True
 
     def reap(self) -> None:
-        """Wait for every child that has ended, unknown ones (orphaned pool children) included."""
+        """Wait for every child that has ended, unknown ones (orphaned pool children) included; then tell of each exit."""
+        with ExitStack() as tell:  # of each, although what one exit causes fails
+            for on_exit, status in reversed(self._exits()):
+                tell.callback(on_exit, status)
+
+    def _exits(self) -> list[tuple[Callable[[int], None], int]]:
+        exits: list[tuple[Callable[[int], None], int]] = []
         while True:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
-                return
+                return exits
             if ended is None:
-                return
+                return exits
             on_exit = self._on_exit.pop(ended.si_pid, None)
             if on_exit is not None:
                 # What it left behind goes with it; as long as it is not waited for, the group's number is still its own.
                 signal_group(ended.si_pid, signal.SIGKILL)
+                exits.append((on_exit, ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status))
             with suppress(ChildProcessError):
                 os.waitid(os.P_PID, ended.si_pid, os.WEXITED | os.WNOHANG)
-            if on_exit is not None:
-                on_exit(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
 
     def signal(self, pid: int, number: signal.Signals) -> None:
         """Send a signal to one child, where it is still there and may be signalled."""

@@ -58,6 +58,21 @@ def test_what_a_child_leaves_behind_goes_with_it(children: Children, loop: Loop)
     os.close(read_end)
 
 
+def test_a_fault_at_one_exit_keeps_no_other_from_being_told() -> None:
+    children = Children()
+    exits: list[int] = []
+
+    def fail(status: int) -> None:
+        raise ZeroDivisionError
+
+    pids = [children.spawn(["/bin/true"], {}, {}, on_exit) for on_exit in (fail, exits.append)]
+    for pid in pids:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(ZeroDivisionError):
+        children.reap()
+    assert exits == [0]
+
+
 @pytest.mark.parametrize("pid", [0, -1, 1, 2**31 - 1, 2**64])
 def test_a_number_that_is_no_child_is_not_adopted(children: Children, pid: int) -> None:
     assert not children.adopt(pid, lambda status: None)
