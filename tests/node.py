@@ -25,6 +25,9 @@ def make(name):
         def run(self, action="return", value=None):
             if action == "sleep":
                 time.sleep(value)
+            elif action == "wait for a file":
+                while not os.path.exists(value):
+                    time.sleep(0.05)
             elif action == "fail":
                 raise ValueError(value)
             elif action == "environment":

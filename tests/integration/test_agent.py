@@ -93,24 +93,29 @@ def test_a_worker_that_keeps_dying_is_tried_again_and_blocks_nobody(node: Node) 
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
-def test_an_idle_agent_stops_long_before_a_stock_worker_would_notice(node: Node, pool: str) -> None:
+def test_an_idle_agent_stops_with_nothing_left_to_kill(node: Node, pool: str) -> None:
     node.configure(*FIVE, DEFAULTS__POOL=pool)
     node.start()
     node.wait_until_consuming()
-    # A stock idle worker takes 4 to 8 s before it even begins; the measured figure is in bench/README.md.
-    assert node.stop(timeout=3.5) == 0
+    assert node.stop() == 0
     assert node.run("status", "magic").returncode == 3
+    log = node.log.read_text()
+    assert (log.count("how=warm"), log.count("how=")) == (len(FIVE) + 1, len(FIVE) + 1)  # each worker, and the agent
 
 
 def test_a_running_task_is_shown_and_finished_before_the_agent_ends(node: Node) -> None:
     node.configure("alpha", DEFAULTS__POOL="solo")
     node.start()
     node.wait_until_consuming()
-    node.send_and_leave("alpha", "sleep", 4)
+    node.send_and_leave("alpha", "wait for a file", str(node.code / "go"))
     seen = node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the task")
     assert seen["active"][0]["name"] == "alpha"
-    assert node.stop() == 0
-    assert "succeeded in 4." in node.log.read_text()
+    node.signal(signal.SIGTERM)
+    wait_until(lambda: "how=warm" in node.log.read_text(), what="the agent stops")
+    (node.code / "go").touch()
+    assert node.process is not None
+    assert node.process.wait(60) == 0
+    assert " succeeded in " in node.log.read_text()
     queue = node.broker.queue("alpha", node.vhost)
     assert queue is not None
     assert queue.messages == 0

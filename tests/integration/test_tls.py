@@ -15,7 +15,7 @@ import pytest
 
 from agent.cli.main import main
 from agent.errors import FAILURE, OK
-from celery_delivery.broker import tls
+from celery_delivery.broker import tls, transport
 from celery_delivery.broker.transport import SCHEME
 from tests.certificates import EXPIRED, Authority
 from tests.cluster import Cluster
@@ -243,6 +243,7 @@ def is_dispensable(broker: RabbitMQ) -> bool:
 
 def connection_to(*hosts: str, **files: str) -> Any:
     """Return a connection of the kind that a producer's pool has."""
+    transport.register()
     app = celery.Celery(broker=";".join(f"{SCHEME}://{host}//" for host in hosts))
     app.conf.broker_use_ssl = tls.options(files)
     return app.pool.acquire()

@@ -36,7 +36,9 @@ class Magic(MagicCeleryTask):
 
 class Sleep(SleepTask):
     def run(self, seconds):
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not os.path.exists("/srv/magic/wake"):
+            time.sleep(0.05)
         return seconds
 """
 

@@ -1,7 +1,6 @@
 """What the unit makes of configurations that are wrong, secrets that must stay secret, and people who ask."""
 
 import re
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +10,6 @@ from tests.system.release import CURRENT
 from tests.system.service import PASSWORD, Service
 
 AGENT = f"{CURRENT}/bin/agent"
-RESTART_PAUSE = 2.5  # seconds; RestartSec=2, and only time can show that nothing happens
 
 
 @pytest.fixture
@@ -22,7 +20,7 @@ def magic(fleet: Fleet) -> Iterator[Service]:
     fleet.magic.reset()
 
 
-def test_a_wrong_env_file_fails_the_start_at_once_with_the_line_that_says_what_to_do(magic: Service) -> None:
+def test_a_wrong_env_file_fails_the_start_with_the_line_that_says_what_to_do(magic: Service) -> None:
     magic.write_env_file("CELERY_AGENT_TASKS=magic_tasks:Magic\nCELERY_AGENT_PATH=/srv/magic\nCELERY_AGENT_POOL=solo\n")
     done = magic.host.attempt("systemctl", "start", magic.unit)
     assert done.returncode == 1
@@ -154,8 +152,6 @@ def test_workers_know_nothing_of_systemd_s_socket_and_watchdog(magic: Service) -
 
 
 def _stays_failed(service: Service, status: str) -> None:
-    """Fail unless the unit is failed, with this exit status, and still is when it would have been restarted."""
-    for _ in range(2):
-        assert (service.show("ActiveState"), service.show("ExecMainStatus")) == ("failed", status)
-        assert service.show("NRestarts") == "0"
-        time.sleep(RESTART_PAUSE)
+    """Fail unless the unit is failed, with this exit status; one that is to be restarted is `activating` until then."""
+    assert (service.show("ActiveState"), service.show("ExecMainStatus")) == ("failed", status)
+    assert service.show("NRestarts") == "0"
