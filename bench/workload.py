@@ -14,7 +14,7 @@ POOLS = ("solo", "threads", "prefork")
 
 MODULE = '''
 import celery
-from celery_tasks.utils import create_app_from
+from celery_delivery.apps import create_app_from
 
 def make(name):
     def run(self, mark=None):
@@ -30,7 +30,7 @@ def __getattr__(name):
     kind, _, queue = name.partition("_")
     if kind not in ("app", "stock") or queue not in globals():
         raise AttributeError(name)
-    app = create_app_from([globals()[queue]])
+    app = create_app_from([globals()[queue]], "celery_tasks.celery_config")
     if kind == "stock":
         app.conf.worker_consumer = "celery.worker.consumer:Consumer"
     return app

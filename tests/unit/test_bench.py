@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
+
 import pytest
+from kombu.utils.imports import symbol_by_name
 
 from bench.__main__ import MARK, REPORT
 from bench.report import NEVER, Quantity, Side, aim, inserted, table
 from bench.starts import Figures, typical
+from bench.workload import Workload
 
 
 @pytest.mark.parametrize(
@@ -78,3 +84,17 @@ def test_rounds_come_to_their_medians_and_all_recoveries() -> None:
         for ready, took in ((1.0, (0.1,)), (9.0, (NEVER,)), (2.0, (0.3, 0.2)))
     ]
     assert typical(rounds) == Figures(2.0, 1, 1, 1, 1, 1, (0.1, NEVER, 0.3, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "consumer"), [("app", "celery_delivery.worker.consumer"), ("stock", "celery.worker.consumer.consumer")]
+)
+def test_only_the_stock_worker_has_celerys_own_consumer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, consumer: str
+) -> None:
+    work = Workload(tmp_path, count=1, pool="solo", prefetch=1, variables={})
+    work.write()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "work", raising=False)
+    app = getattr(importlib.import_module("work"), f"{kind}_bench0")
+    assert symbol_by_name(app.conf.worker_consumer).__module__ == consumer
