@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,7 +64,6 @@ def ask(template: TemplateSpec, tasks: Sequence[str], timeout: float, step: Mapp
     step: what to do once all is imported: the `module` of `agent.guest.answer` that does it, and what that wants to know.
     """
     request = {
-        "parent": os.getpid(),
         "path": template.path,
         "preload": template.preload,
         "celery_config": template.celery_config,
@@ -83,7 +83,7 @@ def ask(template: TemplateSpec, tasks: Sequence[str], timeout: float, step: Mapp
                 stderr=stderr,
                 env=dict(template.environment),
                 start_new_session=True,
-                preexec_fn=die_with_parent,  # from its first moment on: an interpreter may hang before it runs our code
+                preexec_fn=partial(_tie_to, os.getpid()),  # an interpreter may hang before it runs our code
             )
         except OSError as error:
             os.close(read_end)
@@ -96,6 +96,13 @@ def ask(template: TemplateSpec, tasks: Sequence[str], timeout: float, step: Mapp
         finally:
             conversation.end()
         return Answer(template.python, timeout, tuple(conversation.lines), in_time, process.returncode, _end_of(stderr))
+
+
+def _tie_to(parent: int) -> None:
+    """Have this process, which is about to become the interpreter, end when its parent does."""
+    die_with_parent()
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
 
 
 class _Conversation:
