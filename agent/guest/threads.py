@@ -38,13 +38,18 @@ def _name(thread: int) -> str:
         if each.native_id == thread:
             return each.name
     try:
-        return (_TASKS / str(thread) / "comm").read_text().strip()
+        return _text(_TASKS / str(thread) / "comm").strip()
     except OSError:  # it has just ended
         return "?"
 
 
 def _advice() -> str:
     # Only numpy's algebra is known to start threads when it is imported, and to start none where it is told so.
-    if "openblas" in Path("/proc/self/maps").read_text() and os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+    if "openblas" in _text(Path("/proc/self/maps")) and os.environ.get("OPENBLAS_NUM_THREADS") != "1":
         return "OpenBLAS is loaded: set OPENBLAS_NUM_THREADS=1 in the env file, or leave the module out."
     return "Leave the module out."
+
+
+def _text(file: Path) -> str:
+    """Return what the kernel says in a file; names in it need not be UTF-8."""
+    return os.fsdecode(file.read_bytes())
