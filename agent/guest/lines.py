@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+STDOUT = 1
 STDERR = 2
 
 
@@ -68,7 +69,7 @@ class Lines:
             pass
         if unsent != whole:
             self._is_torn = bool(unsent)
-        return not unsent
+        return unsent in {b"", b"\n"}  # a newline that is missing comes with the next line
 
 
 @contextmanager

@@ -12,16 +12,17 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from celery import signals
 from celery._state import get_current_task
+from celery.apps import worker as celery_worker
 from celery.utils.log import get_multiprocessing_logger
 
 from ..journal import PATIENCE, Journal, Priority, connected, identifier, place
-from ..lines import Lines
+from ..lines import STDOUT, Lines
 from ..secrets import Redactor
 
 if TYPE_CHECKING:
@@ -176,6 +177,8 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
     adapt: _Journaling | _Redacting
     if voice.journal is None:
         _unleash(name)
+        stdout = Lines(name, PATIENCE, STDOUT)  # without the buffer of sys.stdout, in which the signal may have come
+        _say_for_celery(lambda text: stdout.write(f"{text}\n".encode(errors="backslashreplace")))
         adapt = _Redacting(redact)
     else:
         fields = {
@@ -186,10 +189,16 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
         }
         output = Output(voice.journal, Lines(name, PATIENCE), fields, redact)
         _redirect(output)
+        _say_for_celery(lambda text: output.record(text, {"PRIORITY": Priority.INFO}))
         signals.task_postrun.connect(_flush, weak=False)  # a message without a newline ends with its task
         adapt = _Journaling(output)
     signals.after_setup_logger.connect(adapt, weak=False)
     signals.after_setup_task_logger.connect(adapt, weak=False)
+
+
+def _say_for_celery(say: Callable[[str], None]) -> None:
+    """Take over what Celery says in its handlers of signals: it writes to the descriptor itself, and may wait for ever."""
+    celery_worker.safe_say = lambda text, _stream=None: say(text)
 
 
 class _Journaling:
