@@ -158,6 +158,7 @@ def test_what_a_project_says_itself_wins_over_its_profile(tmp_path: Any, monkeyp
             "task_reject_on_worker_lost = 0",
             "task_reject_on_worker_lost is 0, and safe needs True: a task whose process",
         ),
+        ("task_always_eager = True", "task_always_eager is True, and safe needs False: tasks are not sent at all"),
         ("task_acks_on_timeout = True", "task_acks_on_timeout is True, and safe needs False: a task that is killed by"),
     ],
 )
