@@ -23,8 +23,8 @@ class Outgoing:
     replies: who expects a result of the task, and names the queue for it; None where nobody does.
     tag: its number on the channel that it was last written to.
     may_be_there: it was written once, and the answer has not come.
-    was_nacked: so was answered for the last time.
-    reason: what kept it the last time.
+    was_nacked: the last answer was a nack.
+    reason: why the last attempt failed.
     """
 
     body: Any
