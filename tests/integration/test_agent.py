@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.node import Node, children, is_alive
@@ -70,7 +71,9 @@ def test_a_killed_agent_takes_everything_with_it(node: Node) -> None:
     node.configure("alpha", "beta")
     node.start()
     node.wait_until_consuming()
-    family = [*node.pids().values(), node.template(), *children(node.pids()["alpha"])]
+    assert node.process is not None
+    family = [process.pid for process in psutil.Process(node.process.pid).children(recursive=True)]
+    assert {*node.pids().values(), node.template(), *children(node.pids()["beta"])} <= set(family)
     node.close()
     wait_until(lambda: not any(map(is_alive, family)), what="the processes are gone")
     node.start()

@@ -158,7 +158,7 @@ while True: time.sleep(1)"""
         assert len(connections(node)) == 1
 
 
-def test_threads_send_at_once_and_nothing_is_mixed_up(node: Node) -> None:
+def test_threads_send_at_the_same_time_and_each_task_arrives_once(node: Node) -> None:
     code = """
 import threading
 accepted = []
