@@ -149,7 +149,8 @@ class Producer(StockProducer):
         Raises DelayError for a time that is too far away.
         """
         queue = next((each for each in message.options["declare"] if isinstance(each, TaskQueue)), None)
-        if queue is None or message.options["exchange"] != "":
+        # A retry has the exchange by which its task came: the queue's own, or after a delay the one where delays end.
+        if queue is None or message.options["exchange"] not in {"", queue.exchange.name, delays.DUE}:
             return {}
         seconds = delays.seconds_until(message.headers.get("eta"), datetime.now(UTC))
         if not seconds:

@@ -5,9 +5,21 @@ from collections.abc import Iterator
 import pytest
 
 from celery_delivery.topology.delays import level
-from tests.node import Node
+from tests.node import TASKS, Node
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
+
+LATER = """
+class Later(celery.Task):
+    name = "later"
+
+    def run(self, again):
+        if again:
+            with open(os.path.join(os.path.dirname(__file__), "retried"), "a") as file:
+                file.write("once")
+            raise self.retry(countdown=60)
+        return "prompt"
+"""
 
 
 def messages(node: Node, queue: str) -> int:
@@ -61,6 +73,20 @@ def test_a_task_that_is_retried_runs_again_until_it_is_done(node: Node, pool: st
     seen = node.wait_for("alpha", lambda queue: queue["succeeded"] == 1, "has counted")
     assert (seen["retried"], seen["failed"]) == (2, 0)
     assert (messages(node, "alpha"), messages(node, "alpha.dead")) == (0, 0)
+
+
+@pytest.mark.parametrize("countdown", [0, 1], ids=["sent at once", "sent with a delay"])
+def test_a_retry_waits_in_the_broker_and_keeps_nobody_waiting(node: Node, countdown: int) -> None:
+    (node.code / "greek.py").write_text(TASKS + LATER)
+    run(node, DEFAULTS__POOL="solo", TASKS="greek:Later")
+    code = f"""
+retried = worker.apply_async((True,), countdown={countdown})
+while retried.state != "RETRY" and not open({str(node.code / "retried")!r}, "a+").tell():
+    import time; time.sleep(0.1)
+print(json.dumps(worker.delay(False).get(timeout=60)))"""
+    assert node.produce(code, "later") == "prompt"
+    wait_until(lambda: messages(node, level(5)) == 1, 60, "the retry waits in the level of 32 seconds")
+    assert messages(node, "later") == 0
 
 
 def test_delayed_tasks_survive_the_brokers_death(node: Node, broker: RabbitMQ) -> None:
