@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from selectors import EVENT_READ
 
 from agent.control.protocol import Request, refusal
 from agent.control.server import Connection, Server
 from agent.decide import lifecycle, status, supervisor
-from agent.decide.events import Adopt, Confused, Drain, Due, Happened, NodeEvent, Stalled
+from agent.decide.events import Action, Adopt, Confused, Drain, Due, Fork, Happened, NodeEvent, Stalled
 from agent.decide.lifecycle import Life, Phase
 from agent.decide.node import Node
 from agent.decide.plan import Difference, Plan, difference
@@ -34,12 +35,13 @@ from agent.run.loop import Loop
 from agent.run.metrics import Samples
 from agent.run.planner_process import DEADLINE, PlannerProcess
 from agent.run.signals import Meaning, Wakeup
+from agent.run.signs import Signs
 from agent.run.systemd import Notifier, watchdog_interval
 from agent.run.workers import Workers
 from agent.version import VERSION
 
 READY_GRACE = 10.0  # seconds after which a start counts as done although the broker is away
-EXTENSION = 1.0  # seconds between two requests for more time to start or to stop
+FAULT_PAUSE = 1.0  # seconds until a queue begins anew at which the agent failed: it may fail again
 STALL = 5.0  # seconds by which the loop may be late before its deadlines are moved
 
 
@@ -55,6 +57,7 @@ class Daemon:
         self._children = Children()
         self._workers = Workers(self._loop, self._children, self._log, self._worker, self._happened)
         self._notifier = Notifier()
+        self._signs = Signs(self._notifier, self._loop.timers)
         self._planner: PlannerProcess | None = None
         self._reloaders: list[Connection] = []
         self._agent = status.Agent(instance, VERSION, os.getpid(), time.monotonic())
@@ -82,8 +85,8 @@ class Daemon:
             self._folder, loop.selector, loop.timers, self._on_request, lambda error: loop.report(error, "request")
         )
         try:
-            self._feed_watchdog()
-            self._extend_timeout()
+            self._signs.of_life(watchdog_interval(os.environ, os.getpid()))
+            self._signs.of_patience()
             self._live(lifecycle.Begin())
             while self._life.phase is not Phase.ENDED:
                 self._turn()
@@ -101,7 +104,8 @@ class Daemon:
         """Wait for the next fact; deal with it and with every deadline that has passed."""
         late = self._loop.wait(self._node.next_deadline())
         if late > STALL:
-            self._handle(Stalled(late))
+            with self._loop.contained("stall"):
+                self._handle(Stalled(late))
         for queue in self._node.due(time.monotonic()):
             self._handle_for(queue, Due(queue))
 
@@ -125,10 +129,20 @@ class Daemon:
     def _handle(self, event: NodeEvent) -> None:
         self._node, actions = supervisor.handle(self._node, event, time.monotonic())
         for action in actions:
-            self._workers.carry_out(action)
+            self._carry_out_for(action)
         self._tell_systemd()
         if self._node.is_finished():
             self._live(lifecycle.Emptied())
+
+    def _carry_out_for(self, action: Action) -> None:
+        """Do something about one queue; where the agent fails at it, have that queue begin anew, and do the rest."""
+        queue = action.spec.queue if isinstance(action, Fork) else action.queue
+        try:
+            self._workers.carry_out(action)
+        except Exception as error:  # noqa: BLE001 - the same
+            self._loop.report(error, type(action).__name__, queue=queue)
+            begin_anew = partial(self._handle_for, queue, Confused(queue))
+            self._loop.timers.after(FAULT_PAUSE, f"begin anew {queue}", begin_anew)
 
     # The instance
 
@@ -160,7 +174,7 @@ class Daemon:
             case lifecycle.Stopping():
                 self._loop.timers.cancel("settled")
                 self._notifier.stopping()
-                self._extend_timeout()
+                self._signs.of_patience()
             case lifecycle.StopQueues(how):
                 self._log.fact("stop", how=how.name.lower())
                 self._handle(Drain(how))
@@ -265,17 +279,6 @@ class Daemon:
 
     # systemd
 
-    def _feed_watchdog(self) -> None:
-        interval = watchdog_interval(os.environ, os.getpid())
-        if interval is not None:
-            self._notifier.alive()
-            self._loop.timers.after(interval, "watchdog", self._feed_watchdog)
-
-    def _extend_timeout(self) -> None:
-        # Reading the configuration and draining take as long as their own deadlines say; systemd's need not be longer.
-        self._notifier.extend_timeout(10 * EXTENSION)
-        self._loop.timers.after(EXTENSION, "extend timeout", self._extend_timeout)
-
     def _tell_systemd(self) -> None:
         refused = self._agent.reload_error
         self._notifier.status(
@@ -287,6 +290,6 @@ class Daemon:
 
     def _ready(self) -> None:
         self._loop.timers.cancel("settled")
-        self._loop.timers.cancel("extend timeout")
+        self._signs.no_patience()
         self._log.fact("ready", status=status.summary(self._node))
         self._notifier.ready()

@@ -26,6 +26,23 @@ def failing(node, event, now):
 supervisor.handle = failing
 sys.exit(main())
 """
+# One that fails, once, at telling queue alpha's worker to go.
+FAILING_TO_STOP = """
+import sys
+from agent.cli.main import main
+from agent.decide.events import Stop
+from agent.run.workers import Workers
+
+carry_out = Workers.carry_out
+failed = []
+def failing(self, action):
+    if isinstance(action, Stop) and action.queue == "alpha" and not failed:
+        failed.append(action)
+        raise ZeroDivisionError("a fault")
+    carry_out(self, action)
+Workers.carry_out = failing
+sys.exit(main())
+"""
 # One that fails at every plan but the first.
 FAILING_AT_PLANS = """
 import sys
@@ -68,6 +85,15 @@ def test_a_fault_at_one_queue_has_that_queue_begin_anew_and_touches_no_other(age
     (fault,) = [line for line in agent.log.read_text().splitlines() if "agent-fault" in line]
     assert "queue=alpha" in fault
     assert "ZeroDivisionError" in fault
+
+
+def test_a_fault_at_stopping_one_queue_keeps_neither_the_others_nor_the_agent_from_going(agent: Agent) -> None:
+    agent.start(FAILING_TO_STOP)
+    agent.wait_until_consuming()
+    assert agent.process is not None
+    agent.process.send_signal(signal.SIGTERM)
+    assert agent.process.wait(30) == 0
+    assert "worker-stop queue=beta" in agent.log.read_text()
 
 
 def test_a_fault_at_a_plan_is_the_answer_to_who_asked_and_what_runs_goes_on(agent: Agent) -> None:
