@@ -1,37 +1,25 @@
 """What a node does about its queues, told without a single process."""
 
-from dataclasses import dataclass, field, replace
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from dataclasses import replace
 
 from agent.decide.endings import Ending
 from agent.decide.events import (
-    Action,
-    Adopt,
     Confused,
     Connecting,
     Consuming,
     Drain,
-    Due,
     Exited,
     Fork,
-    Forked,
-    ForkFailed,
     Happened,
     Limit,
-    NodeEvent,
     OutOfMemory,
     Shutdown,
-    Stalled,
-    Stop,
 )
-from agent.decide.node import Node
-from agent.decide.plan import Plan, difference
-from agent.decide.supervisor import handle
+from agent.decide.plan import Plan
 from agent.decide.worker_state import State
 from agent.guest.spec import Limits
 from tests.unit.specs import plan
+from tests.unit.world import World, serving
 
 KILLED = OutOfMemory(1, limit=7)
 
@@ -41,65 +29,6 @@ def limited(plan: Plan, queue: str, limits: Limits) -> Plan:
         plan,
         workers=tuple(replace(each, limits=limits) if each.queue == queue else each for each in plan.workers),
     )
-
-
-@dataclass
-class World:
-    """A node and the processes that its actions lead to; every pid is alive until told otherwise."""
-
-    node: Node = field(default_factory=Node)
-    now: float = 0.0
-    pending: list[tuple[str, int]] = field(default_factory=list)
-    alive: dict[int, tuple[str, int]] = field(default_factory=dict)
-    stopped: list[tuple[str, Shutdown]] = field(default_factory=list)
-    next_pid: int = 100
-
-    def handle(self, event: NodeEvent) -> tuple[Action, ...]:
-        self.node, actions = handle(self.node, event, self.now)
-        for action in actions:
-            match action:
-                case Fork(spec, generation):
-                    self.pending.append((spec.queue, generation))
-                case Stop(queue, pid, how):
-                    assert pid in self.alive, "signalled a pid that is not ours"
-                    self.stopped.append((queue, how))
-        return actions
-
-    def adopt(self, plan: Plan) -> tuple[Action, ...]:
-        return self.handle(Adopt(plan, difference(self.node.plan, plan)))
-
-    def tick(self) -> None:
-        """Tell each queue of which a deadline has passed."""
-        for queue in self.node.due(self.now):
-            self.handle(Due(queue))
-
-    def fork(self) -> int:
-        """Answer the oldest fork request; return the pid."""
-        queue, generation = self.pending.pop(0)
-        self.next_pid += 1
-        self.alive[self.next_pid] = (queue, generation)
-        self.handle(Happened(queue, generation, Forked(self.next_pid)))
-        return self.next_pid
-
-    def report(self, pid: int, event: Connecting | Consuming) -> None:
-        self.handle(Happened(*self.alive[pid], event))
-
-    def exit(self, pid: int, status: int = -9) -> None:
-        self.handle(Happened(*self.alive.pop(pid), Exited(status)))
-
-    def consume(self) -> int:
-        pid = self.fork()
-        self.report(pid, Consuming())
-        return pid
-
-
-def serving(**concurrency: int) -> tuple[World, dict[str, int]]:
-    world = World()
-    world.adopt(plan(**concurrency))
-    pids = {}
-    for queue in sorted(concurrency):
-        pids[queue] = world.consume()
-    return world, pids
 
 
 def test_a_plan_starts_one_worker_per_queue() -> None:
@@ -331,94 +260,3 @@ def test_a_queue_that_leaves_is_forgotten_where_the_agent_failed_at_it() -> None
     world.adopt(plan(b=1))
     world.handle(Confused("a"))
     assert list(world.node.queues) == ["b"]
-
-
-CHANCES = st.lists(
-    st.tuples(
-        st.sampled_from(["plan", "fork", "no fork", "connect", "consume", "exit", "tick", "late", "stall", "confused"]),
-        st.integers(min_value=0, max_value=7),
-    ),
-    max_size=80,
-)
-PLANS = [plan(), plan(a=1), plan(a=2), plan(a=1, b=1), plan(b=1), plan(b=2, c=1), plan(a=3, c=1), plan(c=2)]
-
-
-def happen(world: World, chance: str, choice: int) -> None:
-    pids = list(world.alive)
-    match chance:
-        case "plan":
-            world.adopt(PLANS[choice])
-        case "fork" if world.pending:
-            world.fork()
-        case "no fork" if world.pending:
-            world.handle(Happened(*world.pending.pop(0), ForkFailed()))
-        case "connect" if pids:
-            world.report(pids[choice % len(pids)], Connecting())
-        case "consume" if pids:
-            world.report(pids[choice % len(pids)], Consuming())
-        case "exit" if pids:
-            world.exit(pids[choice % len(pids)])
-        case "tick" | "late":
-            world.now += 1 if chance == "tick" else 100
-            world.tick()
-        case "stall":
-            world.now += 100
-            world.handle(Stalled(100))
-        case "confused":
-            world.handle(Confused("abc"[choice % 3]))
-
-
-@settings(max_examples=1000, deadline=None)
-@given(CHANCES)
-def test_whatever_the_order_every_process_is_known_and_none_is_signalled_after_its_end(
-    chances: list[tuple[str, int]],
-) -> None:
-    world = World()
-    for chance, choice in chances:
-        happen(world, chance, choice)
-        known = {worker.pid for worker in world.node.workers() if worker.pid is not None}
-        assert known <= set(world.alive)
-        killed_late = {pid for pid in world.alive if pid not in known}
-        assert all((world.alive[pid][0], Shutdown.KILL) in world.stopped for pid in killed_late)
-
-
-@settings(max_examples=1000, deadline=None)
-@given(CHANCES)
-def test_from_anywhere_the_last_plan_comes_true(chances: list[tuple[str, int]]) -> None:
-    world = World()
-    for chance, choice in chances:
-        happen(world, chance, choice)
-    world.adopt(plan(a=1, z=1))
-    for _ in range(60):
-        while world.pending:
-            world.fork()
-        for pid in list(world.alive):
-            leaving = [w for w in world.node.workers() if w.pid == pid and w.state is not State.STOPPING]
-            if leaving:
-                world.report(pid, Consuming())
-            else:
-                world.exit(pid, 0)
-        world.now += 2  # the longest back-off, 60 s, ends on the way
-        world.tick()
-    assert {name: queue.current.state for name, queue in world.node.queues.items()} == {
-        "a": State.CONSUMING,
-        "z": State.CONSUMING,
-    }
-    assert len(world.alive) == 2
-
-
-@settings(max_examples=1000, deadline=None)
-@given(CHANCES)
-def test_from_anywhere_a_drain_ends(chances: list[tuple[str, int]]) -> None:
-    world = World()
-    for chance, choice in chances:
-        happen(world, chance, choice)
-    world.handle(Drain(Shutdown.WARM))
-    for _ in range(4):
-        world.now += 1000
-        while world.pending:
-            world.fork()
-        world.tick()
-    for pid in list(world.alive):
-        world.exit(pid)
-    assert world.node.is_finished()
