@@ -138,8 +138,9 @@ class Settings(BaseSettings):
 
     preload: Modules = ()
     """Modules imported once, before the workers are forked, which then share their memory; with commas between them.
-    For large libraries. Empty, because it must be safe to fork after the import: no threads, no open connections. A module
-    whose import starts threads is refused; numpy starts none with OPENBLAS_NUM_THREADS=1 in the same file."""
+    For large libraries. Empty, because it must be safe to fork after the import: a module whose import starts threads or
+    opens connections is refused. numpy starts none with OPENBLAS_NUM_THREADS=1 in the same file. docs/preload.md says
+    what of a module the workers have."""
 
     celery_config: Module = "celery_tasks.celery_config"
     """The module with Celery's settings, which also says what is promised about a task. The package that it is in is the one

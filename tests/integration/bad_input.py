@@ -169,6 +169,13 @@ CASES = (
         {"threaded.py": C_THREAD},
     ),
     Case(
+        "a preload that opens connections",
+        (TASKS, "CELERY_AGENT_PRELOAD=connected"),
+        "{env}:3: CELERY_AGENT_PRELOAD names 'connected', but importing it opens 2 times a connection to an unnamed "
+        "socket, which the forked workers would all use at once. Open it where it is first used, or leave the module out.",
+        {"connected.py": "import socket\nPAIR = socket.socketpair()\n"},
+    ),
+    Case(
         "settings that start a thread",
         (TASKS, "CELERY_AGENT_CELERY_CONFIG=threaded"),
         "{env}:3: CELERY_AGENT_CELERY_CONFIG is 'threaded', but " + starts_threads("refresher"),

@@ -124,6 +124,16 @@ def test_a_preload_that_loads_openblas_is_told_how_it_starts_no_threads(template
     assert "OPENBLAS_NUM_THREADS" not in templates.start("threaded", OPENBLAS_NUM_THREADS="1").printed
 
 
+def test_a_preload_that_opens_a_database_is_refused_with_its_name_and_the_file(templates: Templates) -> None:
+    file = templates.code / "shop.db"
+    (templates.code / "shop.py").write_text(f"import sqlite3\nDATABASE = sqlite3.connect({str(file)!r})\n")
+    line = (
+        f"template: CELERY_AGENT_PRELOAD names 'shop', but importing it opens the file {file} for reading and writing, "
+        "which the forked workers would all use at once. Open it where it is first used, or leave the module out.\n"
+    )
+    assert templates.start("json", "shop") == Started(prepared=False, printed=line, status=78)
+
+
 def test_settings_that_can_not_be_used_are_not_told_by_the_template_too(templates: Templates) -> None:
     assert templates.start(RABBITMQ_PORT="many") == Started(prepared=True, printed="", status=None)
 

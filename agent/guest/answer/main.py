@@ -29,6 +29,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from ..descriptors import opened, unshareable_since
 from ..library import PACKAGE, misfit
 from ..threads import left_since, running
 from .importing import OLDEST_CELERY, Emit, how_to_get_celery, import_or_report, report
@@ -68,20 +69,21 @@ def _load_candidates(request: Mapping[str, Any], emit: Emit) -> ModuleType | Non
     sys.path[:0] = request["path"]
     if not _find_celery(emit) or not _find_library(emit):
         return None
+    own = opened()
     settings = request["celery_config"]
-    module = _import_before_a_fork(settings, "celery_config", emit)
+    module = _import_before_a_fork(settings, "celery_config", own, emit)
     if module is None or not _is_of_today(module, emit):
         return None
     for name in request["preload"]:
-        _import_before_a_fork(name, "preload", emit)
+        _import_before_a_fork(name, "preload", own, emit)
     return importlib.import_module(".candidates", __package__)
 
 
-def _import_before_a_fork(name: str, subject: str, emit: Emit) -> ModuleType | None:
+def _import_before_a_fork(name: str, subject: str, own: frozenset[int], emit: Emit) -> ModuleType | None:
     """Return a module that the template imports before it forks, or report why that can't be and return None."""
     before = running()  # the watchdog of `faulthandler` is among them
     module = import_or_report(name, subject, name, emit)
-    text = left_since(before)
+    text = left_since(before) or unshareable_since(own)
     if text and module is not None:
         report(emit, subject, name, text)
         return None

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 
+from ..descriptors import read_apart
 from ..kernel import die_with_parent, set_name
 
 ORPHANED = 99  # exit status of a child whose daemon went away before the child was its own
@@ -42,10 +43,10 @@ def enter_cgroup(procs: int) -> None:
     os.write(procs, b"0")
 
 
-def become_worker(daemon: int, name: str, keep: tuple[int, ...]) -> None:
+def become_worker(daemon: int, name: str, own: tuple[int, ...], shared: frozenset[int]) -> None:
     """Undo what the template set up, and tie this process to the daemon.
 
-    keep: descriptors that stay open beside the standard ones.
+    own, shared: descriptors that stay open beside the standard ones: the worker's, and those of preloaded modules.
     """
     os.setsid()  # a process group of its own: one signal reaches the pool children too
     await_adoption(daemon)
@@ -53,7 +54,8 @@ def become_worker(daemon: int, name: str, keep: tuple[int, ...]) -> None:
     if os.getppid() != daemon:  # it may have gone between the two calls
         os._exit(ORPHANED)
     _restore_signals()
-    _close_descriptors(keep)
+    _close_descriptors(shared.union(own))
+    read_apart(shared)
     _run_billiard_hooks()
     gc.enable()
     set_name(name)
@@ -98,7 +100,7 @@ def _restore_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
-def _close_descriptors(keep: tuple[int, ...]) -> None:
+def _close_descriptors(keep: frozenset[int]) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     first = 3

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
 import socket
 import sys
@@ -19,6 +20,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
+from ..descriptors import opened, unshareable_since
 from ..kernel import die_with_parent, give_back_freed_memory, set_name
 from ..library import misfit
 from ..messages import LARGEST, Answer, Fork, Forked, ForkFailed, Prepare, Prepared, decode, encode
@@ -92,18 +94,22 @@ def main() -> None:
         raise SystemExit(f"template: expected Prepare, got {prepare!r}")
     set_name("agent-template")
     started = time.monotonic()
-    voice = _import_all(prepare)
+    voice, shared = _import_all(prepare)
     gc.collect()
+    _empty_buffers()
     gc.freeze()  # measured: 1.4 MB instead of 13.2 MB of private memory after a child's first full collection
     give_back_freed_memory()
     control.send(encode(Prepared(time.monotonic() - started)))
-    template = Template(control, daemon, prepare.template.celery_config, voice)
+    template = Template(control, daemon, prepare.template.celery_config, voice, shared)
     while template.serve_one():
         pass
 
 
-def _import_all(prepare: Prepare) -> Voice:
-    """Import what the workers will need; return what they speak with. Ends the process where no worker could be forked."""
+def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int]]:
+    """Import what the workers will need; return what they speak with, and the descriptors that user code has opened.
+
+    Ends the process where no worker could be forked.
+    """
     settings = prepare.template.celery_config
     sys.path[:0] = prepare.template.path
     text = misfit()
@@ -114,34 +120,50 @@ def _import_all(prepare: Prepare) -> Voice:
     except ImportError as error:
         _refuse(f"{sys.executable} can't be used: {error}")
     voice = speak(prepare.instance, os.environ)
+    own = opened()
     for name in (*MODULES, *SHARED, f"{__package__}.worker"):
-        _preload(name, f"{name} is imported")
+        _preload(name, f"{name} is imported", own)
     # What is wrong with the settings is told by the planner whenever it reads the configuration, and by each worker.
-    _import(settings, f"CELERY_AGENT_CELERY_CONFIG is {settings!r}")
+    _import(settings, f"CELERY_AGENT_CELERY_CONFIG is {settings!r}", own)
     _import_c_parser()
     for name in prepare.template.preload:
-        _preload(name, f"CELERY_AGENT_PRELOAD names {name!r}")
-    return voice
+        _preload(name, f"CELERY_AGENT_PRELOAD names {name!r}", own)
+    return voice, opened() - own
 
 
-def _preload(name: str, where: str) -> None:
-    failure = _import(name, where)
+def _preload(name: str, where: str, own: frozenset[int]) -> None:
+    failure = _import(name, where, own)
     if failure:  # a worker that needs it will fail by itself, the others must not
         print(f"template: {name} could not be preloaded: {failure}", file=sys.stderr, flush=True)
 
 
-def _import(name: str, where: str) -> str:
-    """Import a module; return why that fails, "" where it does not. Ends the process where it leaves threads behind."""
+def _import(name: str, where: str, own: frozenset[int]) -> str:
+    """Import a module; return why that fails, "" where it does not.
+
+    own: the descriptors of the template itself. Ends the process where there are others that workers can't share, or where
+    the import leaves threads behind.
+    """
     before = running()
     failure = ""
     try:
         importlib.import_module(name)
     except (Exception, SystemExit) as error:
         failure = traceback.format_exception_only(error)[-1].strip()
-    text = left_since(before)
+    text = left_since(before) or unshareable_since(own)
     if text:
         _refuse(f"{where}, but {text}")
     return failure
+
+
+def _empty_buffers() -> None:
+    """Write what the buffers of open files hold: each worker would write it once more."""
+    for each in gc.get_objects():
+        # Not isinstance(), which asks lazy objects for their class, so that they make what they stand for.
+        if issubclass(type(each), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)) and not each.closed:
+            try:
+                each.flush()
+            except OSError as error:  # the disk is full
+                print(f"template: {each.name} could not be written: {error}", file=sys.stderr, flush=True)
 
 
 def _refuse(text: str) -> NoReturn:
@@ -152,12 +174,18 @@ def _refuse(text: str) -> NoReturn:
 class Template:
     """What forks workers, and what each of them is given."""
 
-    def __init__(self, control: socket.socket, daemon: int, celery_config: str, voice: Voice) -> None:
-        """Take the socket that requests come by, the daemon's pid, the settings module, and what workers speak with."""
+    def __init__(
+        self, control: socket.socket, daemon: int, celery_config: str, voice: Voice, shared: frozenset[int]
+    ) -> None:
+        """Take the socket that requests come by, the daemon's pid, the settings module, and what workers speak with.
+
+        shared: descriptors that user code has opened, which each worker keeps.
+        """
         self._control = control
         self._daemon = daemon
         self._celery_config = celery_config
         self._voice = voice
+        self._shared = shared
 
     def serve_one(self) -> bool:
         """Wait for a request and serve it; return False when there will be no more."""
@@ -225,7 +253,8 @@ class Template:
         if group is not None:
             # Not in the intermediate process: the kernel takes up to some 10 ms, for which the template would wait.
             enter_cgroup(group)
-        become_worker(self._daemon, request.spec.queue, keep=(report, board, *self._voice.descriptors()))
+        own = (report, board, *self._voice.descriptors())
+        become_worker(self._daemon, request.spec.queue, own, self._shared)
         from .worker import main as work  # needs the library, which may be on the path only since Prepare
 
         link = socket.socket(fileno=report)
