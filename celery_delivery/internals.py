@@ -68,6 +68,16 @@ HEART = Mend(
     ),
     "a task of the solo pool that is longer than two heartbeats may run twice",
 )
+DRAIN = Mend(
+    "drain",
+    (
+        "celery.concurrency.thread:TaskPool.on_stop.executor",
+        "celery.concurrency.base:BasePool.stop.on_stop",
+        "celery.concurrency.prefork:_run_ready_callbacks",
+        f"{_HUB}.fire_timers",
+    ),
+    "what a worker of the threads pool runs while it stops may run twice, if it stops for longer than two heartbeats",
+)
 SHORT_PAUSES = Mend(
     "short pauses",
     (f"{_CONSUMER}.ensure_connected.ensure_connection", "kombu.connection:Connection.ensure_connection"),
@@ -207,6 +217,7 @@ OPTIONAL = (
     WAKE_ON_SIGNAL,
     WHOLE_WRITES,
     HEART,
+    DRAIN,
     SHORT_PAUSES,
     NO_DELAYED_DELIVERY,
     DEAD_LETTERS,

@@ -17,6 +17,7 @@ import pytest
 from celery.backends.base import Backend
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.solo import TaskPool as SoloPool
+from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker.consumer import Consumer as StockConsumer
 from kombu.asynchronous import Hub
 from kombu.transport import pyamqp
@@ -56,8 +57,18 @@ def step_is_included(step: Any) -> bool:
 
 
 def solo_consumer() -> Any:
+    return consumer(SoloPool(1))
+
+
+def consumer(pool: Any) -> Any:
     controller = SimpleNamespace(use_eventloop=False)  # all that is asked of a worker
-    return Consumer(run, pool=SoloPool(1), app=app(), controller=controller)
+    return Consumer(run, pool=pool, app=app(), controller=controller)
+
+
+def drain_is_kept_up() -> bool:
+    pool = ThreadPool(1)
+    consumer(pool)
+    return "on_stop" in vars(pool)
 
 
 def run(_request: object) -> None: ...
@@ -95,6 +106,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "ready first": lambda: step_is_included(ReadyFirst),
     "wake on signal": lambda: step_is_included(WakeOnSignal),
     "whole writes": signals_are_looked_for,
+    "drain": drain_is_kept_up,
     "heart": lambda: solo_consumer().on_task_request is not run,
     "short pauses": pauses_are_shortened,
     "no delayed delivery": lambda: not any(step.endswith(":DelayedDelivery") for step in steps()),
