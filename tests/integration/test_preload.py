@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.node import TASKS, Node
+from tests.waiting import wait_until
 
 LOGS = """
 import logging
@@ -58,6 +59,58 @@ class One(celery.Task):
 class Other(One):
     name = "other"
 """
+WAYS = ("atexit", "finalize", "multiprocessing", "billiard", "threading", "executor", "logging")
+EXITS = """
+import atexit, billiard.util, concurrent.futures, logging.handlers, multiprocessing.util, sys, threading, time, weakref
+
+FILE = {file!r}
+HELD = []
+
+class Held:
+    pass
+
+def note(text):
+    with open(FILE, "a") as file:
+        file.write(text + "\\n")
+
+def register(name):
+    if sys.argv[0] == "-c":
+        return  # this is the producer
+    HELD.append(Held())
+    atexit.register(note, name + " atexit")
+    weakref.finalize(HELD[-1], note, name + " finalize")
+    multiprocessing.util.Finalize(None, note, (name + " multiprocessing",), exitpriority=1)
+    billiard.util.Finalize(None, note, (name + " billiard",), exitpriority=1)
+    threading._register_atexit(note, name + " threading")
+    logger = logging.getLogger(name)
+    logger.addHandler(logging.handlers.MemoryHandler(100, target=logging.FileHandler(FILE)))
+    logger.warning(name + " logging")
+
+def submit(name):
+    HELD.append(concurrent.futures.ThreadPoolExecutor())
+    HELD[-1].submit(lambda: (time.sleep(0.5), note(name + " executor")))
+"""
+HOLDS = """
+import tempfile
+FOLDER = tempfile.TemporaryDirectory()
+with open(FOLDER.name + "/file", "w") as file:
+    file.write("kept")
+"""
+REGISTERING = """
+import exits, holds
+exits.register("worker")
+celery.signals.worker_shutting_down.connect(lambda **_: exits.submit("worker"), weak=False)
+
+class Leaving(celery.Task):
+    name = "leaving"
+
+    def run(self):
+        with open(holds.FOLDER.name + "/file") as file:
+            return file.read()
+
+class Staying(Leaving):
+    name = "staying"
+"""
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
@@ -101,3 +154,24 @@ def test_each_worker_reads_a_file_of_a_preload_at_its_own_pace_and_writes_no_buf
     assert (node.send("one"), node.send("other")) == ("bcd", "bcd")
     assert node.stop() == 0
     assert (node.code / "header").read_text() == "number\n"
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_a_worker_runs_at_its_end_what_it_registered_itself_and_nothing_of_the_template(node: Node, pool: str) -> None:
+    ended = node.code / "ended"
+    (node.code / "exits.py").write_text(EXITS.format(file=str(ended)))
+    (node.code / "holds.py").write_text("import exits\nexits.register('template')\n" + HOLDS)
+    (node.code / "greek.py").write_text(TASKS + REGISTERING)
+    node.configure("leaving", "staying", PRELOAD="holds", DEFAULTS__POOL=pool)
+    node.start()
+    node.wait_until_consuming()
+    assert node.send("leaving") == "kept"
+    node.configure("staying", PRELOAD="holds", DEFAULTS__POOL=pool)
+    assert node.run("reload", node.instance).returncode == 0
+    wait_until(lambda: len(node.status()["queues"]) == 1, 60, "the worker has left")
+    left = ended.read_text().splitlines()
+    assert left[0] == "template logging"  # before the first fork
+    assert sorted(left[1:]) == sorted(f"worker {way}" for way in WAYS)
+    assert node.send("staying") == "kept"
+    assert node.stop() == 0
+    assert ended.read_text().count("template") == 1

@@ -1,7 +1,6 @@
 """The template: what it imports, so that its workers need not, and what it refuses to be forked with."""
 
 import os
-import signal
 import socket
 import sys
 from dataclasses import dataclass, replace
@@ -78,7 +77,7 @@ class Templates:
             datagram = ours.recv(LARGEST)
             if datagram:
                 assert isinstance(decode(datagram), Prepared)
-                os.kill(pid, signal.SIGKILL)
+                ours.close()
             _, status = os.waitpid(pid, 0)
         ended = None if datagram else os.waitstatus_to_exitcode(status)
         return Started(bool(datagram), output.read_text(), ended)
@@ -113,6 +112,13 @@ def test_a_preload_that_leaves_threads_is_refused_with_its_name_and_theirs(
 def test_a_preload_whose_threads_have_ended_is_forked_from(templates: Templates) -> None:
     (templates.code / "threaded.py").write_text(ENDED_THREADS)
     assert templates.start("threaded").prepared
+
+
+def test_a_template_that_ends_leaves_what_its_modules_made_to_its_workers(templates: Templates) -> None:
+    ended = templates.code / "ended"
+    (templates.code / "leaving.py").write_text(f"import atexit\natexit.register(open, {str(ended)!r}, 'w')\n")
+    assert templates.start("leaving").prepared
+    assert not ended.exists()
 
 
 def test_a_preload_that_loads_openblas_is_told_how_it_starts_no_threads(templates: Templates) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable
 
 from ..descriptors import read_apart
 from ..kernel import die_with_parent, set_name
 
 ORPHANED = 99  # exit status of a child whose daemon went away before the child was its own
+_EXECUTORS = ("concurrent.futures.thread", "concurrent.futures.process")
 _UNBLOCKED = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -56,7 +59,7 @@ def become_worker(daemon: int, name: str, own: tuple[int, ...], shared: frozense
     _restore_signals()
     _close_descriptors(shared.union(own))
     read_apart(shared)
-    _run_billiard_hooks()
+    _forget_exits()
     gc.enable()
     set_name(name)
     sys.argv = ["celery-agent-worker", name]
@@ -76,8 +79,8 @@ def run(main: Callable[[], int]) -> None:
         sys.stderr.write(traceback.format_exc())  # at once: one record where stderr is the journal's
     finally:
         try:
+            threading._shutdown()  # type: ignore[attr-defined]  # first, as Python does: executors' jobs may need the rest
             atexit._run_exitfuncs()
-            threading._shutdown()  # type: ignore[attr-defined]
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
@@ -110,10 +113,25 @@ def _close_descriptors(keep: frozenset[int]) -> None:
     os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
-def _run_billiard_hooks() -> None:
-    # billiard's own fork runs these; a plain os.fork() does not, and the finalizers inherited from the template would
-    # act on its resources.
-    util = sys.modules.get("billiard.util")
-    if util is not None:
-        util._finalizer_registry.clear()
-        util._run_after_forkers()
+def _forget_exits() -> None:
+    """Leave only what this process registers itself to be done at its end: what the template's modules hold is not its own.
+
+    `run` calls what is registered. Each of these libraries has one function for its own registry, which is emptied here.
+    """
+    atexit._clear()
+    atexit.register(logging.shutdown)  # what is registered first is called last
+    for name in ("multiprocessing", "billiard"):
+        util, process = sys.modules.get(f"{name}.util"), sys.modules.get(f"{name}.process")
+        if util is not None and process is not None:
+            # Their own fork does the first two; a plain os.fork() does not.
+            util._finalizer_registry.clear()
+            util._run_after_forkers()
+            process._children.clear()  # its exit function would end the template's children
+            atexit.register(util._exit_function)
+    for each in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        each.atexit = False  # it is still called when its object goes
+    atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
+    weakref.finalize._registered_with_atexit = True  # type: ignore[attr-defined]
+    # Executors wait for their jobs by it; the jobs are those of this process, since the template has no threads.
+    calls = threading._threading_atexits  # type: ignore[attr-defined]
+    calls[:] = [call for call in calls if call.func.__module__ in _EXECUTORS]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import importlib
 import io
+import logging
 import os
 import socket
 import sys
@@ -81,6 +82,7 @@ MODULES = (
 )
 # Of the library: what a worker's settings name.
 SHARED = ("celery_delivery.apps", "celery_delivery.worker.consumer", "celery_delivery.worker.pool")
+_BUFFERED = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 def main() -> None:
@@ -103,6 +105,9 @@ def main() -> None:
     template = Template(control, daemon, prepare.template.celery_config, voice, shared)
     while template.serve_one():
         pass
+    os._exit(
+        0
+    )  # without what modules have registered for their end: workers live on, and still use what they have made
 
 
 def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int]]:
@@ -156,14 +161,15 @@ def _import(name: str, where: str, own: frozenset[int]) -> str:
 
 
 def _empty_buffers() -> None:
-    """Write what the buffers of open files hold: each worker would write it once more."""
+    """Write what the buffers of log handlers and open files hold: each worker would write it once more."""
     for each in gc.get_objects():
         # Not isinstance(), which asks lazy objects for their class, so that they make what they stand for.
-        if issubclass(type(each), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)) and not each.closed:
+        kind = type(each)
+        if issubclass(kind, logging.Handler) or (issubclass(kind, _BUFFERED) and not each.closed):
             try:
                 each.flush()
-            except OSError as error:  # the disk is full
-                print(f"template: {each.name} could not be written: {error}", file=sys.stderr, flush=True)
+            except Exception as error:  # the disk is full, say
+                print(f"template: {each!r} could not be written: {error}", file=sys.stderr, flush=True)
 
 
 def _refuse(text: str) -> NoReturn:
