@@ -15,6 +15,7 @@ from celery_delivery.results.backends import backend
 from celery_delivery.sending.producer import Sending
 from celery_delivery.settings import profile
 from celery_delivery.settings.weakened import weakened
+from celery_delivery.worker.hooks import contain
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def create_app_from(
         _log.warning("Less is promised than by the profile safe: %s", loss)
     known = Contracts.beside(celery_config) if contracts is None else Contracts(contracts)
     for each in WorkerClasses:
-        app.register_task(_task(each, known))
+        contain(app.register_task(_task(each, known)))
     return app
 
 

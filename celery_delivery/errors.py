@@ -28,6 +28,10 @@ class DelayError(ValueError):
     """A task can't wait so long."""
 
 
+class TaskExit(RuntimeError):
+    """A task raised what is no Exception, such as SystemExit, and has failed by it; the message is that one's repr."""
+
+
 class SendError(OperationalError):
     """A task was not confirmed by the broker; `task_id` says which, where there is one."""
 

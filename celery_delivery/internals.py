@@ -103,6 +103,35 @@ DEAD_LETTERS = Mend(
     ),
     "messages that no task can be made of are acked and gone, or end the worker",
 )
+HOOKS = Mend(
+    "hooks",
+    (
+        "billiard.common:terminate_handler_fired",
+        "celery.app.task:Context.called_directly",
+        "celery.app.task:Task.before_start",
+        "celery.app.task:Task.on_success",
+        "celery.app.task:Task.on_failure",
+        "celery.app.task:Task.on_retry",
+        "celery.app.task:Task.after_return",
+    ),
+    "a task or hook that raises what is no Exception, such as SystemExit, may end its worker, or keep its place for good",
+)
+OUTCOMES = Mend(
+    "plain outcomes",
+    (
+        "billiard.common:terminate_handler_fired",
+        "billiard.einfo:ExceptionInfo.__init__.traceback",
+        "billiard.einfo:ExceptionWithTraceback.__init__.exc",
+        "celery.app.task:get_actual_ignore_result",
+        "celery.app.trace:fast_trace_task",
+        "celery.app.trace:trace_task_ret",
+        "celery.backends.base:Backend.mark_as_failure.store_result",
+        "celery.worker.request:create_request_cls.apply_async",
+        "celery.worker.state:should_stop",
+        "celery.worker.state:should_terminate",
+    ),
+    "a task whose error can't be read by the worker's main process, a MemoryError among them, may stop its queue",
+)
 COLD_SHUTDOWN = Mend(
     "cold shutdown",
     (
@@ -161,7 +190,7 @@ REPLIES = Mend(
 )
 TOLERANT = Mend(
     "tolerant results",
-    ("celery.backends.base:Backend.store_result",),
+    ("celery.backends.base:DisabledBackend._is_disabled", "celery.backends.base:Backend.store_result"),
     "a task whose result can't be stored counts as failed",
 )
 ARGUMENTS = Mend(
@@ -221,6 +250,8 @@ OPTIONAL = (
     SHORT_PAUSES,
     NO_DELAYED_DELIVERY,
     DEAD_LETTERS,
+    HOOKS,
+    OUTCOMES,
     COLD_SHUTDOWN,
     LOST_CONNECTION,
     PATIENT_POOL,

@@ -4,11 +4,14 @@ fault of any stock backend                                    seen as           
 ------------------------------------------------------------  ---------------------------------------  ----------------
 a task that is done counts as failed where its result can't   Redis restarted: each task that ended    Tolerant
 be stored                                                     meanwhile "failed", and was acked
+a store whose library is missing, or that refuses its         each task "fails", gets past the tracer  Missing
+settings, is asked for once more to tell of it                and stops its queue
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
-from celery.backends.base import Backend
+from celery import Celery
+from celery.backends.base import Backend, DisabledBackend
 from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 
@@ -33,3 +36,21 @@ class Tolerant(Backend):
         except Exception as error:
             _log.error("%s of task %s could not be stored, and is lost: %s", state, task_id, str(error) or repr(error))
             return result
+
+
+class Lost(DisabledBackend):
+    """Stands for a store that there is no way to; raises the reason whenever it is asked for something."""
+
+    def __init__(self, app: Celery, reason: Exception) -> None:
+        super().__init__(app=app)
+        self._reason = reason
+
+    def store_result(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Raise the reason."""
+        raise self._reason
+
+    get_state = get_status = get_result = get_traceback = get_task_meta_for = wait_for = get_many = store_result
+
+
+class Missing(Tolerant, Lost):
+    """Loses what is to be stored, with a line in the log; whoever asks for a result is told why there is none."""

@@ -14,6 +14,7 @@ from kombu.serialization import prepare_accept_content
 from celery_delivery.testing.messages import End, Message, Outcome
 from celery_delivery.topology.queues import DELIVERY_LIMIT
 from celery_delivery.worker.incoming import Signatures
+from celery_delivery.worker.outcomes import plain
 
 _ENDS = {Retry: End.RETRIED, Ignore: End.IGNORED}
 
@@ -62,6 +63,7 @@ class Look:
         if failed:
             raised = value.exception
             self.error = raised.exc if isinstance(raised, ExceptionWithTraceback) else raised
+            value = plain(value)
         callback((failed, value, seconds))
 
     def ack(self, *_: Any) -> None:

@@ -17,6 +17,8 @@
     acked; others end the worker, again and again                 keeps dying                            on_decode_error
     SIGQUIT is handled in the middle of a frame, or of a job for  a worker that waits for itself for    WholeWrites
     a pool's process                                              ever: 1 signal in 3 under load
+    what gets past the tracer, or can't be read by the main       the queue stands still, or a worker that    plain_outcomes
+    process, is nobody's task                                     keeps dying
     no heartbeats while a solo task runs                          a task of 30 s is cut off and runs     Heart
                                                                   again
     no heartbeats and no acks while a threads pool stops          a stop of 30 s: all of its tasks run   drain
@@ -48,6 +50,7 @@ from celery_delivery import internals, mending
 from celery_delivery.worker.drain import drain
 from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.incoming import Signatures
+from celery_delivery.worker.outcomes import plain_outcomes
 from celery_delivery.worker.writes import WholeWrites
 
 RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
@@ -131,6 +134,8 @@ class Consumer(StockConsumer):
             pool.on_stop = partial(drain, pool.on_stop)
         self._signatures = Signatures()
         self._writes = WholeWrites(pool)
+        if pool is not None and mending.applies(internals.OUTCOMES):
+            pool.apply_async = plain_outcomes(pool.apply_async)
         super().__init__(run, *args, pool=pool, **kwargs)
 
     def _run_with_heart(self, heart: Heart, run: Any, request: Any) -> None:

@@ -114,6 +114,8 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
         getattr(Consumer, name) is not getattr(StockConsumer, name)
         for name in ("create_task_handler", "on_decode_error", "on_invalid_task", "on_unknown_task")
     ),
+    "hooks": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].run, "__wrapped__"),
+    "plain outcomes": lambda: "apply_async" in vars(solo_consumer().pool),
     "cold shutdown": lambda: Consumer.cancel_active_requests is not StockConsumer.cancel_active_requests,
     "lost connection": lambda: (
         Consumer.on_connection_error_after_connected is not StockConsumer.on_connection_error_after_connected

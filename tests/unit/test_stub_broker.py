@@ -18,7 +18,7 @@ from kombu.exceptions import EncodeError
 from celery_delivery import forks
 from celery_delivery.apps import App, create_app_from
 from celery_delivery.batch import Fate, send_all
-from celery_delivery.errors import ContractError, DelayError, NotAccepted
+from celery_delivery.errors import ContractError, DelayError, NotAccepted, TaskExit
 from celery_delivery.sending import pools
 from celery_delivery.testing import End, StubBroker, check_contract
 from celery_tasks import utils
@@ -187,11 +187,11 @@ def test_arguments_that_the_worker_does_not_take_are_a_dead_letter(broker: StubB
     assert "can't be called with these arguments" in str(letter.error)
 
 
-def test_a_task_that_ends_its_process_stays(broker: StubBroker, words: Any) -> None:
-    words.delay("exit")
-    with pytest.raises(SystemExit):
-        broker.work(words.app)
-    assert len(broker.messages("count_words")) == 1
+def test_a_task_that_exits_has_failed(broker: StubBroker, words: Any) -> None:
+    result = words.delay("exit")
+    assert ends(broker, words) == [End.FAILED]
+    with pytest.raises(TaskExit, match=r"SystemExit\(1\)"):
+        result.get()
 
 
 def test_what_a_task_leads_to_is_run_too(broker: StubBroker, words: Any) -> None:

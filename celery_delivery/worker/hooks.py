@@ -1,0 +1,75 @@
+"""What a task class brings, its `run` and its hooks, as Celery's tracer can bear it.
+
+    what is raised                                   stock Celery 5.7                                    here
+    -----------------------------------------------  --------------------------------------------------  ---------------
+    what is no Exception, by `run` or before_start:  threads: no task is run any more; prefork, solo:    `TaskExit`: the
+    SystemExit of sys.exit or argparse,              delivered six times, then a dead letter; the        task has failed
+    KeyboardInterrupt, asyncio's CancelledError      caller is never told
+    anything, by on_failure or on_retry; what is     the same, or a failure is told besides what had     logged; what
+    no Exception or MemoryError, by on_success or    been told before                                    was told before
+    after_return                                                                                         stands
+
+Reject is let through: a hook may ask for it.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import celery
+from billiard.common import terminate_handler_fired
+from celery.exceptions import Reject, WorkerShutdown, WorkerTerminate
+from celery.utils.log import get_logger
+
+from celery_delivery import internals, mending
+from celery_delivery.errors import TaskExit
+
+BEFORE = ("run", "before_start")
+AFTER = {"on_success": 1, "on_failure": 1, "on_retry": 1, "after_return": 2}  # which argument is the task's id
+
+_log = get_logger(__name__)
+
+
+def contain(task: celery.Task) -> None:
+    """Have what a task's own code raises be that task's failure, or a line in the log; once for each task of an app."""
+    if not mending.applies(internals.HOOKS):
+        return
+    for name in BEFORE:
+        setattr(task, name, _failing(task, getattr(task, name)))
+    for name, place in AFTER.items():
+        setattr(task, name, _logged(task.name, getattr(task, name), place))
+
+
+def _failing(task: celery.Task, method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except Exception:
+            raise
+        except BaseException as error:
+            if _ends_the_worker(error) or task.request.called_directly:
+                raise
+            raise TaskExit(repr(error)) from error
+
+    return call
+
+
+def _logged(name: str, hook: Callable[..., Any], place: int) -> Callable[..., None]:
+    @wraps(hook)
+    def call(*args: Any, **kwargs: Any) -> None:
+        try:
+            hook(*args, **kwargs)
+        except Reject:
+            raise
+        except BaseException as error:
+            if _ends_the_worker(error):
+                raise
+            _log.exception("Task %s[%s]: its %s raised %r", name, args[place], hook.__name__, error)
+
+    return call
+
+
+def _ends_the_worker(error: BaseException) -> bool:
+    """Say whether a signal's handler may have raised it, which wants the process to end; the worker looks closer."""
+    return isinstance(error, WorkerShutdown | WorkerTerminate) or terminate_handler_fired()
