@@ -6,11 +6,15 @@ Its one number, INTERFACE, tells. It is looked at before anything else of the li
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import sys
+from pathlib import Path
 
 PACKAGE = "celery_delivery"
 INTERFACE = 1  # that this agent was written for
-REQUIREMENT = "celery-delivery>=0.1,<0.2"  # the releases that have it
+DISTRIBUTION = "celery-delivery"
+RELEASES = ">=0.1,<0.2"  # that have it
+SOURCE = Path(__file__).parents[2] / PACKAGE  # beside the agent where that runs from a checkout
 
 
 def misfit() -> str | None:
@@ -20,18 +24,31 @@ def misfit() -> str | None:
     except ModuleNotFoundError as error:
         if error.name == PACKAGE:
             return f"it has no {PACKAGE}. Install it: {_install()}"
-        return f"its {PACKAGE} says no interface, so that it is older than {INTERFACE}. Bring it up: {_install()}"
+        return f"its {PACKAGE} says no interface, so that it is older than {INTERFACE}. Bring it up: {_install('--upgrade')}"
     except Exception as error:
-        return f"its {PACKAGE} can't be imported: {error!r}. Install it anew: {_install()}"
+        return f"its {PACKAGE} can't be imported: {error!r}. Install it anew: {_install('--force-reinstall')}"
     if not isinstance(found, int) or found < INTERFACE:
-        return f"its {PACKAGE} has interface {found!r}, and this agent needs {INTERFACE}. Bring it up: {_install()}"
+        return f"its {PACKAGE} has interface {found!r}, and this agent needs {INTERFACE}. Bring it up: {_install('--upgrade')}"
     if found > INTERFACE:
         return (
             f"its {PACKAGE} has interface {found}, newer than {INTERFACE}, the newest that this agent knows. "
-            f"Upgrade the agent, or install an older one: {_install()}"
+            f"Upgrade the agent, or install an older one: {_install(below=_version())}"
         )
     return None
 
 
-def _install() -> str:
-    return f"{sys.executable} -m pip install '{REQUIREMENT}'"
+def _install(option: str = "", below: str | None = None) -> str:
+    """Return the pip command that installs a library that suits; it takes the agent's own checkout where there is one."""
+    if (SOURCE / "pyproject.toml").exists():
+        return " ".join(filter(None, [sys.executable, "-m pip install", option, str(SOURCE)]))
+    releases = RELEASES if below is None else f"{RELEASES},<{below}"
+    command = " ".join(filter(None, [sys.executable, "-m pip install", option, f"'{DISTRIBUTION}{releases}'"]))
+    return f"{command} (or its wheel: docs/contracts.md)"
+
+
+def _version() -> str | None:
+    """Return the release of the library that is installed, None where it only lies on the path."""
+    try:
+        return importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -6,13 +6,14 @@ import fcntl
 import os
 from pathlib import Path
 
-from agent.errors import ConfigurationError
+from agent.errors import AgentError, ConfigurationError
 
 
 def hold_lock(folder: Path) -> int:
     """Return the descriptor of the instance's lock, held until it is closed; make the folder where it is missing.
 
-    Raises ConfigurationError where the folder can't be written, or another agent holds the lock.
+    Raises ConfigurationError where the folder can't be written, and AgentError where another agent holds the lock: that one
+    may go, so systemd should try again.
     """
     path = folder / "lock"
     try:
@@ -27,7 +28,7 @@ def hold_lock(folder: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
-        raise ConfigurationError(
+        raise AgentError(
             f"instance {folder.name} is running already ({path} is locked): see `agent status {folder.name}`"
         ) from error
     return lock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import ConfigurationError
+from agent.errors import FAILURE, AgentError, ConfigurationError
 from agent.run.lock import hold_lock
 
 HOLD = """
@@ -31,8 +31,9 @@ def holder(folder: Path) -> subprocess.Popen[str]:
 
 def test_only_one_process_holds_it_and_the_next_is_told_of_whom_to_ask(tmp_path: Path) -> None:
     with holder(tmp_path / "magic") as other:
-        with pytest.raises(ConfigurationError, match=r"magic is running already .* see `agent status magic`"):
+        with pytest.raises(AgentError, match=r"magic is running already .* see `agent status magic`") as refused:
             hold_lock(tmp_path / "magic")
+        assert refused.value.exit_status == FAILURE  # 78 would keep systemd from trying again once the other has gone
         other.kill()
 
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from agent.cli.main import main
-from agent.errors import CONFIGURATION
-from tests.environment import environment_with_celery
+from agent.errors import CONFIGURATION, FAILURE
+from tests.environment import ROOT, environment_with_celery
 from tests.integration.bad_input import CASES, GOOD, TASKS, Case, write
 
 by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -158,7 +158,7 @@ def test_a_second_agent_for_an_instance_is_refused_and_the_first_is_left_alone(r
     before = worker_pid(folder)
     result = agent("run", "magic", folder=folder)
     assert result.stderr.startswith("agent: instance magic is running already ")
-    assert result.returncode == CONFIGURATION
+    assert result.returncode == FAILURE
     assert worker_pid(folder) == before
 
 
@@ -235,23 +235,28 @@ class TestInterpreter:
         )
 
     @pytest.mark.parametrize(
-        ("interface", "said"),
+        ("interface", "said", "option"),
         [
-            (None, "it has no celery_delivery. Install it: "),
-            ("", "its celery_delivery says no interface, so that it is older than 1. Bring it up: "),
-            ("INTERFACE = 0", "its celery_delivery has interface 0, and this agent needs 1. Bring it up: "),
+            (None, "it has no celery_delivery. Install it: ", ""),
+            ("", "its celery_delivery says no interface, so that it is older than 1. Bring it up: ", "--upgrade "),
+            (
+                "INTERFACE = 0",
+                "its celery_delivery has interface 0, and this agent needs 1. Bring it up: ",
+                "--upgrade ",
+            ),
             (
                 "INTERFACE = 2",
                 (
                     "its celery_delivery has interface 2, newer than 1, the newest that this agent knows. "
                     "Upgrade the agent, or install an older one: "
                 ),
+                "",
             ),
         ],
         ids=["missing", "before there was a number", "too old", "too new"],
     )
     def test_whose_library_does_not_suit_is_told_the_command(
-        self, tmp_path: Path, interface: str | None, said: str
+        self, tmp_path: Path, interface: str | None, said: str, option: str
     ) -> None:
         interpreter = environment_with_celery(tmp_path / "venv")
         library = self.site_packages(tmp_path / "venv") / "celery_delivery"
@@ -261,7 +266,7 @@ class TestInterpreter:
             (library / "__init__.py").touch()
         if interface:
             (library / "interface.py").write_text(interface)
-        command = f"{interpreter} -m pip install 'celery-delivery>=0.1,<0.2'"
+        command = f"{interpreter} -m pip install {option}{ROOT / 'celery_delivery'}"
         assert self.said(tmp_path, interpreter) == said + command
 
     def test_with_a_shared_folder_of_before_the_library_is_told_so(self, tmp_path: Path) -> None:
