@@ -277,6 +277,7 @@ AGENT = Mend(
         "celery.worker.request:Request.on_failure",
         f"{_CONSUMER}.on_ready",
         "celery.apps.worker:Worker.install_platform_tweaks",
+        f"{_POOL}.on_process_alive._fileno_to_inq",
     ),
     "a worker can't tell what it does",
 )

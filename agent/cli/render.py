@@ -64,6 +64,8 @@ def _row(queue: QueueStatus) -> tuple[str, ...]:
 def _state(queue: QueueStatus) -> str:
     if queue.unresponsive is not None:
         return "unresponsive"
+    if queue.state == "consuming" and queue.obstacle is not None:
+        return "held up"
     return {"connecting": "waiting for broker"}.get(queue.state, queue.state)
 
 
@@ -86,6 +88,8 @@ def _notes(queue: QueueStatus) -> list[str]:
         notes.append(f"{queue.queue}: finishes its tasks and goes")
     if queue.unresponsive is not None:
         notes.append(f"{queue.queue}: its worker has been silent for {duration(queue.unresponsive)}")
+    if queue.obstacle is not None:
+        notes.append(f"{queue.queue}: runs nothing: {queue.obstacle}")
     if queue.replacement is not None:
         notes.append(f"{queue.queue}: replacement is {queue.replacement}")
     if queue.draining:

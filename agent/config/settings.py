@@ -105,8 +105,8 @@ class QueueSettings(BaseModel):
     for its end."""
 
     start_timeout: Seconds = Field(default=30, gt=0, le=3600)
-    """Seconds a worker may take until its tasks are loaded and it reaches for the broker; then it is replaced. Well
-    above what a large import takes (seconds)."""
+    """Seconds a worker may take until its tasks are loaded and it reaches for the broker, and each process of its pool
+    until it takes tasks; then it is replaced. Well above what a large import takes (seconds)."""
 
     warm_timeout: Seconds = Field(default=60, gt=0, le=604_800)
     """Seconds that running tasks may take to end when the worker is stopped; then comes the cold shutdown. A minute is

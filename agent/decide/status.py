@@ -49,8 +49,9 @@ class QueueStatus:
 
     wanted: whether the plan has it; a queue that was removed is shown until its last task has ended.
     state: see `agent.decide.worker_state`.
-    consuming: whether the broker has accepted the worker's consumer and its loop is alive.
+    consuming: whether the broker has accepted the worker's consumer, its loop is alive and nothing keeps it from running tasks.
     unresponsive: seconds for which the worker's loop has been silent, where that is too long; else None.
+    obstacle: what keeps the worker from running tasks, in its own words; None where nothing does.
     age: seconds in this state.
     active: the running tasks, oldest first; active_count counts those that are not listed too.
     succeeded, failed, retried: tasks since the worker's process started.
@@ -71,6 +72,7 @@ class QueueStatus:
     generation: int
     consuming: bool
     unresponsive: float | None
+    obstacle: str | None
     age: float
     pool: str
     concurrency: int
@@ -154,7 +156,7 @@ def snapshot(
         pid=agent.pid,
         uptime=round(now - agent.started, 3),
         state="starting" if node.plan is None else "stopping" if node.draining else "running",
-        summary=summary(node),
+        summary=summary(node) + _held_up(queues),
         broker="" if node.plan is None else node.plan.broker,
         embedded=node.plan is not None and node.plan.embedded,
         memory=None if own is None else own.memory,
@@ -183,6 +185,14 @@ def summary(node: Node) -> str:
     if node.plan.embedded:
         parts.append("embedded broker: for trying out, tasks can be lost")
     return ", ".join(parts)
+
+
+def _held_up(queues: tuple[QueueStatus, ...]) -> str:
+    """Return what is to be added to the summary where a worker has its consumer, and runs nothing."""
+    held_up = [
+        queue for queue in queues if queue.wanted and queue.state == State.CONSUMING.value and not queue.consuming
+    ]
+    return f", of which {len(held_up)} run nothing" if held_up else ""
 
 
 def _count(queues: int) -> str:
@@ -230,8 +240,9 @@ def _queue_status(
         state=worker.state.value,
         pid=worker.pid,
         generation=worker.generation,
-        consuming=worker.state is State.CONSUMING and silent is None,
+        consuming=worker.state is State.CONSUMING and silent is None and not pulse.obstacle,
         unresponsive=silent,
+        obstacle=pulse.obstacle or None,
         age=round(now - worker.since, 3),
         pool=worker.spec.pool,
         concurrency=worker.spec.concurrency,

@@ -45,6 +45,7 @@ class Pulse:
     active: the running tasks, oldest first, at most MOST_ACTIVE of them.
     active_count: how many there are in all.
     succeeded, failed, retried: tasks that have ended since the process started.
+    obstacle: what keeps the worker from running tasks, for people; empty where nothing does.
     """
 
     at: float
@@ -54,6 +55,7 @@ class Pulse:
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
+    obstacle: str = ""
 
 
 class Scoreboard:
@@ -106,16 +108,22 @@ def _encode(pulse: Pulse) -> bytes:
     # A list, not asdict(): a solo worker writes once a task, and asdict() alone costs as much as the rest.
     active = [(task.id, task.name, task.started) for task in pulse.active]
     counts = (pulse.active_count, pulse.succeeded, pulse.failed, pulse.retried)
-    return json.dumps((pulse.at, pulse.queues, active, *counts)).encode()
+    return json.dumps((pulse.at, pulse.queues, active, *counts, pulse.obstacle)).encode()
 
 
 def _decode(text: bytes) -> Pulse:
     """Return the pulse that `_encode` made a text of; raises ValueError, or RecursionError, for anything else."""
     match json.loads(text):
-        case [at, [*queues], [*active], running, succeeded, failed, retried] if len(active) <= MOST_ACTIVE:
-            counts = [_count(each) for each in (running, succeeded, failed, retried)]
+        case [at, [*queues], [*active], running, succeeded, failed, retried, obstacle] if len(active) <= MOST_ACTIVE:
             return Pulse(
-                _time(at), tuple(_text(each) for each in queues), tuple(_task(each) for each in active), *counts
+                _time(at),
+                tuple(_text(each) for each in queues),
+                tuple(_task(each) for each in active),
+                _count(running),
+                _count(succeeded),
+                _count(failed),
+                _count(retried),
+                _text(obstacle),
             )
         case _:
             raise ValueError("no pulse")

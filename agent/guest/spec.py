@@ -53,7 +53,7 @@ class WorkerSpec:
     max_tasks_per_child: tasks after which a pool child is replaced, prefork only.
     max_memory_per_child: MiB of resident memory after which a pool child is replaced, prefork only.
     log_level: of Celery's and the tasks' loggers.
-    start_timeout: seconds from the fork request to the first report.
+    start_timeout: seconds from the fork request to the first report, and for a pool child until it takes tasks.
     warm_timeout, cold_timeout: seconds a warm, then a cold shutdown may take before the next, harder step.
     limits: what the kernel holds it to.
     """
@@ -75,4 +75,4 @@ class WorkerSpec:
 
 
 # What a worker's process never sees, because the agent and the kernel enforce it: it can change while the worker lives on.
-ADJUSTABLE = ("limits", "start_timeout", "warm_timeout", "cold_timeout")
+ADJUSTABLE = ("limits", "warm_timeout", "cold_timeout")

@@ -37,7 +37,6 @@ def test_a_preload_changes_no_worker() -> None:
     "worker",
     [
         replace(SPEC, limits=Limits(memory_max=1)),
-        replace(SPEC, start_timeout=1.0),
         replace(SPEC, warm_timeout=1.0),
         replace(SPEC, cold_timeout=1.0),
     ],

@@ -17,6 +17,7 @@ QUEUE = QueueStatus(
     generation=1,
     consuming=True,
     unresponsive=None,
+    obstacle=None,
     age=1.0,
     pool="prefork",
     concurrency=2,
@@ -72,6 +73,8 @@ def test_the_whole_of_a_healthy_instance() -> None:
     [
         (replace(QUEUE, state="connecting"), "waiting for broker"),
         (replace(QUEUE, unresponsive=20.0), "unresponsive"),
+        (replace(QUEUE, obstacle="no process gets ready"), "held up"),
+        (replace(QUEUE, obstacle="no process gets ready"), "emails: runs nothing: no process gets ready"),
         (replace(QUEUE, unresponsive=20.0), "emails: its worker has been silent for 20 s"),
         (
             replace(QUEUE, state="backoff", pid=None, last_exit="exit status 1", retry_in=3.0),

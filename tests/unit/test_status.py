@@ -45,6 +45,13 @@ def test_a_worker_whose_loop_is_silent_does_not_count_as_consuming() -> None:
     assert (queue.consuming, queue.unresponsive) == (False, 50.0)
 
 
+def test_a_worker_that_is_held_up_does_not_count_as_consuming() -> None:
+    seen = taken(node(worker(State.CONSUMING)), Pulse(at=99.0, obstacle="no process gets ready"))
+    assert (seen.queues[0].consuming, seen.queues[0].obstacle) == (False, "no process gets ready")
+    assert seen.summary == "consuming from 1 queue, of which 1 run nothing"
+    assert seen.is_degraded()
+
+
 def test_a_solo_worker_is_silent_while_it_runs_a_task() -> None:
     pulse = Pulse(at=50.0, active=(ActiveTask("id", "send", 50.0),), active_count=1)
     assert taken(node(worker(State.CONSUMING, pool="solo")), pulse).queues[0].consuming

@@ -13,6 +13,7 @@ from typing import Any
 from billiard.einfo import ExceptionWithTraceback
 from celery import bootsteps
 from celery.exceptions import Ignore, Retry
+from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.request import Request, Terminated
 
@@ -20,6 +21,10 @@ from ..messages import Connecting, Consuming, encode
 from ..scoreboard import IDLE_BEAT, MOST_ACTIVE, ActiveTask, Pulse, Scoreboard
 
 BUSY_BEAT = 1.0  # seconds between the pulses of a worker that has running tasks
+LONGEST = 1_000  # characters of an obstacle, which share a page with the tasks
+UNREADY = 3 * IDLE_BEAT  # seconds without a process to run tasks in, after which it is told
+
+_log = get_logger(__name__)
 
 
 class Account:
@@ -38,6 +43,7 @@ class Account:
         self._retried = 0
         self._other = 0
         self._beating = False
+        self._obstacle = ""
 
     def connecting(self) -> None:
         """Tell that there is no consumer, and that one is being sought."""
@@ -72,6 +78,15 @@ class Account:
                 self._failed += 1
         self.write()
 
+    def held_up(self, obstacle: str) -> None:
+        """Tell what keeps the worker from running tasks, empty where nothing does any more; the log says so once."""
+        if obstacle and obstacle[:LONGEST] != self._obstacle:
+            _log.error("No tasks are run: %s", obstacle)
+        elif self._obstacle and not obstacle:
+            _log.warning("Tasks can be run again")
+        self._obstacle = obstacle[:LONGEST]
+        self.write()
+
     def write(self) -> None:
         """Put the present state on the scoreboard; from any thread, and from a signal's handler.
 
@@ -100,6 +115,7 @@ class Account:
             succeeded=max(0, ended - self._failed - self._retried - self._other),
             failed=self._failed,
             retried=self._retried,
+            obstacle=self._obstacle,
         )
 
     def _beat(self) -> None:
@@ -127,10 +143,12 @@ class PulseStep(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
         self._timer: Any = None
+        self._was_ready = 0.0  # by the monotonic clock
 
     def start(self, consumer: Any) -> None:
         """Begin to beat."""
-        self._timer = consumer.timer.call_repeatedly(IDLE_BEAT, self.account.write)
+        self._was_ready = time.monotonic()
+        self._timer = consumer.timer.call_repeatedly(IDLE_BEAT, self._beat, (consumer.pool,))
 
     def stop(self, _consumer: Any) -> None:
         """Stop beating; the connection is lost, or the worker is going."""
@@ -139,6 +157,15 @@ class PulseStep(bootsteps.StartStopStep):
             self._timer = None
 
     shutdown = stop
+
+    def _beat(self, pool: Any) -> None:
+        now = time.monotonic()
+        if _is_ready(pool):
+            self._was_ready = now
+        unready = now - self._was_ready > UNREADY
+        self.account.held_up(
+            "no process of its pool gets ready; see worker_process_init, and START_TIMEOUT" if unready else ""
+        )
 
 
 def pulse_step(account: Account) -> type[PulseStep]:
@@ -189,6 +216,12 @@ def accounted_request(base: type[Request], account: Account) -> type[Request]:
                 account.ended(_raised(exc_info))
 
     return AccountedRequest
+
+
+def _is_ready(pool: Any) -> bool:
+    """Say whether a pool has a process that takes tasks; those of other kinds than processes, and the embedded broker's, do."""
+    inputs = getattr(getattr(pool, "_pool", None), "_fileno_to_inq", None)
+    return inputs is None or bool(inputs)
 
 
 def _raised(exc_info: Any) -> BaseException:

@@ -87,6 +87,7 @@ def _configure(app: Celery, spec: WorkerSpec) -> None:
         worker_max_tasks_per_child=spec.max_tasks_per_child,
         worker_max_memory_per_child=None if memory is None else memory * KIB_PER_MIB,
         worker_soft_shutdown_timeout=soft_timeout,
+        worker_proc_alive_timeout=max(app.conf.worker_proc_alive_timeout, spec.start_timeout),
     )
 
 
