@@ -34,19 +34,24 @@ FIRST = level(LEVELS - 1)  # where every delay begins; who may write here may de
 
 
 def seconds_until(eta: str | None, now: datetime) -> int:
-    """Return the whole seconds until a time in ISO format, 0 where it is over or None; raises DelayError for one too far away.
+    """Return the whole seconds until a time, 0 where it is over or None; raises DelayError for one too far away."""
+    seconds = max(0, ceil(remaining(eta, now)))
+    if seconds > LONGEST:
+        raise DelayError(f"a task can wait for {LONGEST // 86_400} days at most, not until {eta}")
+    return seconds
+
+
+def remaining(eta: str | None, now: datetime) -> float:
+    """Return the seconds until a time in ISO format, less than 0 where it is over, 0 for None; raises ValueError for no time.
 
     Without a zone it is in UTC, as Celery sends it.
     """
     if eta is None:
-        return 0
+        return 0.0
     due = datetime.fromisoformat(eta)
     if due.tzinfo is None:
         due = due.replace(tzinfo=UTC)
-    seconds = max(0, ceil((due - now).total_seconds()))
-    if seconds > LONGEST:
-        raise DelayError(f"a task can wait for {LONGEST // 86_400} days at most, not until {eta}")
-    return seconds
+    return (due - now).total_seconds()
 
 
 def routing_key(seconds: int, queue: str) -> str:

@@ -49,7 +49,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 from celery_delivery import internals, mending
 from celery_delivery.worker.drain import drain
 from celery_delivery.worker.heart import Heart
-from celery_delivery.worker.incoming import Signatures
+from celery_delivery.worker.incoming import Signatures, Times
 from celery_delivery.worker.outcomes import plain_outcomes
 from celery_delivery.worker.writes import WholeWrites
 
@@ -133,6 +133,7 @@ class Consumer(StockConsumer):
         if isinstance(pool, ThreadPool) and mending.applies(internals.DRAIN):
             pool.on_stop = partial(drain, pool.on_stop)
         self._signatures = Signatures()
+        self._times = Times()
         self._writes = WholeWrites(pool)
         if pool is not None and mending.applies(internals.OUTCOMES):
             pool.apply_async = plain_outcomes(pool.apply_async)
@@ -156,6 +157,7 @@ class Consumer(StockConsumer):
             except DecodeError as error:
                 self.on_decode_error(message, error)
             else:
+                self._times.settle(message)
                 stock(message)
 
         return handle

@@ -1,15 +1,23 @@
-"""What is wrong with a message before a task is made of it.
+"""What is looked at, and set right, in a message before a task is made of it.
 
 Stock Celery acks a wrong signature as a failure, acks what it can't decode, and dies of some others, again and again.
 Here all of them are rejected and not delivered again: they become dead letters.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Task
 from celery.exceptions import InvalidTaskError
 from celery.utils import functional
+from celery.utils.log import get_logger
+
+from celery_delivery.topology import delays
+
+TOLERATED = 5.0  # seconds by which clocks may differ before it is told
+
+_log = get_logger(__name__)
 
 
 class Signatures:
@@ -39,6 +47,34 @@ class Signatures:
             of_function = getattr(task, "__header__", None)  # what a decorator made a task of has one
             head = self._heads[task] = of_function or functional.head_from_fun(task.run, bound=True)
         return head
+
+
+class Times:
+    """When tasks are due: what has waited in the broker is due when it comes, whatever the clock of this host says."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def settle(self, message: Any) -> None:
+        """Take the time away from a message whose delay is over, if it is still to come here; tell of the clocks, once."""
+        if message.delivery_info.get("exchange") != delays.DUE:
+            return
+        try:
+            early = delays.remaining((message.headers or {}).get("eta"), datetime.now(UTC))
+        except (TypeError, ValueError, OverflowError):
+            return  # Celery says what is wrong with it
+        if early <= 0:
+            return
+        message.headers["eta"] = None
+        if early > TOLERATED and not self._is_told:
+            self._is_told = True
+            _log.warning(
+                "The clock of this host is %d s or more behind that of who sent %s[%s]. Delays are right all the same, but "
+                "`expires` is not: have both keep their time (NTP)",
+                early,
+                message.headers.get("task"),
+                message.headers.get("id"),
+            )
 
 
 def arguments_of(message: Any) -> tuple[Any, Any]:

@@ -89,6 +89,26 @@ print(json.dumps(worker.delay(False).get(timeout=60)))"""
     assert messages(node, "later") == 0
 
 
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_what_has_waited_in_the_broker_is_due_whatever_the_clocks_say(node: Node, pool: str) -> None:
+    run(node, DEFAULTS__POOL=pool)
+    code = """
+import datetime
+from celery_delivery.sending import producer
+
+class Ahead(datetime.datetime):
+    @classmethod
+    def now(cls, zone=None):
+        return datetime.datetime.now(zone) + datetime.timedelta(days=1)
+
+producer.datetime = Ahead
+worker.app.now = lambda: Ahead.now(datetime.UTC)
+later = [worker.apply_async(("return", number), countdown=1) for number in range(2)]
+print(json.dumps([result.get(timeout=60) for result in later]))"""
+    assert node.produce(code, "alpha") == [0, 1]
+    assert node.log.read_text().count("The clock of this host is") == 1
+
+
 def test_delayed_tasks_survive_the_brokers_death(node: Node, broker: RabbitMQ) -> None:
     code = """
 for number in range(100):

@@ -1,6 +1,7 @@
 """Delays as routing keys: which stays a task has in the queues of the levels."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from celery_delivery.topology.delays import (
     topology,
 )
 from celery_delivery.topology.queues import Binding
+from celery_delivery.worker.incoming import Times
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -79,3 +81,31 @@ def test_a_time_without_a_zone_is_in_utc() -> None:
 def test_a_time_too_far_away_is_refused() -> None:
     with pytest.raises(DelayError, match="388 days at most, not until 2028"):
         seconds_until("2028-01-01T00:00:00+00:00", NOW)
+
+
+def arrived(exchange: str, eta: object) -> SimpleNamespace:
+    return SimpleNamespace(delivery_info={"exchange": exchange}, headers={"task": "send", "id": "1", "eta": eta})
+
+
+@pytest.mark.parametrize(
+    ("exchange", "eta", "left"),
+    [
+        (DUE, "2999-01-01T00:00:00", None),
+        (DUE, "1999-01-01T00:00:00+03:00", "1999-01-01T00:00:00+03:00"),
+        (DUE, "soon", "soon"),
+        (DUE, 7, 7),
+        (DUE, None, None),
+        ("emails", "2999-01-01T00:00:00", "2999-01-01T00:00:00"),
+    ],
+)
+def test_only_what_has_waited_in_the_broker_is_due_before_its_time(exchange: str, eta: object, left: object) -> None:
+    message = arrived(exchange, eta)
+    Times().settle(message)
+    assert message.headers["eta"] == left
+
+
+def test_clocks_that_differ_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    times = Times()
+    for _ in range(2):
+        times.settle(arrived(DUE, "2999-01-01T00:00:00"))
+    assert [record.getMessage().partition(" is ")[0] for record in caplog.records] == ["The clock of this host"]
