@@ -17,7 +17,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Say what the command does, and add its options."""
     parser.description = (
         "Applies what changed in an instance's env file; queues that did not change are left alone. An invalid file "
-        "changes nothing."
+        "changes nothing. A reload reads the env file, not your code: after a new library, new contracts or new code run "
+        "`systemctl restart celery-agent@INSTANCE`."
     )
     add_instance(parser, "all that run on this node")
     parser.add_argument(

@@ -33,13 +33,44 @@ with it, `agent config INSTANCE` what it comes to, and `agent reload INSTANCE` h
 
 The file has lines of `NAME=value`, with quotes and `# comments` as a shell has them, and no `$` expansion. Of two lines
 for one name the last counts, and `agent check` warns. Names that begin with `CELERY_AGENT_` are the agent's settings,
-described below; everything else is handed on to the tasks, together with the environment of the agent itself.
+described below. All other names are handed on to the tasks, together with the environment of the agent itself;
+[what `celery_tasks/` reads of them](#what-celery_tasks-reads) stands at the end.
 
 Two variables are read from the agent's own environment instead, because they say where everything else is:
 `CELERY_AGENT_CONFIG_DIR` (default `/etc/celery-agent`) and `CELERY_AGENT_RUNTIME_DIR` (default `/run/celery-agent`).
 
 Secrets need not be in the file: each credential `NAME` of the systemd unit is found by the tasks as the file that the variable
 `NAME_FILE` names, unless the env file sets that variable itself. `deploy/systemd/dropins/credentials.conf` has the lines.
+"""
+
+_SHARED = """
+## What `celery_tasks/` reads
+
+Producers and consumers read where the broker is, and what is promised about a task, from these variables. The agent hands
+them on. They have an effect where the settings module asks for them, as the one in `celery_tasks/` does; a settings module
+of your own may have these values in its code instead. [broker.md](broker.md) has more about the broker, and
+[delivery.md](delivery.md) about promises and results.
+
+| variable | default | what it says |
+|---|---|---|
+| `RABBITMQ_HOST` | `localhost` | the broker, `host` or `host:port`; several with commas between them |
+| `RABBITMQ_PORT` | 5672, with TLS 5671 | the port of hosts that name none |
+| `RABBITMQ_VHOST` | `/` | the virtual host |
+| `RABBITMQ_USER` | `guest` | the user, whom RabbitMQ must know |
+| `RABBITMQ_PWD` | `guest` | the user's password |
+| `RABBITMQ_PWD_FILE` | empty | a file with the password; it wins over `RABBITMQ_PWD` |
+| `RABBITMQ_TLS` | `0` | `1`: speak TLS |
+| `RABBITMQ_CA_FILE` | those of the system | with TLS: the authorities to trust |
+| `RABBITMQ_CERT_FILE`, `RABBITMQ_KEY_FILE` | empty | with TLS: own certificate and key, where the broker asks for one |
+| `CELERY_TASKS_DELIVERY` | `safe` | what is promised about a task: `safe` or `article` |
+| `CELERY_TASKS_RESULTS` | `rpc` | where results go: `rpc`, `redis://…`, `db+…://…` or `off` |
+| `CELERY_TASKS_DECLARE` | `1` | `0`: the operator has declared all queues, and clients declare none ([broker.md](broker.md)) |
+| `CELERY_TASKS_BROKER` | empty | `embedded`: a folder in place of RabbitMQ, for trying out |
+
+`CELERY_TASKS_BROKER=embedded` takes the folder `celery-tasks-UID` below the system's temporary folder (`/tmp`, unless `TMPDIR`
+names another). All programs of a user that say `embedded` share it, so what one project left there is seen by the next. For a
+folder of your own, say `embedded:///srv/trial` on both sides. The embedded broker promises nothing: a task that a killed worker
+had is lost.
 """
 
 _JSON = """
@@ -109,6 +140,7 @@ def markdown() -> str:
         "## The queues",
         queues_text().replace("<", "\\<"),
         *(_section(each.name, each) for each in queue_entries()),
+        _SHARED,
         _JSON,
     ]
     return "\n\n".join(section.strip() for section in sections) + "\n"

@@ -129,8 +129,8 @@ class Settings(BaseSettings):
     )
 
     tasks: TaskClasses
-    """The task classes to host, as package.module:Class with commas between them. Required: there is nothing to run
-    without one. Each gets a queue by its task's name; classes that set the same `queue` share one worker."""
+    """The task classes to host, as package.module:Class with commas between them. There is no default, because there is
+    nothing to run without one. Each gets a queue by its task's name; classes that set the same `queue` share one worker."""
 
     path: Folders = ()
     """Folders put in front of `sys.path` for the task classes, absolute, with ':' between them: the consumer's source

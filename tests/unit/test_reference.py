@@ -1,5 +1,6 @@
 """The reference of settings: what is generated from it is what is in the repository, and right."""
 
+import re
 from pathlib import Path
 
 from agent.config.envfile import parse_env_file
@@ -17,6 +18,14 @@ def test_the_documentation_of_settings_is_up_to_date() -> None:
 def test_the_example_env_file_is_up_to_date() -> None:
     path = ROOT / "deploy" / "systemd" / "example.env"
     assert path.read_text() == example(), "run: agent config --example > deploy/systemd/example.env"
+
+
+def test_the_documentation_names_exactly_the_variables_that_the_library_reads() -> None:
+    variable = r"(?:RABBITMQ|CELERY_TASKS)_[A-Z_]+"
+    code = "".join(path.read_text() for path in (ROOT / "celery_delivery").rglob("*.py"))
+    table = "".join(line for line in markdown().splitlines(keepends=True) if re.match(rf"\| `{variable}`", line))
+    named = {name for line in table.splitlines() for name in re.findall(rf"`({variable})`", line.split("|")[1])}
+    assert named == set(re.findall(rf'"({variable})"', code))
 
 
 def test_every_setting_is_explained() -> None:
