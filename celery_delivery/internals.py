@@ -95,8 +95,6 @@ DEAD_LETTERS = Mend(
         f"{_CONSUMER}.on_decode_error",
         f"{_CONSUMER}.on_invalid_task",
         f"{_CONSUMER}.on_unknown_task",
-        "celery.app.base:Celery._task_from_fun.__header__",
-        "celery.utils.functional:head_from_fun",
         "celery.utils.objects:Bunch",
         "celery.backends.base:Backend.mark_as_failure",
         "kombu.message:Message.reject_log_error",

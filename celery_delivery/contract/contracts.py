@@ -23,7 +23,7 @@ class Contracts:
 
     def has(self, task: type[celery.Task]) -> bool:
         """Say whether a task class is a contract: whether nobody has implemented its `run`."""
-        return self._holds(task.run.__module__)
+        return self._holds(getattr(task.run, "__module__", ""))  # some decorators leave none
 
     def of(self, task: type[celery.Task]) -> type[celery.Task] | None:
         """Return the contract that a task class implements, itself where it is one, or None where there is none."""

@@ -5,6 +5,7 @@ Producer and consumer see the same contract, so what one may send the other must
 
 import inspect
 from collections.abc import Callable
+from functools import partial, singledispatchmethod
 from inspect import Parameter, Signature
 
 import celery
@@ -27,7 +28,15 @@ def check_implementation(task: type[celery.Task], contracts: Contracts) -> None:
         raise ContractError(
             f"{path(task)}.run is a coroutine or generator, whose body no worker would run: use def and return"
         )
-    taken = _signature(task)
+    taken = signature_of(task)
+    run = inspect.getattr_static(task, "run")
+    if not (
+        hasattr(run, "__get__") or isinstance(run, partial)
+    ):  # who makes a partial means it to be called without self
+        raise ContractError(
+            f"{path(task)}.run is {type(run).__name__!r}, of which Python makes no method, so that self is not passed: "
+            "define it with def; what decorates it must return a function"
+        )
     contract = contracts.of(task)
     if contract is None:
         return
@@ -38,7 +47,7 @@ def check_implementation(task: type[celery.Task], contracts: Contracts) -> None:
             f"{path(task)} is named {task.name!r}, but its contract {path(contract)} is named {contract.name!r}: "
             "producers would send to a queue that nobody serves"
         )
-    promised = _signature(contract)
+    promised = signature_of(contract)
     problem = _misfit(promised, taken)
     if problem:
         raise ContractError(
@@ -51,7 +60,7 @@ def argument_check(task: type[celery.Task], contracts: Contracts) -> Callable[..
 
     `Task.apply_async` calls it as `__header__` before it sends anything; for class-based tasks stock Celery has none.
     """
-    signature = _signature(contracts.of(task) or task)
+    signature = signature_of(contracts.of(task) or task)
 
     def check(*args: object, **kwargs: object) -> None:
         try:
@@ -104,10 +113,16 @@ def _takes(signature: Signature, kind: object) -> bool:
     return any(each.kind is kind for each in signature.parameters.values())
 
 
-def _signature(task: type[celery.Task]) -> Signature:
+def signature_of(task: type[celery.Task]) -> Signature:
     """Return the signature of a class's `run` without self; raises ContractError where it has none."""
     run = inspect.getattr_static(task, "run")
+    if isinstance(run, singledispatchmethod):
+        run = run.func  # inspect sees the self of what it makes as an argument
     try:
         return inspect.signature(run.__get__(object(), task) if hasattr(run, "__get__") else run)
     except ValueError:
         raise ContractError(f"{path(task)}.run takes no self: define it as a method") from None
+    except TypeError:
+        raise ContractError(
+            f"{path(task)}.run is {type(run).__name__!r}, which can't be called: define it as a method"
+        ) from None

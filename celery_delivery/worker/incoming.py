@@ -6,13 +6,15 @@ Here all of them are rejected and not delivered again: they become dead letters.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from inspect import Signature
 from typing import Any
 
 from celery import Task
 from celery.exceptions import InvalidTaskError
-from celery.utils import functional
 from celery.utils.log import get_logger
 
+from celery_delivery.contract.fit import signature_of
+from celery_delivery.errors import ContractError
 from celery_delivery.topology import delays
 
 TOLERATED = 5.0  # seconds by which clocks may differ before it is told
@@ -24,7 +26,7 @@ class Signatures:
     """What tasks can be called with; each is looked at once."""
 
     def __init__(self) -> None:
-        self._heads: dict[type[Task], Any] = {}
+        self._of: dict[type[Task], Signature | None] = {}
 
     def check(self, tasks: Mapping[str, Task], message: Any) -> None:
         """Raise InvalidTaskError for a message whose arguments do not suit its task, or which is no task message at all.
@@ -36,17 +38,22 @@ class Signatures:
         task = tasks.get(name)
         if task is None or not task.typing:
             return
+        signature = self._signature(type(task))
+        if signature is None:
+            return
         try:
-            self._head(type(task))(*args, **kwargs)
+            signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidTaskError(f"task {name} can't be called with these arguments: {error}") from error
 
-    def _head(self, task: type[Task]) -> Any:
-        head = self._heads.get(task)
-        if head is None:
-            of_function = getattr(task, "__header__", None)  # what a decorator made a task of has one
-            head = self._heads[task] = of_function or functional.head_from_fun(task.run, bound=True)
-        return head
+    def _signature(self, task: type[Task]) -> Signature | None:
+        """Return that of a class's `run`, None where Python knows of none."""
+        if task not in self._of:
+            try:
+                self._of[task] = signature_of(task)
+            except ContractError:
+                self._of[task] = None
+        return self._of[task]
 
 
 class Times:

@@ -19,6 +19,41 @@ worker.apply_async((Trap(),), serializer="pickle", ignore_result=True)
 print("null")
 """
 
+ODD = """
+import functools
+import celery
+
+def run(self, value):
+    return f"{self.name} {value}"
+
+class Object:
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, *args):
+        return self.function(*args)
+
+class Alpha(celery.Task):
+    name = "alpha"
+    run = lambda self, value: f"{self.name} {value}"
+
+class Beta(celery.Task):
+    name = "beta"
+    run = functools.lru_cache(run)
+
+class Gamma(celery.Task):
+    name = "gamma"
+    run = functools.partial(lambda name, value: f"{name} {value}", "gamma")
+
+class Delta(celery.Task):
+    name = "delta"
+    run = functools.partialmethod(run)
+
+class Epsilon(celery.Task):
+    name = "epsilon"
+    run = Object(run)
+"""
+
 
 def test_a_consumer_without_an_implementation_fails_its_tasks_and_says_why(
     broker: RabbitMQ, vhost: str, tmp_path: Path
@@ -79,3 +114,19 @@ def test_a_result_that_is_no_json_fails_its_task_and_not_the_worker(node: Node) 
     assert failure[0] == "FAILURE"
     assert "JSON" in failure[1]
     assert node.send("alpha", 7) == 7
+
+
+def test_a_run_that_is_no_function_runs_or_is_refused(node: Node) -> None:
+    (node.code / "greek.py").write_text(ODD)
+    node.configure("alpha", "beta", "gamma", "delta", DEFAULTS__POOL="solo")
+    checked = node.run("check", node.instance)
+    assert checked.returncode == 0, checked.stdout
+    node.start()
+    node.wait_until_consuming()
+    before = node.pids()
+    assert [node.send(queue, 2) for queue in before] == [f"{queue} 2" for queue in before]
+    assert node.pids() == before
+    node.configure("alpha", "epsilon", DEFAULTS__POOL="solo")
+    refused = node.run("check", node.instance)
+    assert refused.returncode != 0
+    assert "greek:Epsilon.run is 'Object', of which Python makes no method" in refused.stdout
