@@ -1,5 +1,6 @@
 """Whether a mend is in effect: our method overrides Celery's where all that it needs is there, as `internals` says."""
 
+import inspect
 import logging
 import re
 from collections.abc import Callable
@@ -72,9 +73,11 @@ def _exists(name: str) -> bool:
     except ImportError:
         return False
     for step in path.split("."):
-        code = getattr(getattr(found, "fget", found), "__code__", None)
+        function = inspect.unwrap(getattr(found, "fget", found))
+        code = getattr(function, "__code__", None)
         if code is not None:
-            return step in _words(code)
+            # What watches tasks, such as Sentry, puts functions of its own in the place of Celery's, and calls those.
+            return step in _words(code) or function.__module__.partition(".")[0] != module.partition(".")[0]
         if not hasattr(found, step):
             return False
         found = getattr(found, step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -147,6 +148,21 @@ def test_all_that_a_mend_needs_is_in_the_installed_packages(mend: Mend) -> None:
 )
 def test_a_name_that_is_gone_is_missed(name: str) -> None:
     assert mending.obstacle(Mend("a mend", (name,), "it is not mended")) == f"there is no {name}"
+
+
+def test_a_function_that_something_has_wrapped_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = celery.Celery.send_task
+    wrapped = functools.wraps(original)(lambda *args, **options: (args, options))
+    monkeypatch.setattr(celery.Celery, "send_task", wrapped)
+    assert mending._exists("celery.app.base:Celery.send_task.producer_or_acquire")
+    assert not mending._exists("celery.app.base:Celery.send_task.no_such_name")
+
+
+def test_a_function_that_something_has_put_in_the_place_of_celery_s_counts_as_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(celery.Celery, "send_task", lambda *args, **options: (args, options))
+    assert mending._exists("celery.app.base:Celery.send_task.producer_or_acquire")
 
 
 def test_a_method_that_is_renamed_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from ..kernel import die_with_parent, give_back_freed_memory, set_name
 from ..library import misfit
 from ..messages import LARGEST, Answer, Fork, Forked, ForkFailed, Prepare, Prepared, decode, encode
 from ..threads import left_since, running
+from .bindings import Binding, bindings_of
 from .process import become_worker, enter_cgroup, run
 
 if TYPE_CHECKING:
@@ -34,22 +35,27 @@ if TYPE_CHECKING:
 CONTROL = 3  # the descriptor of the socket to the daemon
 CONFIGURATION = 78  # exit status where what the operator wrote can't be run (EX_CONFIG of sysexits.h)
 
+# With what they import: what `celery worker` has imported when it comes to the application. See `bindings`.
+FIRST = (
+    "celery.app.builtins",
+    "celery.app.trace",
+    "celery.concurrency.prefork",
+    "celery.concurrency.solo",
+    "celery.concurrency.thread",
+    "celery.worker.control",
+    "celery.worker.worker",
+)
 # What a worker imports on its way to the first task, as seen in sys.modules of a running one. Imported after the fork,
 # these cost each worker 13 MB of its own memory instead of 1.4 MB.
 MODULES = (
     "celery.app.amqp",
     "celery.app.autoretry",
-    "celery.app.builtins",
     "celery.app.control",
     "celery.app.events",
     "celery.app.log",
-    "celery.app.trace",
     "celery.apps.worker",
     "celery.backends.rpc",
     "celery.canvas",
-    "celery.concurrency.prefork",
-    "celery.concurrency.solo",
-    "celery.concurrency.thread",
     "celery.contrib.rdb",
     "celery.events.dispatcher",
     "celery.events.state",
@@ -60,7 +66,6 @@ MODULES = (
     "celery.worker.autoscale",
     "celery.worker.consumer",
     "celery.worker.consumer.delayed_delivery",
-    "celery.worker.control",
     "celery.worker.loops",
     "celery.worker.pidbox",
     "celery.worker.strategy",
@@ -96,23 +101,24 @@ def main() -> None:
         raise SystemExit(f"template: expected Prepare, got {prepare!r}")
     set_name("agent-template")
     started = time.monotonic()
-    voice, shared = _import_all(prepare)
+    voice, shared, bindings = _import_all(prepare)
     gc.collect()
     _empty_buffers()
     gc.freeze()  # measured: 1.4 MB instead of 13.2 MB of private memory after a child's first full collection
     give_back_freed_memory()
     control.send(encode(Prepared(time.monotonic() - started)))
-    template = Template(control, daemon, prepare.template.celery_config, voice, shared)
+    template = Template(control, daemon, prepare.template.celery_config, voice, shared, bindings)
     while template.serve_one():
         pass
     os._exit(
         0
-    )  # without what modules have registered for their end: workers live on, and still use what they have made
+    )  # what modules have registered for their end is left undone: workers live on, and use what they have made
 
 
-def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int]]:
-    """Import what the workers will need; return what they speak with, and the descriptors that user code has opened.
+def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], tuple[Binding, ...]]:
+    """Import what the workers will need.
 
+    Return what they speak with, the descriptors that user code has opened, and the names that may have to be bound again.
     Ends the process where no worker could be forked.
     """
     settings = prepare.template.celery_config
@@ -120,6 +126,10 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int]]:
     text = misfit()
     if text is not None:
         _refuse(f"{sys.executable} can't be used: {text}")
+    own = opened()
+    for name in FIRST:
+        _preload(name, f"{name} is imported", own)
+    first = frozenset(sys.modules)
     try:
         from .output import speak  # needs Celery, which may be on that path only
     except ImportError as error:
@@ -128,12 +138,13 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int]]:
     own = opened()
     for name in (*MODULES, *SHARED, f"{__package__}.worker"):
         _preload(name, f"{name} is imported", own)
+    bindings = bindings_of(sys.modules.keys() - first)
     # What is wrong with the settings is told by the planner whenever it reads the configuration, and by each worker.
     _import(settings, f"CELERY_AGENT_CELERY_CONFIG is {settings!r}", own)
     _import_c_parser()
     for name in prepare.template.preload:
         _preload(name, f"CELERY_AGENT_PRELOAD names {name!r}", own)
-    return voice, opened() - own
+    return voice, opened() - own, bindings
 
 
 def _preload(name: str, where: str, own: frozenset[int]) -> None:
@@ -181,17 +192,25 @@ class Template:
     """What forks workers, and what each of them is given."""
 
     def __init__(
-        self, control: socket.socket, daemon: int, celery_config: str, voice: Voice, shared: frozenset[int]
+        self,
+        control: socket.socket,
+        daemon: int,
+        celery_config: str,
+        voice: Voice,
+        shared: frozenset[int],
+        bindings: tuple[Binding, ...],
     ) -> None:
         """Take the socket that requests come by, the daemon's pid, the settings module, and what workers speak with.
 
         shared: descriptors that user code has opened, which each worker keeps.
+        bindings: names that a worker binds again once it has imported user code.
         """
         self._control = control
         self._daemon = daemon
         self._celery_config = celery_config
         self._voice = voice
         self._shared = shared
+        self._bindings = bindings
 
     def serve_one(self) -> bool:
         """Wait for a request and serve it; return False when there will be no more."""
@@ -264,7 +283,7 @@ class Template:
         from .worker import main as work  # needs the library, which may be on the path only since Prepare
 
         link = socket.socket(fileno=report)
-        return work(request.spec, request.generation, self._celery_config, link, board, self._voice)
+        return work(request.spec, request.generation, self._celery_config, link, board, self._voice, self._bindings)
 
 
 def _import_c_parser() -> None:

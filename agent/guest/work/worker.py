@@ -23,13 +23,22 @@ from celery_delivery.broker.urls import brokers
 from ..scoreboard import Scoreboard
 from ..secrets import Redactor
 from ..spec import WorkerSpec
+from .bindings import Binding, bind_again
 from .output import Voice, speak_as_worker
 from .pulse import Account, accounted_request, pulse_step, reporting_consumer
 
 KIB_PER_MIB = 1024
 
 
-def main(spec: WorkerSpec, generation: int, celery_config: str, report: socket.socket, board: int, voice: Voice) -> int:
+def main(
+    spec: WorkerSpec,
+    generation: int,
+    celery_config: str,
+    report: socket.socket,
+    board: int,
+    voice: Voice,
+    bindings: tuple[Binding, ...],
+) -> int:
     """Run the worker until it is told to go; return its exit status."""
     redact = Redactor(os.environ.items())
     speak_as_worker(voice, spec.queue, generation, redact)
@@ -40,7 +49,7 @@ def main(spec: WorkerSpec, generation: int, celery_config: str, report: socket.s
     redact.hide(_passwords(app))
     _configure(app, spec)
     _attach(app, account)
-    worker = _worker_class(app)(
+    worker = _worker_class(app, bindings)(
         hostname=f"{spec.queue}.{generation}@{socket.gethostname()}",
         queues=[spec.queue],
         pool_cls=_pool(app, spec),
@@ -99,8 +108,12 @@ def _attach(app: Celery, account: Account) -> None:
         task.Request = accounted_request(symbol_by_name(task.Request), account)
 
 
-def _worker_class(app: Celery) -> Any:
+def _worker_class(app: Celery, bindings: tuple[Binding, ...]) -> Any:
     class NodeWorker(app.Worker):
+        def on_init_blueprint(self) -> None:
+            bind_again(bindings)  # here `celery worker` begins to import them; Celery's first signals have been sent
+            super().on_init_blueprint()
+
         def install_platform_tweaks(self, worker: Any) -> None:
             super().install_platform_tweaks(worker)
             # Celery restarts a worker on SIGHUP by an exec of sys.argv, which is the template's.
