@@ -24,6 +24,7 @@ from agent.config.problems import InvalidConfiguration, Problem, invalid
 from agent.config.variables import PREFIX, is_setting
 from agent.guest.suggestion import suggestion
 
+LARGEST = 1_048_576  # bytes; what is larger is no env file
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -69,7 +70,8 @@ def read_env_file(path: Path) -> EnvFile:
     if path.resolve().is_fifo():  # to open it could take forever; a shell's <(…) and /dev/stdin resolve to no file
         raise invalid(f"{path} can't be read: it is a named pipe. It must be a text file of NAME=value lines.")
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1)
     except FileNotFoundError:
         raise invalid(
             f"{path} is missing. `agent config --example` prints one to start from.{_siblings(path)}"
@@ -81,6 +83,8 @@ def read_env_file(path: Path) -> EnvFile:
         ) from None
     except OSError as error:
         raise invalid(f"{path} can't be read: {error.strerror}. It must be a text file of NAME=value lines.") from None
+    if len(text) > LARGEST:
+        raise invalid(f"{path} has more than {LARGEST:,} bytes. It must be a text file of NAME=value lines.")
     return parse_env_file(text, path)
 
 

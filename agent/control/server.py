@@ -21,6 +21,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
@@ -28,7 +29,8 @@ from typing import Protocol
 
 from agent.control import address
 from agent.control.protocol import LONGEST_REQUEST, Answer, Refusal, Request, decode_request, encode_answer, refusal
-from agent.errors import FAILURE, AgentError
+from agent.errors import FAILURE, AgentError, ConfigurationError
+from agent.guest.receiving import receive, refuse_descriptors
 
 BACKLOG = 64
 MOST_CONNECTIONS = 64
@@ -93,7 +95,7 @@ class Connection:
 
     def _readable(self) -> None:
         try:
-            received = self._peer.recv(LONGEST_REQUEST + 1 - len(self._received))
+            received = receive(self._peer, LONGEST_REQUEST + 1 - len(self._received))
         except BlockingIOError:
             return
         except OSError:
@@ -149,6 +151,8 @@ class Server:
     ) -> None:
         """Listen in a folder; a socket that a dead agent left there is replaced, the instance's lock being held.
 
+        Raises ConfigurationError where there can be none.
+
         on_request: answers by the connection, now or later; an AgentError that it raises is the answer.
         on_fault: called with any other error of on_request, after which the client is told that there was one.
         """
@@ -158,12 +162,18 @@ class Server:
         self.connections: dict[Connection, None] = {}  # the oldest first
         self._timers = timers
         self._path = address.socket_in(folder)
-        self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.setblocking(False)
-        with address.short(self._path) as name:
-            self._listener.bind(name)
-        os.chmod(self._path, 0o660)
+        refuse_descriptors(self._listener)
+        try:
+            self._path.unlink(missing_ok=True)
+            with address.short(self._path) as name:
+                self._listener.bind(name)
+            os.chmod(self._path, 0o660)
+            self._own = self._path.stat().st_ino
+        except OSError as error:
+            self._listener.close()
+            raise ConfigurationError(f"{self._path} can't be made: {error.strerror}. Remove what is there.") from error
         self._listener.listen(BACKLOG)
         self._spare = _spare()
         selector.register(self._listener, EVENT_READ, self._accept)
@@ -175,7 +185,9 @@ class Server:
         self.selector.unregister(self._listener)
         self._listener.close()
         self._close_spare()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # it has been removed, or the folder with it
+            if self._path.stat().st_ino == self._own:  # it may be another agent's
+                self._path.unlink()
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that was closed; harmless when it was dropped already."""

@@ -10,9 +10,13 @@
     RELOADING  Planned                   RUNNING    Host, Reloaded
     RELOADING  Refused                   RUNNING    KeepPlan, RefuseReload
     RELOADING  Settled, the first time   RELOADING  Ready
+    where a reload was asked for while the configuration was being read, which may have changed since:
+    STARTING   Planned                   RELOADING  Host, Reloaded, ReadConfiguration
+    STARTING   Refused                   STARTING   ReadConfiguration
+    RELOADING  Planned                   RELOADING  Host, Reloaded, ReadConfiguration
+    RELOADING  Refused                   RELOADING  KeepPlan, RefuseReload, ReadConfiguration
     STARTING or RELOADING:
-               AskedToReload             the same   - (the file may have changed after it was read: see below)
-               Planned, Refused, where a reload was asked for meanwhile: ReadConfiguration again
+               AskedToReload             the same   - (it is for the next reading)
     any of these three:
                AskedToStop               STOPPING   Stopping, StopQueues
     STOPPING   AskedToStop               STOPPING   StopQueues, harder each time
@@ -191,7 +195,13 @@ def step(life: Life, event: Event) -> Step:
             return _asked_to_stop(life, cold)
         case Planned() | Refused() if life.phase is Phase.STOPPING:
             return life, (RefuseReload(AgentError(STOPPING)),)
-        case Planned() | Refused() if life.phase in READING and life.again:
+        case Planned(plan, change) if life.phase in READING and life.again:
+            # It is adopted all the same: somebody who asks again and again must not keep everybody else waiting.
+            again = replace(life, phase=Phase.RELOADING, again=False)
+            return again, (Host(plan, change), Reloaded(change), ReadConfiguration())
+        case Refused(reason) if life.phase is Phase.RELOADING and life.again:
+            return replace(life, again=False), (KeepPlan(reason), RefuseReload(reason), ReadConfiguration())
+        case Refused() if life.phase is Phase.STARTING and life.again:
             return replace(life, again=False), (ReadConfiguration(),)
         case Planned(plan, change) if life.phase in READING:
             return replace(life, phase=Phase.RUNNING), (Host(plan, change), Reloaded(change))

@@ -23,6 +23,11 @@ def become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(ctypes.get_errno())}")
 
 
+def be_no_subreaper() -> None:
+    """Undo that, which user code may have asked for: a worker of a template that is one is never the daemon's child."""
+    _libc.prctl(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
 def set_name(name: str) -> None:
     """Set the name that `ps -o comm` and `top` show; the kernel keeps 15 bytes of it."""
     _libc.prctl(_SET_NAME, name.encode(), 0, 0, 0)

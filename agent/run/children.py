@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from typing import NoReturn
+
+NOT_RUN = 127  # exit status of a process whose program could not be run, as a shell has it
 
 
 class Children:
@@ -35,31 +38,43 @@ class Children:
         descriptors: Mapping[int, int],
         on_exit: Callable[[int], None],
     ) -> int:
-        """Start a program in a session of its own; return its pid. Raises OSError where it can't be started.
+        """Start a program in a session of its own; return its pid. Raises OSError where there can be no process.
+
+        A program that can't be run ends with NOT_RUN, and says why on stderr.
 
         descriptors: number in the child for each of ours; beside them only the standard ones are inherited.
         on_exit: called with the exit status, negative for a signal.
         """
-        actions = [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in descriptors.items()]
-        with _limited(self._open_files):
-            pid = os.posix_spawn(
-                arguments[0],
-                list(arguments),
-                environment,
-                file_actions=actions,
-                setsid=True,
-                setsigmask=[],
-                setsigdef=[
-                    signal.SIGTERM,
-                    signal.SIGINT,
-                    signal.SIGQUIT,
-                    signal.SIGHUP,
-                    signal.SIGCHLD,
-                    signal.SIGPIPE,
-                ],
-            )
+        pid = os.fork()
+        if pid == 0:
+            self._become(arguments, environment, descriptors)
         self._on_exit[pid] = on_exit
         return pid
+
+    def _become(
+        self, arguments: Sequence[str], environment: Mapping[str, str], descriptors: Mapping[int, int]
+    ) -> NoReturn:
+        """Be the program, in a process that has just been forked.
+
+        Not posix_spawn(3), with which the parent waits until the program is there: a file that can't be read, as on a file
+        server that is gone, would stop the daemon.
+        """
+        try:
+            os.setsid()
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                with suppress(OSError):  # those of the C library's own
+                    signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(self._open_files, hard), hard))
+            for theirs, ours in descriptors.items():
+                os.dup2(ours, theirs)
+                os.set_inheritable(theirs, True)
+            os.execve(arguments[0], list(arguments), environment)  # noqa: S606 - a program by its name, as the plan has it
+        except BaseException as error:  # noqa: BLE001 - whatever it is, this process must not go on as a second daemon
+            os.write(2, f"{arguments[0]} can't be run: {error}\n".encode(errors="backslashreplace"))
+        finally:
+            os._exit(NOT_RUN)
 
     def adopt(self, pid: int, on_exit: Callable[[int], None]) -> bool:
         """Watch a process that was forked for us; False where it is reaped already, not ours, or watched already.
@@ -117,17 +132,3 @@ def signal_group(leader: int, number: signal.Signals) -> None:
     # PermissionError: nobody in it may be signalled, zombies neither (kill(2)).
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
-
-
-@contextmanager
-def _limited(open_files: int) -> Iterator[None]:
-    """Have this process, and what it starts meanwhile, be held to so many open files; what is open stays open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == open_files:
-        yield
-        return
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

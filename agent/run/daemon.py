@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from selectors import EVENT_READ
 
-from agent.control.protocol import Request, refusal
+from agent.control.protocol import Request
 from agent.control.server import Connection, Server
 from agent.decide import lifecycle, status, supervisor
 from agent.decide.events import Action, Adopt, Confused, Drain, Due, Fork, Happened, NodeEvent, Stalled
@@ -34,6 +34,7 @@ from agent.run.logs import Log
 from agent.run.loop import Loop
 from agent.run.metrics import Samples
 from agent.run.planner_process import DEADLINE, PlannerProcess
+from agent.run.reloaders import Reloaders
 from agent.run.signals import Meaning, Wakeup
 from agent.run.signs import Signs
 from agent.run.systemd import Notifier, watchdog_interval
@@ -59,7 +60,7 @@ class Daemon:
         self._notifier = Notifier()
         self._signs = Signs(self._notifier, self._loop.timers)
         self._planner: PlannerProcess | None = None
-        self._reloaders: list[Connection] = []
+        self._reloaders = Reloaders()
         self._agent = status.Agent(instance, VERSION, os.getpid(), time.monotonic())
         self._life = Life()
         self._node = Node()
@@ -131,6 +132,9 @@ class Daemon:
         for action in actions:
             self._carry_out_for(action)
         self._tell_systemd()
+        if self._node.draining and self._node.next_deadline() is None:
+            # All that is left was told to end by SIGKILL, and does not: then it is systemd's turn.
+            self._signs.no_patience()
         if self._node.is_finished():
             self._live(lifecycle.Emptied())
 
@@ -165,10 +169,12 @@ class Daemon:
                 self._notifier.reloading()
             case lifecycle.Reloaded(change):
                 self._notifier.reloaded()
-                self._answer_reloaders(change)
+                self._reloaders.answer(change)
             case lifecycle.RefuseReload(reason):
                 self._notifier.reloaded()
-                self._answer_reloaders(reason)
+                if self._life.phase is Phase.STOPPING:  # there is no next reading
+                    self._reloaders.begin()
+                self._reloaders.answer(reason)
             case lifecycle.Ready():
                 self._ready()
             case lifecycle.Stopping():
@@ -183,6 +189,7 @@ class Daemon:
 
     def _read_configuration(self) -> None:
         timers = self._loop.timers
+        self._reloaders.begin()
         try:
             self._planner = PlannerProcess(
                 self._agent.instance,
@@ -192,7 +199,7 @@ class Daemon:
                 self._on_template_known,
                 self._on_planned,
             )
-        except OSError as error:  # a node that is out of processes or memory must not lose what runs already
+        except Exception as error:  # noqa: BLE001 - a node that is out of processes or memory must not lose what runs already
             failed = AgentError(f"the planner can't be started: {error}")
             timers.after(0, "planning", lambda: self._on_planned(failed))
         else:
@@ -230,12 +237,6 @@ class Daemon:
         self._carry_out(lifecycle.KeepPlan(reason))
         self._carry_out(lifecycle.RefuseReload(reason))
 
-    def _answer_reloaders(self, result: Difference | AgentError) -> None:
-        answer = refusal(result) if isinstance(result, AgentError) else result
-        for connection in self._reloaders:
-            connection.answer(answer)
-        self._reloaders.clear()
-
     # Signals and requests
 
     def _on_signals(self, meanings: list[Meaning]) -> None:
@@ -257,7 +258,7 @@ class Daemon:
             case Request.STATUS:
                 self._answer_status(connection)
             case Request.RELOAD:
-                self._reloaders.append(connection)
+                self._reloaders.add(connection)
                 self._live(lifecycle.AskedToReload())
 
     def _answer_status(self, connection: Connection) -> None:

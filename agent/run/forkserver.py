@@ -10,7 +10,7 @@ from agent.decide.endings import exit_text
 from agent.errors import CONFIGURATION
 from agent.guest.messages import Answer, Fork, ForkFailed, Prepared
 from agent.guest.spec import TemplateSpec
-from agent.run.children import Children
+from agent.run.children import NOT_RUN, Children
 from agent.run.links import Ends
 from agent.run.logs import Log
 from agent.run.template_process import Request, TemplateProcess
@@ -126,7 +126,9 @@ class ForkServer:
         if template is self._template:
             self._log.trouble("template-exited", pid=template.pid, status=status)
             pause = backoff.LONGEST if status == CONFIGURATION else 0.0  # the same again would come of it at once
-            self._lose(template, f"the template ended ({exit_text(status)})", pause)
+            never_was = status == NOT_RUN and template.ready_for() is None
+            ended = f"{template.spec.python} can't be run" if never_was else f"the template ended ({exit_text(status)})"
+            self._lose(template, ended, pause)
 
     def _lose(self, template: TemplateProcess, reason: str, pause: float = 0.0) -> None:
         if template is not self._template:

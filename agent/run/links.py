@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector
 
 from agent.guest.messages import LARGEST, Connecting, Consuming, decode
+from agent.guest.receiving import receive, refuse_descriptors
 from agent.guest.scoreboard import Pulse, Scoreboard, create
 from agent.guest.spec import Limits
 from agent.run.cgroups import Cgroups
@@ -42,11 +43,15 @@ class Ends:
 
 @dataclass(slots=True)
 class Link:
-    """The daemon's ends; `misunderstood` counts the reports that were none."""
+    """The daemon's ends.
+
+    misunderstood: how many reports were none. pulse: the newest that could be read.
+    """
 
     report: socket.socket
     board: Scoreboard
     misunderstood: int = 0
+    pulse: Pulse | None = None
 
 
 class Links:
@@ -73,6 +78,7 @@ class Links:
             undo.callback(ours.close)
             undo.callback(theirs.close)
             ours.setblocking(False)
+            refuse_descriptors(ours)
             descriptor = create()
             undo.callback(os.close, descriptor)
             board = Scoreboard(descriptor)
@@ -85,9 +91,15 @@ class Links:
         return Ends(theirs.detach(), descriptor, group)
 
     def pulse(self, queue: str, generation: int) -> Pulse | None:
-        """Return what a process last wrote on its scoreboard, be it alive or not yet forgotten."""
+        """Return what a process last wrote on its scoreboard, be it alive or not yet forgotten.
+
+        Where the page can't be read, as in the middle of a write, it is what was read before: its age tells.
+        """
         link = self._links.get((queue, generation))
-        return None if link is None else link.board.read()
+        if link is None:
+            return None
+        link.pulse = link.board.read() or link.pulse
+        return link.pulse
 
     def close(self, queue: str, generation: int) -> None:
         """Forget a process, where there is one, and end what it has left behind."""
@@ -102,7 +114,7 @@ class Links:
         if link is None:
             return
         try:
-            datagram = link.report.recv(LARGEST)
+            datagram = receive(link.report, LARGEST)
         except (BlockingIOError, ConnectionError):
             return
         if not datagram:  # its end comes as an exit; the scoreboard is still wanted then

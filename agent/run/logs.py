@@ -58,4 +58,8 @@ class Log:
 
 
 def _quoted(text: str) -> str:
-    return text if text and not any(sign in text for sign in ' "=\n') else json.dumps(text, ensure_ascii=False)
+    if text and text.isprintable() and not any(sign in text for sign in ' "='):
+        return text
+    return "".join(
+        each if each.isprintable() else f"\\u{ord(each):04x}" for each in json.dumps(text, ensure_ascii=False)
+    )

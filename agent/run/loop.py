@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from agent.run.logs import Log
 from agent.run.timers import Timers
 
-MOST_FAULTS = 3  # in a row, after which a descriptor is no longer looked at: it would be ready again at once, for ever
+MOST_FAULTS = 3  # in a row, after which the loop rests after each further one: it would meet the next at once, for ever
+REST = 0.2  # seconds
+LONGEST_WAIT = 86_400.0  # seconds; the kernel counts milliseconds in 32 bits
 
 
 class Loop:
@@ -36,7 +38,7 @@ class Loop:
         means that the process was stopped, or the machine slept.
         """
         due = min((when for when in (self.timers.next(), deadline) if when is not None), default=None)
-        ready = self.selector.select(None if due is None else max(0.0, due - time.monotonic()))
+        ready = self.selector.select(None if due is None else min(max(0.0, due - time.monotonic()), LONGEST_WAIT))
         late = 0.0 if due is None else time.monotonic() - due
         for key, _ in ready:
             registered = self.selector.get_map().get(key.fd)
@@ -65,11 +67,12 @@ class Loop:
         try:
             do()
         except Exception as error:  # noqa: BLE001 - see contained
-            self.report(error, "descriptor")
             self._faults[descriptor] += 1
-            if self._faults[descriptor] >= MOST_FAULTS and descriptor in self.selector.get_map():
-                self._log.trouble("descriptor-dropped", descriptor=descriptor)
-                self.selector.unregister(descriptor)
-                del self._faults[descriptor]
+            count = self._faults[descriptor]
+            if count.bit_count() == 1:  # the 1st, 2nd, 4th, 8th…
+                self.report(error, "descriptor", count=count)
+            if count >= MOST_FAULTS:
+                # The descriptor is looked at all the same: what is wrong may pass, as a want of memory does.
+                time.sleep(REST)
         else:
             self._faults.pop(descriptor, None)

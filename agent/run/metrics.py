@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from selectors import EVENT_READ, BaseSelector
@@ -13,6 +12,7 @@ from selectors import EVENT_READ, BaseSelector
 from agent.decide.status import Sample
 from agent.run.children import Children
 from agent.run.logs import Log
+from agent.run.own import own
 from agent.run.timers import Timers
 
 FRESH = 5.0  # seconds; PSS costs the kernel a walk through all of a process's pages, 1 ms a worker
@@ -21,7 +21,7 @@ STUCK = 5.0  # seconds without a word after which the sampler hangs at what it m
 IDLE = 60.0  # seconds without a question after which it ends: it takes 8 MB
 CONTROL = 3  # where the sampler finds its socket
 LARGEST = 4_096  # bytes of an answer
-SAMPLER = (sys.executable, "-m", "agent.run.sampler")
+SAMPLER = own("agent.run.sampler")
 
 Samples = Mapping[int, Sample]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from agent.errors import AgentError, ConfigurationError
 from agent.guest.decoding import parse, read
 from agent.guest.spec import TemplateSpec
 from agent.run.children import Children
+from agent.run.own import own
 
 DEADLINE = 300.0  # seconds; the planner bounds the import of user code itself (CELERY_AGENT_IMPORT_TIMEOUT), well below
 
@@ -46,7 +46,7 @@ class PlannerProcess:
         os.set_blocking(self._read_end, False)
         try:
             self.pid = children.spawn(
-                [sys.executable, "-m", "agent.config.planner", "--instance", instance, "--env-file", str(env_file)],
+                [*own("agent.config.planner"), "--instance", instance, "--env-file", str(env_file)],
                 os.environ,
                 {1: write_end},
                 self._exited,

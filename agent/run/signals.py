@@ -6,12 +6,17 @@ SIGTERM, SIGINT   drain and stop: warm at first, cold when it comes again, kill 
 SIGQUIT           drain and stop: cold at first, kill when it comes again
 SIGHUP            reload
 SIGCHLD           a child has ended
+others            nothing; by default they would end the agent, and with it every worker of the node
+
+Left as they are: what can't be caught, what a fault of the agent's own raises, what the watchdog ends it with (SIGABRT), and
+what stops and continues a program in a terminal.
 """
 
 from __future__ import annotations
 
 import signal
 import socket
+from contextlib import suppress
 from enum import Enum
 from types import FrameType
 
@@ -23,8 +28,17 @@ class Meaning(Enum):
     STOP_COLD = "stop cold"
     RELOAD = "reload"
     REAP = "reap"
+    NOTHING = "nothing"
 
 
+LEFT = frozenset(
+    {
+        *(signal.SIGKILL, signal.SIGSTOP),
+        *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS, signal.SIGABRT),
+        *(signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT),
+        *(signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH),  # ignored by Python or by default
+    }
+)
 MEANINGS = {
     signal.SIGTERM: Meaning.STOP,
     signal.SIGINT: Meaning.STOP,
@@ -32,6 +46,7 @@ MEANINGS = {
     signal.SIGHUP: Meaning.RELOAD,
     signal.SIGCHLD: Meaning.REAP,
 }
+MEANINGS |= dict.fromkeys(signal.valid_signals() - LEFT - MEANINGS.keys(), Meaning.NOTHING)
 
 
 class Wakeup:
@@ -48,7 +63,8 @@ class Wakeup:
         self._sender.setblocking(False)
         self._come: dict[Meaning, None] = {}  # a dict for its order
         for number in MEANINGS:
-            signal.signal(number, self._note)
+            with suppress(OSError):  # one that the C library keeps for itself
+                signal.signal(number, self._note)
         # Handlers run between two steps of the interpreter, and not at all while a select() waits: the byte ends that.
         signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
 

@@ -90,8 +90,10 @@ class Notifier:
                 # sdnotify encodes as Latin-1, and systemd wants UTF-8.
                 self._notifier.notify(text.encode(errors="backslashreplace")[:LONGEST].decode("latin-1"))
                 del self._untold[kind]
-        except OSError:  # its queue is full, or systemd is away
+        except BlockingIOError:  # its queue is full
             pass
+        except OSError:  # systemd is away, or listens at another socket of the name since it began anew
+            self._notifier = _connected() or self._notifier
 
 
 def _connected() -> SystemdNotifier | None:
@@ -107,6 +109,6 @@ def _connected() -> SystemdNotifier | None:
 def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
     """Return the seconds between two signs of life, half of what systemd allows, or None where it wants none."""
     microseconds = environment.get("WATCHDOG_USEC", "")
-    if not microseconds.isdigit() or environment.get("WATCHDOG_PID", str(pid)) != str(pid):
+    if not (microseconds.isascii() and microseconds.isdigit()) or environment.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     return int(microseconds) / 2_000_000

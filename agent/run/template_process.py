@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from selectors import EVENT_READ, BaseSelector
 
 from agent.guest.messages import LARGEST, Answer, Fork, Prepare, Prepared, decode, encode
+from agent.guest.receiving import receive, refuse_descriptors
 from agent.guest.spec import TemplateSpec
 from agent.run.children import Children
 from agent.run.links import Ends
@@ -49,6 +49,7 @@ class TemplateProcess:
         self._selector = selector
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
+        refuse_descriptors(self._socket)
         try:
             # It is sent before the process is there to read it: what can't be sent then is an error of the start.
             # The environment is left out, since the process has it already, and a datagram has limits.
@@ -113,14 +114,13 @@ class TemplateProcess:
     def close(self) -> None:
         """Close the socket; forks that are under way come to nothing."""
         if self.is_open():
-            with suppress(KeyError):  # the loop may have dropped it, after faults of the daemon's own
-                self._selector.unregister(self._socket)
+            self._selector.unregister(self._socket)
             self._socket.close()
 
     def _next_datagram(self) -> bytes | None:
         while self.is_open():
             try:
-                datagram = self._socket.recv(LARGEST)
+                datagram = receive(self._socket, LARGEST)
             except BlockingIOError:
                 return None
             except ConnectionError:  # it ended with requests unread; what it said before is still there

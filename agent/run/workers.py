@@ -87,7 +87,8 @@ class Workers:
 
     def reap(self) -> None:
         """Wait for every child that has ended."""
-        self._forkserver.read()  # a worker that ended at once must be known before it is waited for
+        with self._loop.contained("template"):  # whatever is wrong with it, who has ended must be waited for
+            self._forkserver.read()  # a worker that ended at once must be known before it is waited for
         self._children.reap()
         self._cgroups.sweep()
 
@@ -132,7 +133,8 @@ class Workers:
 
     def _reported(self, queue: str, generation: int, report: Connecting | Consuming) -> None:
         self._forkserver.read()  # the template told of the worker before it let it run
-        if isinstance(report, Consuming):
+        worker = self._find(queue, generation)
+        if isinstance(report, Consuming) and worker is not None and worker.state is not State.CONSUMING:
             self._log.fact("worker-consuming", queue=queue, generation=generation)
         self._on_event(Happened(queue, generation, report))
 

@@ -22,7 +22,7 @@ class Agent:
         self.folder = folder
         self.log = folder / "log"
         interpreter = folder / "python"
-        interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} -m tests.adapters.fake_python "$@"\n')
+        interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m tests.adapters.fake_python "$@"\n')
         interpreter.chmod(0o755)
         (folder / "etc").mkdir()
         lines = {

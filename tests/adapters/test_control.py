@@ -23,7 +23,7 @@ from agent.control.server import MOST_CONNECTIONS, Connection, Server
 from agent.decide.limits import without_cgroup
 from agent.decide.plan import Difference
 from agent.decide.status import Status, encode_status
-from agent.errors import AgentError, NotRunning, ProtocolError
+from agent.errors import AgentError, ConfigurationError, NotRunning, ProtocolError
 from agent.run.timers import Timers
 from tests.adapters.loop import Loop
 
@@ -376,3 +376,19 @@ def decode_refusal(line: bytes) -> str:
     assert isinstance(answer, Refusal)
     assert encode_answer(answer) == line
     return answer.message
+
+
+def test_a_socket_that_is_another_agents_is_left_alone(tmp_path: Path, selector: BaseSelector, timers: Timers) -> None:
+    """The runtime folder was removed, and another agent has begun there."""
+    server = Server(tmp_path, selector, timers, lambda *_: None, lambda _: None)
+    path = next(path for path in tmp_path.iterdir() if path.is_socket())
+    path.rename(tmp_path / "removed")
+    path.touch()
+    server.close()
+    assert path.exists()
+
+
+def test_a_folder_where_the_socket_is_to_be_is_named(tmp_path: Path, selector: BaseSelector, timers: Timers) -> None:
+    (tmp_path / "control.sock").mkdir()
+    with pytest.raises(ConfigurationError, match=r"control.sock can't be made: Is a directory. Remove what is there."):
+        Server(tmp_path, selector, timers, lambda *_: None, lambda _: None)

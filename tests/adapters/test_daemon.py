@@ -107,3 +107,38 @@ def test_a_fault_at_a_plan_is_the_answer_to_who_asked_and_what_runs_goes_on(agen
     assert {name: queue["pid"] for name, queue in after.items()} == {
         name: queue["pid"] for name, queue in before.items()
     }
+
+
+def test_signals_that_mean_nothing_to_it_end_nothing(agent: Agent) -> None:
+    agent.start()
+    before = agent.wait_until_consuming()
+    assert agent.process is not None
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGXCPU, signal.SIGRTMIN):
+        agent.process.send_signal(number)
+    assert agent.wait_until_consuming()["alpha"]["pid"] == before["alpha"]["pid"]
+    assert agent.is_running()
+
+
+def test_a_file_in_the_working_folder_is_not_taken_for_a_module_of_its_own(agent: Agent, tmp_path: Path) -> None:
+    """Tasks may write there."""
+    for name in ("tempfile", "psutil", "agent"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken')\n")
+    start = "import os, sys; sys.path[0] = os.getcwd(); from agent.cli.main import main"  # as an installed program is
+    program = f"{start}; os.chdir({str(tmp_path)!r}); sys.exit(main())"
+    agent.start(program)
+    agent.wait_until_consuming()
+    assert agent.status()["memory"] is not None
+    assert "taken" not in agent.log.read_text()
+
+
+def test_somebody_who_asks_to_reload_again_and_again_keeps_nobody_waiting(agent: Agent) -> None:
+    agent.start()
+    assert agent.process is not None
+    process = agent.process
+    wait_until(agent.socket.exists, 30)
+
+    def consumed() -> bool:
+        process.send_signal(signal.SIGHUP)
+        return all(queue["consuming"] for queue in agent.queues().values()) and bool(agent.queues())
+
+    wait_until(consumed, 60, "the first plan is adopted in the middle of it")

@@ -149,7 +149,7 @@ class StartsAProgram(Template):
     def _be_worker(self, request, report, board, group=None):
         return os.waitstatus_to_exitcode(os.system("ls -l /proc/self/fd"))
 
-StartsAProgram(socket.socket(fileno=0), os.getppid(), "", None).serve_one()
+StartsAProgram(socket.socket(fileno=0), os.getppid(), "", None, frozenset(), ()).serve_one()
 """
 
 
@@ -169,3 +169,13 @@ def test_a_program_that_a_task_starts_has_neither_report_socket_nor_scoreboard(e
     assert any(target.startswith("pipe:") for target in has)
     assert [target for target in has if "scoreboard" in target] == []
     assert sum(target.startswith("socket:") for target in has) == 1  # the template's own, which is its stdin here
+
+
+def test_a_page_that_can_no_longer_be_read_says_what_it_said_last(node: Node, ends: Ends) -> None:
+    """Its age tells that the worker has been silent; no pulse at all would pass for a worker that has just begun."""
+    board = Scoreboard(ends.board)
+    board.write(Pulse(at=1.0, queues=("emails",)))
+    assert node.links.pulse("emails", 1) == Pulse(at=1.0, queues=("emails",))
+    os.pwrite(ends.board, b"\xff" * 8, 0)
+    assert node.links.pulse("emails", 1) == Pulse(at=1.0, queues=("emails",))
+    board.close()

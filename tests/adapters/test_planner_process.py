@@ -158,13 +158,14 @@ def test_a_fault_in_what_is_called_back_is_not_the_planners(
         loop.until(lambda: planners.ends)
 
 
-def test_a_planner_that_can_not_be_started_leaves_no_descriptor_behind(
-    planners: Planners, monkeypatch: pytest.MonkeyPatch
+def test_a_planner_that_can_not_be_run_is_an_end_like_others(
+    planners: Planners, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     before = set(os.listdir("/proc/self/fd"))
-    with pytest.raises(FileNotFoundError):
-        planners.start()
+    planners.start()
+    (end,) = loop.until(lambda: planners.ends)
+    assert str(end) == "the planner ended without a plan (exit status 127)"
     assert set(os.listdir("/proc/self/fd")) == before
 
 

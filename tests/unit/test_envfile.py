@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.envfile import EnvFile, parse_env_file, read_env_file
+from agent.config.envfile import LARGEST, EnvFile, parse_env_file, read_env_file
 from agent.config.problems import InvalidConfiguration
 
 PATH = Path("/etc/celery-agent/magic.env")
@@ -163,3 +163,10 @@ def test_whatever_the_bytes_there_is_a_file_or_a_list_of_problems(content: bytes
         assert all("\n" not in problem.line for problem in error.problems)
     else:
         assert len({variable.name for variable in file.variables}) == len(file.variables)
+
+
+def test_a_file_that_is_no_env_file_by_its_size_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "magic.env"
+    path.write_bytes(b"A=" + b"x" * LARGEST)
+    with pytest.raises(InvalidConfiguration, match=r"has more than 1,048,576 bytes. It must be a text file"):
+        read_env_file(path)

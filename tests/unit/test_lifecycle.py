@@ -58,7 +58,12 @@ def asked_again(life: Life) -> Life:
     [
         (STARTING, Begin(), STARTING, (ReadConfiguration(),)),
         (STARTING, AskedToReload(), asked_again(STARTING), ()),
-        (asked_again(STARTING), PLANNED, STARTING, (ReadConfiguration(),)),
+        (
+            asked_again(STARTING),
+            PLANNED,
+            Life(Phase.RELOADING),
+            (Host(PLAN, CHANGE), Reloaded(CHANGE), ReadConfiguration()),
+        ),
         (asked_again(STARTING), REFUSED, STARTING, (ReadConfiguration(),)),
         (STARTING, PLANNED, RUNNING, (Host(PLAN, CHANGE), Reloaded(CHANGE))),
         (STARTING, REFUSED, Life(Phase.ENDED), (End(REASON),)),
@@ -67,7 +72,18 @@ def asked_again(life: Life) -> Life:
         (READY, Settled(), READY, ()),
         (READY, AskedToReload(), RELOADING, (Reloading(), ReadConfiguration())),
         (RELOADING, AskedToReload(), asked_again(RELOADING), ()),
-        (asked_again(RELOADING), PLANNED, RELOADING, (ReadConfiguration(),)),
+        (
+            asked_again(RELOADING),
+            PLANNED,
+            RELOADING,
+            (Host(PLAN, CHANGE), Reloaded(CHANGE), ReadConfiguration()),
+        ),
+        (
+            asked_again(RELOADING),
+            REFUSED,
+            RELOADING,
+            (KeepPlan(REASON), RefuseReload(REASON), ReadConfiguration()),
+        ),
         (RELOADING, PLANNED, READY, (Host(PLAN, CHANGE), Reloaded(CHANGE))),
         (RELOADING, REFUSED, READY, (KeepPlan(REASON), RefuseReload(REASON))),
         (replace(RELOADING, ready=False), Settled(), RELOADING, (Ready(),)),

@@ -13,6 +13,7 @@ from agent.run.systemd import watchdog_interval
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "42"}, 15.0),
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "43"}, None),
         ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "\N{SUPERSCRIPT TWO}"}, None),
     ],
 )
 def test_the_watchdog_is_fed_twice_as_often_as_it_wants(environment: dict[str, str], interval: float | None) -> None:

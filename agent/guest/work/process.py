@@ -17,6 +17,7 @@ from collections.abc import Callable
 from ..descriptors import read_apart
 from ..kernel import die_with_parent, set_name
 
+ADOPTION = 10.0  # seconds until the kernel must have made the daemon a worker's parent: it takes a millisecond
 ORPHANED = 99  # exit status of a child whose daemon went away before the child was its own
 _EXECUTORS = ("concurrent.futures.thread", "concurrent.futures.process")
 _UNBLOCKED = (
@@ -35,8 +36,9 @@ def await_adoption(daemon: int) -> None:
 
     The intermediate process of the double fork is gone within a millisecond.
     """
+    deadline = time.monotonic() + ADOPTION
     while os.getppid() != daemon:
-        if os.getppid() == 1 or not _exists(daemon):
+        if os.getppid() == 1 or not _exists(daemon) or time.monotonic() > deadline:
             os._exit(ORPHANED)
         time.sleep(0.0005)
 

@@ -22,8 +22,10 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 TAG = "celery-agent"  # the users that this program made, and may remove
 HASHING = "rabbit_password_hashing_sha256"
@@ -41,6 +43,7 @@ KEYS = {
 }
 FIXED = ("queues", "exchanges")  # can't be changed, only made
 RIGHTS = ("permissions", "topic_permissions")
+DEADLINE = 120  # seconds for one answer of the broker; an import on a busy one takes some
 NOTHING = {"configure": "^$", "write": "^$", "read": "^$"}
 
 
@@ -150,10 +153,26 @@ def _there():
     return {kind: {_key(each, keys): each for each in exported.get(kind, [])} for kind, keys in KEYS.items()}
 
 
-def _rabbitmqctl(*arguments, stdin=""):
-    done = subprocess.run(
-        ["rabbitmqctl", "--silent", *arguments], input=stdin, capture_output=True, text=True, check=False
-    )
+def _import(definitions):
+    """Have the broker take definitions, out of a file that its user may read: RabbitMQ 4.0 never returns from stdin (13157)."""
+    with tempfile.TemporaryDirectory(prefix="celery-agent-") as folder:
+        path = pathlib.Path(folder, "definitions.json")
+        path.touch(mode=0o640)  # it has hashes of passwords
+        for each, mode in ((folder, 0o750), (path, 0o640)):
+            shutil.chown(each, group="rabbitmq")
+            os.chmod(each, mode)
+        path.write_text(json.dumps(definitions))
+        _rabbitmqctl("import_definitions", str(path), "--format", "json")
+
+
+def _rabbitmqctl(*arguments):
+    command = ["rabbitmqctl", "--silent", *arguments]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=DEADLINE
+        )
+    except subprocess.TimeoutExpired:
+        sys.exit(f"rabbitmqctl {arguments[0]}: no answer in {DEADLINE} s; look into the broker's log")
     if done.returncode:
         sys.exit(f"rabbitmqctl {arguments[0]}: {done.stdout.strip()} {done.stderr.strip()}")
     return done.stdout
@@ -166,7 +185,7 @@ def main():
     imports, removed, changes, conflicts = difference(want, there)
     if not conflicts and "--look" not in sys.argv[1:]:
         if imports:
-            _rabbitmqctl("import_definitions", "--format", "json", stdin=json.dumps(imports))
+            _import(imports)
         for name in removed:
             _rabbitmqctl("delete_user", name)
     print(json.dumps({"changes": changes, "conflicts": conflicts}))
