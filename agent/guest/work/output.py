@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from celery import signals
 from celery._state import get_current_task
@@ -24,9 +24,7 @@ from celery.utils.log import get_multiprocessing_logger
 from ..journal import PATIENCE, Journal, Priority, connected, identifier, place
 from ..lines import STDOUT, Lines
 from ..secrets import Redactor
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer
+from .streams import lead_celery_to_stderr, patient
 
 MOST_PENDING = 65_536  # characters without a newline that are held back for the rest of their message
 _BARE = logging.Formatter("%(message)s")
@@ -119,31 +117,6 @@ class Stream(io.TextIOBase):
         return text
 
 
-class Patient(io.RawIOBase):
-    """stdout or stderr where it is a file, a pipe or a terminal: waits for its reader a while, and never raises."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
-
-    def fileno(self) -> int:
-        """Return the descriptor, for code that starts programs."""
-        return self._lines.descriptor
-
-    def isatty(self) -> bool:
-        """Tell whether it is a terminal, for code that writes colours."""
-        return os.isatty(self._lines.descriptor)
-
-    def writable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def write(self, text: Buffer) -> int:
-        """Take everything; what finds no room is dropped and counted."""
-        line = bytes(text)
-        self._lines.write(line)
-        return len(line)
-
-
 @dataclass(frozen=True, slots=True)
 class Voice:
     """How a process writes: as which instance, and to the journal where stderr leads there."""
@@ -177,6 +150,7 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
     adapt: _Journaling | _Redacting
     if voice.journal is None:
         _unleash(name)
+        lead_celery_to_stderr(name)
         stdout = Lines(name, PATIENCE, STDOUT)  # without the buffer of sys.stdout, in which the signal may have come
         _say_for_celery(lambda text: stdout.write(f"{text}\n".encode(errors="backslashreplace")))
         adapt = _Redacting(redact)
@@ -249,17 +223,8 @@ def _made_for_stderr(logger: logging.Logger) -> Iterator[tuple[logging.Logger, l
 
 def _unleash(name: str) -> None:
     """Write to stdout and stderr without waiting for their readers for long."""
-    sys.stdout = _patient(sys.__stdout__ or _null(), name)
-    sys.stderr = _patient(sys.__stderr__ or _null(), name)
-
-
-def _patient(original: TextIO, name: str) -> TextIO:
-    return io.TextIOWrapper(
-        io.BufferedWriter(Patient(Lines(name, PATIENCE, original.fileno()))),
-        encoding=original.encoding,
-        errors=original.errors,
-        line_buffering=getattr(original, "line_buffering", False),
-    )
+    sys.stdout = patient(sys.__stdout__ or _null(), name)
+    sys.stderr = patient(sys.__stderr__ or _null(), name)
 
 
 def _redirect(output: Output) -> None:
