@@ -145,6 +145,68 @@ def counts(node: Node) -> Any:
     return queue["succeeded"], queue["failed"], queue["retried"]
 
 
+# What is raised where the tracer calls neither `run` nor one of the hooks that are watched, and a hook that asks for Reject.
+PAST_THE_TRACER = """
+import sys
+import celery
+from celery.exceptions import Reject
+from celery.signals import task_prerun, task_success
+
+class Alpha(celery.Task):
+    name = "alpha"
+
+    def __call__(self, what):
+        if what == "__call__":
+            sys.exit(3)
+        if what == "__call__, MemoryError":
+            raise MemoryError("no room")
+        return super().__call__(what)
+
+    def run(self, what):
+        return "done"
+
+    def on_success(self, retval, task_id, args, kwargs):
+        if args[0] == "on_success, Reject":
+            raise Reject("wanted", requeue=False)
+
+@task_prerun.connect
+def before(args, **_):
+    if args[0] == "task_prerun":
+        sys.exit(3)
+
+@task_success.connect
+def after(sender, **_):
+    if sender.request.args[0] == "task_success":
+        sys.exit(3)
+"""
+
+TOLD_PAST_THE_TRACER = {
+    "__call__": "TaskExit: SystemExit(3)",
+    "__call__, MemoryError": "MemoryError: no room",
+    "task_prerun": "TaskExit: SystemExit(3)",
+    "task_success": "done",
+    "on_success, Reject": "done",
+    "nothing": "done",
+}
+
+
+@EVERY_POOL
+def test_what_gets_past_the_tracer_is_one_failure_and_the_queue_goes_on(node: Node, pool: str) -> None:
+    (node.code / "greek.py").write_text(PAST_THE_TRACER)
+    node.configure("alpha", DEFAULTS__POOL=pool, DEFAULTS__CONCURRENCY="1")
+    node.start()
+    node.wait_until_consuming()
+    pid = node.queue("alpha")["pid"]
+    told = node.produce(SEND_ALL.replace(repr(list(TOLD)), repr(list(TOLD_PAST_THE_TRACER))), "alpha")
+    assert {what: text for what, (_, text) in told.items()} == TOLD_PAST_THE_TRACER
+    wait_until(
+        lambda: node.broker.messages("alpha.dead", node.vhost) == 1, what="what a hook rejected is a dead letter"
+    )
+    queue = node.queue("alpha")
+    assert (queue["pid"], queue["active_count"], node.task_ids("alpha")) == (pid, 0, [])
+    assert node.run("status", node.instance, "--strict").returncode == 0
+
+
 @EVERY_POOL
 def test_a_result_store_whose_library_is_missing_costs_results_and_no_tasks(node: Node, pool: str) -> None:
     (node.code / "redis.py").write_text('raise ImportError("not installed")')
