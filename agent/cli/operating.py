@@ -1,4 +1,4 @@
-"""What the commands that work on the broker for an operator have alike."""
+"""What those commands share that work on the broker for an operator."""
 
 from __future__ import annotations
 

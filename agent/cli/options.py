@@ -1,4 +1,4 @@
-"""What several commands have alike: options of one meaning, and the form of their JSON."""
+"""What several commands share: options of one meaning, and the form of their JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process of the importing half in the user's interpreter: what it is asked, and the lines it answers with in time.
+"""The importing half of the planner, a process in the user's interpreter: what it is asked, and what it answers in time.
 
 User code that is imported there may print, hang, exit or crash: all of it comes back as values.
 """

@@ -1,4 +1,4 @@
-"""The planner's side of discovery: what the importing half found in the user's interpreter, or why it did not get so far."""
+"""The planner's side of discovery: what the importing half found in the user's interpreter, or why it found nothing."""
 
 from __future__ import annotations
 

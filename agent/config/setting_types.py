@@ -1,4 +1,4 @@
-"""The kinds of text that settings hold, and what is said of one that doesn't fit.
+"""The kinds of text that settings hold, and the messages about a text that doesn't fit.
 
 A message goes on after the variable's name: "CELERY_AGENT_TASKS" + " is empty. …".
 """

@@ -1,4 +1,4 @@
-"""Where an instance's control socket is, and how to name it however deep that is: the kernel takes 107 bytes of a path."""
+"""Where an instance's control socket is, and a name for it that is short enough: the kernel takes 107 bytes of a path."""
 
 from __future__ import annotations
 

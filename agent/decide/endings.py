@@ -1,4 +1,4 @@
-"""How processes of a queue ended without having been told to, and what they ended of."""
+"""How processes of a queue ended without having been told to, and why."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ the broker has accepted its consumer, so the queue is never without one; the old
     Happened   the successor consumes                   it becomes current; the old one goes Down (WARM)
     Happened   current is gone while a successor is up  the successor becomes current
     Happened   Forked for a generation nobody knows     the late process is killed
-    Happened   OutOfMemory                              counted; what ends within seconds ended of it
+    Happened   OutOfMemory                              counted; a process that ends within seconds has that cause
     Confused   any                                      what is known of its workers is killed, its current one begins
                                                         anew after a pause; where it is not wanted it is forgotten
     Drain      any                                      all of its workers go Down

@@ -1,7 +1,7 @@
 """The dead-letter desk of an instance: lists its dead letters, sends them back to their queues, throws them away.
 
-The work is done in the user's interpreter, by `agent.guest.answer.letterbox`: only there it is known what a task's arguments
-must be.
+The work is done in the user's interpreter, by `agent.guest.answer.letterbox`: only there are the classes that say what a task's
+arguments must be.
 """
 
 from __future__ import annotations
