@@ -129,12 +129,11 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], tuple[Binding,
     text = misfit()
     if text is not None:
         _refuse(f"{sys.executable} can't be used: {text}")
-    own = opened()
-    for name in FIRST:
-        _preload(name, f"{name} is imported", own)
-    first = frozenset(sys.modules)
     try:
-        from .output import speak  # needs Celery, which may be on that path only
+        for name in FIRST:
+            importlib.import_module(name)
+        first = frozenset(sys.modules)
+        from .output import speak  # needs Celery too, which may be on that path only
     except ImportError as error:
         _refuse(f"{sys.executable} can't be used: {error}")
     voice = speak(prepare.instance, os.environ)
