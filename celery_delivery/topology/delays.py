@@ -11,16 +11,25 @@ times of their own a long one would hold up all behind it. `docs/decisions/0010-
 alternatives. The levels are declared when a process first needs them, and shared by all queues of a virtual host.
 """
 
+import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import ceil
 from urllib.parse import quote
 
 from celery_delivery.errors import DelayError
-from celery_delivery.topology.queues import QUORUM, Binding, ExchangeDeclaration, QueueDeclaration, Topology
+from celery_delivery.topology.queues import (
+    LONGEST_TEXT,
+    QUORUM,
+    Binding,
+    ExchangeDeclaration,
+    QueueDeclaration,
+    Topology,
+)
 
 LEVELS = 25
 LONGEST = 2**LEVELS - 1  # seconds: 388 days
+LONGEST_WORD = LONGEST_TEXT - 2 * LEVELS  # characters of a routing key that are left for a queue
 PREFIX = "celery-tasks.delay."
 DUE = f"{PREFIX}due"
 
@@ -85,5 +94,12 @@ def _arguments(number: int) -> dict[str, str | int]:
 
 
 def _word(queue: str) -> str:
-    """Return a queue's name as one word of a routing key, in which dots, stars and hashes mean something."""
-    return quote(queue, safe="").replace(".", "%2E")
+    """Return a queue's name as one word of a routing key, in which dots, stars and hashes mean something.
+
+    A word that would be too long ends in a digest instead; no other has an exclamation mark.
+    """
+    word = quote(queue, safe="").replace(".", "%2E")
+    if len(word) <= LONGEST_WORD:
+        return word
+    end = f"!{hashlib.blake2b(queue.encode(), digest_size=16).hexdigest()}"
+    return word[: LONGEST_WORD - len(end)] + end

@@ -230,6 +230,15 @@ CASES = (
         {"plain.py": "import celery\nclass Plain(celery.Task):\n    name = 'amq.x'\n    def run(self): pass\n"},
     ),
     Case(
+        "a queue whose dead letters would have too long a name",
+        ("CELERY_AGENT_TASKS=plain:Plain",),
+        names(
+            "plain:Plain",
+            f"its queue is {'x' * 251!r}, and a broker takes 1 to 250 bytes of text. Set another `queue`.",
+        ),
+        {"plain.py": "import celery\nclass Plain(celery.Task):\n    name = 'x' * 251\n    def run(self): pass\n"},
+    ),
+    Case(
         "a task that nobody wrote",
         ("CELERY_AGENT_TASKS=plain:Plain",),
         names("plain:Plain", "plain:Plain has no run: define it"),

@@ -109,6 +109,13 @@ print(json.dumps([result.get(timeout=60) for result in later]))"""
     assert node.log.read_text().count("The clock of this host is") == 1
 
 
+@pytest.mark.parametrize("letters", [35, 125])
+def test_a_delay_leads_to_a_queue_whatever_its_name(node: Node, letters: int) -> None:
+    (node.code / "greek.py").write_text(f"{TASKS}\nAlpha.name = {'д' * letters!r}\n")
+    run(node)
+    assert node.produce("print(worker.apply_async(('return', 7), countdown=1).get(timeout=60))", "alpha") == 7
+
+
 def test_delayed_tasks_survive_the_brokers_death(node: Node, broker: RabbitMQ) -> None:
     code = """
 for number in range(100):

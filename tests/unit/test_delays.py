@@ -62,6 +62,14 @@ def test_a_queue_s_name_means_no_other_queue(queue: str) -> None:
     assert stay(5, queue, ("out", "mails.out", "a.*", "#", "ä b", "mails%2Eout")) == (5, {queue})
 
 
+@pytest.mark.parametrize("start", ["д" * 124, "x" * 249, "#" * 249])
+def test_a_name_as_long_as_can_be_has_a_routing_key_of_its_own(start: str) -> None:
+    queues = (f"{start}1", f"{start}2", start)
+    for queue in queues:
+        assert stay(LONGEST, queue, queues) == (LONGEST, {queue})
+        assert len(routing_key(LONGEST, queue)) <= 255
+
+
 def test_a_dead_letter_queue_of_a_level_is_the_next_level() -> None:
     found = topology([])
     assert [each.name for each in found.exchanges] == [level(number) for number in range(LEVELS - 1, -2, -1)]

@@ -1,5 +1,8 @@
 """The topology of the safe profile, as values."""
 
+import pytest
+
+from celery_delivery.errors import ContractError
 from celery_delivery.topology.queues import (
     Binding,
     ExchangeDeclaration,
@@ -23,6 +26,12 @@ def test_each_queue_has_an_exchange_of_its_own() -> None:
     found = topology(["a", "b"])
     assert found.exchanges == (ExchangeDeclaration("a", "direct"), ExchangeDeclaration("b", "direct"))
     assert found.bindings == (Binding("a", "a", "a"), Binding("b", "b", "b"))
+
+
+@pytest.mark.parametrize("name", ["", "x" * 251, "д" * 126])
+def test_a_name_that_no_broker_takes_is_refused(name: str) -> None:
+    with pytest.raises(ContractError, match="1 to 250 bytes"):
+        task_queue(name)
 
 
 def test_the_same_queue_twice_is_declared_once() -> None:

@@ -15,6 +15,7 @@ from celery_delivery.contract.fit import check_implementation
 from celery_delivery.errors import ContractError
 from celery_delivery.settings.profile import profile_of
 from celery_delivery.settings.weakened import weakened
+from celery_delivery.topology.queues import LONGEST_QUEUE
 
 from ..suggestion import suggestion
 from .importing import Emit, import_or_report, last_line, report, whole_traceback
@@ -23,7 +24,6 @@ NOTHING_PROMISED = (
     "{} has no delivery_profile, so that tasks have Celery's defaults: one that a killed worker was running is lost. "
     'Add the line delivery_profile = "safe" to it; see docs/contracts.md.'
 )
-LONGEST_QUEUE = 255  # bytes; AMQP's short string
 
 
 def examine(tasks: Sequence[str], celery_config: str, emit: Emit) -> dict[str, Celery]:
