@@ -17,7 +17,7 @@ from agent.decide.plan import Plan
 from agent.errors import CONFIGURATION, FAILURE, OK
 from agent.guest.secrets import is_secret, names_secret_file, redacted
 from agent.guest.spec import WorkerSpec
-from agent.operate.broker_faults import EXPOSED, UNDECLARED, unreachable
+from agent.operate.broker_faults import EXPOSED, UNDECLARED, UNLIKE, unreachable
 
 MEASURED_CELERY = "5.7."  # the releases whose faults were measured and mended
 
@@ -148,6 +148,13 @@ def _broker(instance: str, discovery: Discovery, probe: Probe) -> Finding:
         text = (
             f"{broker} has no queue {probe.text!r}, and CELERY_TASKS_DECLARE=0 lets nobody declare it: have the operator "
             f"import what `agent topology {instance} --definitions` prints."
+        )
+        return Finding(Level.BAD, "broker", text, exit_status=FAILURE)
+    if probe.fault == UNLIKE:
+        queue, _, reason = probe.text.partition(": ")
+        text = (
+            f"{broker} has a queue {queue!r} of another kind, and refuses ours: {reason}. Let its tasks run out, and "
+            f"`rabbitmqctl delete_queue {queue}`: it is declared anew. Or name another `queue` in the contract."
         )
         return Finding(Level.BAD, "broker", text, exit_status=FAILURE)
     if probe.fault:

@@ -9,6 +9,8 @@
     has no setting                                                broker is back
     a cold shutdown asks every pool to end its tasks, which       SIGQUIT of a solo worker: its task     cancel_active_...
     threads and solo can't (NotImplementedError)                  fails by that error, and is acked
+    what the broker refuses, such as a queue that is there with   11 log lines a second, for ever        on_refused
+    other arguments, is asked for again at once
     tasks that a lost connection ends are reported to the         10 s without an attempt to connect,     on_connection_...
     result backend, through the broker that is away               for each task that ran
     quorum queues make it declare 28 queues for delayed tasks     a quorum leader killed: 18 s without   Blueprint
@@ -30,10 +32,12 @@ is off, and Celery's own behaviour stays. `tests/integration/test_celery_mends.p
 
 import signal
 import socket
+import time
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
+from amqp.exceptions import ChannelError
 from celery import bootsteps
 from celery.concurrency.base import BasePool
 from celery.concurrency.solo import TaskPool as SoloPool
@@ -55,6 +59,9 @@ from celery_delivery.worker.writes import WholeWrites
 
 RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
 RETRY_LONGEST = 2.0
+REFUSED_LONGEST = (
+    10.0  # seconds between attempts where the broker is there, and refuses; each pause is twice the one before
+)
 
 _log = get_logger(__name__)
 
@@ -134,6 +141,7 @@ class Consumer(StockConsumer):
             pool.on_stop = partial(drain, pool.on_stop)
         self._signatures = Signatures()
         self._times = Times()
+        self._refused: int | None = 0  # attempts in a row; None while there is a consumer
         self._writes = WholeWrites(pool)
         if pool is not None and mending.applies(internals.OUTCOMES):
             pool.apply_async = plain_outcomes(pool.apply_async)
@@ -224,6 +232,26 @@ class Consumer(StockConsumer):
                     _log.warning("%s ends with the connection, and will be delivered again", request)
                     request.cancel(self.pool, emit_retry=False)
         super().on_connection_error_after_connected(exc)
+        if self._refused is None or not isinstance(exc, ChannelError):
+            self._refused = 0
+            return
+        if self._refused == 0:
+            self.on_refused(str(exc))
+        pause = min(RETRY_STEP * 2**self._refused, REFUSED_LONGEST)
+        self._refused = min(self._refused + 1, 10)
+        deadline = time.monotonic() + pause
+        while time.monotonic() < deadline:
+            state.maybe_shutdown()
+            time.sleep(min(RETRY_STEP, pause))
+
+    def on_refused(self, reason: str) -> None:
+        """Tell, once, why the broker refuses what a consumer needs; it is asked again, less and less often."""
+        _log.error("The broker refuses what this worker needs: %s", reason)
+
+    def on_ready(self) -> None:
+        """Note that there is a consumer: what the broker refuses from now on, it has given before."""
+        self._refused = None
+        super().on_ready()
 
     @mending.where(internals.COLD_SHUTDOWN)
     def cancel_active_requests(self) -> None:

@@ -10,12 +10,15 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from amqp.exceptions import AccessRefused, NotAllowed, NotFound, UnexpectedFrame
+from amqp.exceptions import AccessRefused, ChannelError, NotAllowed, NotFound, UnexpectedFrame
 from celery import Celery
+from kombu import Queue
 
 from celery_delivery.broker import embedded
 from celery_delivery.broker.urls import brokers, is_embedded, shown
 from celery_delivery.errors import TlsError
+from celery_delivery.settings.profile import clients_declare, is_safe
+from celery_delivery.topology.queues import topology
 
 from .importing import Emit
 
@@ -24,6 +27,7 @@ TIMEOUT = 3.0  # seconds for each step of a connection; a broker in the same net
 REACHED = ""  # the fault of a broker that can be reached
 EXPOSED = "exposed"
 UNDECLARED = "undeclared"
+UNLIKE = "unlike"
 
 # In this order: some are subclasses of others.
 _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
@@ -42,17 +46,23 @@ _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
 def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
     """Emit {"probe": {"broker": …, "fault": …, "text": …}} for each broker of the apps, which have the same.
 
-    Queues that are not there, and that no client may declare, come as faults "undeclared" of the first one that answers.
+    Of the first one that answers, queues that are not there, and that no client may declare, come as faults "undeclared", and
+    those that are there with other arguments than the apps declare them with as "unlike".
     """
     app: Any = next(iter(apps.values()))
     answered = False
     for url in brokers(app):
         fault, text = probe(app, url)
         emit({"probe": {"broker": shown(url), "fault": fault, "text": text}})
-        if fault in (REACHED, EXPOSED) and not answered and not app.conf.get("clients_declare", True):
-            answered = True
-            for queue in _undeclared(app, url, apps):
-                emit({"probe": {"broker": shown(url), "fault": UNDECLARED, "text": queue}})
+        if fault not in (REACHED, EXPOSED) or answered or is_embedded(url):
+            continue
+        answered = True
+        if clients_declare(app.conf):
+            found = [(UNLIKE, text) for queue in apps for text in _unlike(app, url, queue, apps[queue])]
+        else:
+            found = [(UNDECLARED, queue) for queue in _undeclared(app, url, apps)]
+        for fault, text in found:
+            emit({"probe": {"broker": shown(url), "fault": fault, "text": text}})
 
 
 def probe(app: Any, url: str) -> tuple[str, str]:
@@ -84,6 +94,26 @@ def _undeclared(app: Any, url: str, queues: Iterable[str]) -> list[str]:
             except NotFound:
                 missing.append(queue)
     return missing
+
+
+def _unlike(app: Any, url: str, name: str, hosting: Any) -> list[str]:
+    """Return why the broker would refuse to declare a queue, or that of its dead letters; what is not there stays so."""
+    if is_safe(hosting.conf):
+        needed = [Queue(each.name, durable=True, queue_arguments=each.arguments) for each in topology([name]).queues]
+    else:
+        needed = [queue for queue in hosting.amqp.queues.values() if queue.name == name]
+    refusals = []
+    with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
+        for queue in needed:
+            bound = queue.bind(connection.channel())
+            try:
+                bound.queue_declare(passive=True)
+                bound.queue_declare()
+            except (NotFound, AccessRefused):
+                continue  # it will be declared, or somebody else has to
+            except ChannelError as error:
+                refusals.append(f"{queue.name}: {error.reply_text}")
+    return refusals
 
 
 def _try_folder(folder: Path) -> None:

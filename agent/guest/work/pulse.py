@@ -184,7 +184,11 @@ def reporting_consumer(base: type, account: Account) -> type:
             account.connecting()
             return super().ensure_connected(connection)
 
+        def on_refused(self, reason: str) -> None:
+            account.held_up(f"the broker refuses what it needs: {reason}; `agent check` says more")
+
         def on_ready(self) -> None:
+            account.held_up("")
             account.consuming(tuple(queue.name for queue in self.task_consumer.queues), self.timer)
             super().on_ready()
 
