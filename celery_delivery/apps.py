@@ -12,6 +12,7 @@ from celery_delivery.contract.contracts import Contracts, path, unimplemented
 from celery_delivery.contract.fit import argument_check
 from celery_delivery.errors import SettingError
 from celery_delivery.results.backends import backend
+from celery_delivery.results.replies import ReplyBackend
 from celery_delivery.sending.producer import Sending
 from celery_delivery.settings import profile
 from celery_delivery.settings.weakened import weakened
@@ -72,6 +73,12 @@ class App(celery.Celery):
         if App.stub is None or self.conf.result_backend in {None, "disabled://"}:
             return super().backend
         return App.stub.backend(self)
+
+    @property
+    def thread_oid(self) -> str:
+        """The queue for results that a task, or each step of a chain, is sent with: that of whoever reads them here."""
+        backend = self.backend
+        return backend.oid if isinstance(backend, ReplyBackend) else str(super().thread_oid)
 
     def worker_main(self, argv: Sequence[str] | None = None) -> None:
         """Run a worker with these arguments; since Celery 5 they must name the command, which is added where it's missing."""

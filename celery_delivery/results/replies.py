@@ -1,153 +1,202 @@
-"""Results that go to the process, and thread, that sent the task: Celery's rpc backend with its faults mended.
+"""Results that go to the process that sent the task: Celery's rpc backend with its faults mended.
 
 fault of the stock rpc backend                                seen as                                  mend
 ------------------------------------------------------------  ---------------------------------------  ----------------
 results that nobody reads stay for a day, however many        the broker's memory                      MOST_REPLIES
-each task class of a process has a queue for them             a connection per class                   replies
+each task class, and each thread, of a process has a queue    a connection per class; a thousand       replies
+for them                                                      queues of threads that are gone
+the queue outlives a process that only sent                   100 queues of 100 scripts, for a day     leave_broker
 the queue is declared, and waited for, with each task; for    a third of the time of `.delay()`;       on_task_call
 ever where the broker is away                                 it hangs
+a task's own tasks have none                                  `.get()` in allow_join_result() hangs    on_task_call
 a forked child has its parent's queue and connection          results arrive at the wrong process      ReplyBackend
-a broker that was away once is not read from any more         each `.get()` times out                  ReplyConsumer
+
+`celery_delivery.results.reader` has what reads them.
 """
 
+import atexit
+import os
 import threading
-import time
 import uuid
+from multiprocessing.util import Finalize
 from typing import Any
 from weakref import WeakSet
 
-from amqp.exceptions import AMQPError, NotFound
-from celery import Celery, _state
-from celery.backends.rpc import ResultConsumer, RPCBackend
+from amqp.exceptions import AMQPError
+from celery import Celery, _state, signals
+from celery.backends.rpc import RPCBackend
 from celery.utils.log import get_logger
 
 from celery_delivery import forks
+from celery_delivery.errors import SendError
+from celery_delivery.results.reader import ReplyConsumer
 from celery_delivery.results.tolerant import Tolerant
-from celery_delivery.sending.pools import broker_key, hang_up
-from celery_delivery.sending.producer import PASSING, Producer
+from celery_delivery.sending.pools import broker_key
+from celery_delivery.sending.producer import Producer
 
 REPLIES = "replies."  # begins the name of every queue for results
 MOST_REPLIES = 100_000  # results that wait in such a queue; the oldest go first
-PAUSE = 1.0  # seconds until the next attempt to read; `.get()` looks at its own timeout as often
-
-# What another attempt may cure; in a cluster the queue is not found while its node is down.
-LOST = (*PASSING, NotFound)
+# Seconds for results of tasks that a task has sent: the broker's consumer_timeout, which no task can outlast.
+LONGEST_TASK = 1800.0
+FORMER = 20  # queues that are read beside the newest
 
 _log = get_logger(__name__)
 
 
-class ReplyConsumer(ResultConsumer):
-    """Reads results while somebody waits for one, over one connection after another."""
-
-    _connection: Any = None
-    _consumer: Any = None
-
-    def consume_from(self, task_id: str) -> None:
-        """Leave it to drain_events, which is called as long as somebody waits."""
-
-    def drain_events(self, timeout: float | None = None) -> None:
-        """Read once; raises TimeoutError when nothing came, where the broker is away too: who waits has a limit of their own.
-
-        What another attempt does not cure, such as a missing right, is raised as it is.
-        """
-        try:
-            self._reading().drain_events(timeout=timeout)
-        except LOST as error:
-            if self._consumer is not None and isinstance(error, TimeoutError):
-                raise  # all is well, and nothing came
-            if self._consumer is not None:
-                _log.warning("No results come until the broker is back: %s", error)
-            self.leave()
-            time.sleep(PAUSE)
-            raise TimeoutError(str(error)) from error
-        except AMQPError:
-            self.leave()
-            raise
-
-    def leave(self) -> None:
-        """Leave the connection, without a word on the line; the next who waits has another."""
-        if self._connection is not None:
-            hang_up(self._connection)
-        self._connection = self._consumer = None
-
-    on_after_fork = leave  # it is the parent's
-
-    def _reading(self) -> Any:
-        """Return a connection that results come by."""
-        if self._consumer is None:
-            self._connection = connection = self.app.connection()
-            hosts = len(connection.alt) or 1
-            connection.ensure_connection(max_retries=hosts - 1, interval_start=0, reraise_as_library_errors=False)
-            queues = [self.backend.binding]
-            consumer = self.Consumer(
-                connection.default_channel, queues, callbacks=[self.on_state_change], no_ack=True, accept=self.accept
-            )
-            consumer.consume()
-            self._consumer = consumer
-        return self._connection
-
-
 class ReplyBackend(Tolerant, RPCBackend):
-    """Sends a result to the process, and thread, that sent the task."""
+    """Sends a result to the process that sent the task, where any thread may wait for it."""
 
     ResultConsumer = ReplyConsumer
+    _is_refused: bool
+    _is_of_worker: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._start()
         super().__init__(*args, **kwargs)
-        self._name_queue()
+        self.thread_safe = True  # one for all threads of an app
+        self._pending_messages.maxsize = MOST_REPLIES
         _made.add(self)
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
-        """Have the queue for results declared with the task; not in a pool's process, which may not wait for results."""
+        """Have the queue for results declared with the task, unless the broker has said that this worker may not."""
         if not isinstance(producer, Producer):
             super().on_task_call(producer, task_id)
-        elif not _state.task_join_will_block():
+        elif not self._is_refused:
+            self._is_named = True
             producer.expect_replies(self)
 
     @property
+    def queues(self) -> tuple[Any, ...]:
+        """The queues that results may come by: former ones, and last the one that is named in what is sent now."""
+        with self.lock:
+            if not self._queues:
+                self._queues.append(self._queue())
+            return tuple(self._queues)
+
+    @property
+    def oid(self) -> str:
+        """The name of the queue for results."""
+        return str(self.queues[-1].name)
+
+    @property
     def binding(self) -> Any:
-        """The queue for results."""
+        """The queue for results, for whoever declares it."""
+        self._is_declared = True
+        _leave_at_exit()
+        return self.queues[-1]
+
+    def expects(self, queue: str | None) -> bool:
+        """Say whether a queue is one of ours."""
+        return any(each.name == queue for each in self.queues)
+
+    def renew(self, name: str) -> None:
+        """Have another queue than this one from now on: a connection was lost, and its node may be down.
+
+        What comes by the former one is read, too, where it is still there. Should a node come back, the broker removes its
+        queues after `result_expires`.
+        """
+        with self.lock:
+            if self.oid == name and self._is_named:
+                self._is_named = False
+                self._queues.append(self._queue())
+                del self._queues[: -1 - FORMER]
+
+    def goes_without(self) -> bool:
+        """Note that the broker refuses the queue; say whether tasks are sent without one, as those of a worker are."""
+        if self._is_of_worker:
+            self._is_refused = True
+        return self._is_refused
+
+    def leave_broker(self) -> None:
+        """Delete the queues; what the broker can't be told now, it does after `result_expires`."""
+        if not self._is_declared:
+            return
+        names = [queue.name for queue in reversed(self.queues)]
+        self._is_declared = False
+        try:
+            with self.app.amqp.producer_pool.acquire(block=True) as producer:
+                producer.delete(names)
+        except (AMQPError, OSError, SendError) as error:
+            _log.debug("Queues for results could not be deleted: %s", error)
+
+    def add_pending_result(self, result: Any, *args: Any, **options: Any) -> Any:
+        """Have a result wait for what comes."""
+        with self.lock:
+            return super().add_pending_result(result, *args, **options)
+
+    def _remove_pending_result(self, result: Any) -> Any:
+        with self.lock:
+            return super()._remove_pending_result(result)
+
+    def _collect_into(self, result: Any, bucket: Any) -> None:
+        with self.lock:
+            if result._cache:  # another thread has read it meanwhile
+                bucket.append(result)
+            else:
+                super()._collect_into(result, bucket)
+
+    def _after_fork(self) -> None:
+        self._start()
+        super()._after_fork()
+
+    def _start(self) -> None:
+        self.lock = threading.RLock()  # of what waits for results
+        self._queues: list[Any] = []
+        self._is_declared = False
+        self._is_named = False  # whether the newest queue may stand in a task
+        self._is_refused = False
+        self._is_of_worker = False
+
+    def _queue(self) -> Any:
+        """Return a queue with a name of its own; a worker's, where tasks seldom wait for results, is a short-lived one."""
+        self._is_of_worker |= _state.task_join_will_block()
+        name, seconds = f"{REPLIES}{uuid.uuid4()}", self.expires
+        if self._is_of_worker:
+            seconds = min(seconds or LONGEST_TASK, LONGEST_TASK)
         return self.Queue(
-            self.oid,
+            name,
             self.exchange,
-            self.oid,
+            name,
             durable=True,
             auto_delete=True,
-            expires=self.expires,
-            message_ttl=self.expires,
+            expires=seconds,
+            message_ttl=seconds,
             max_length=MOST_REPLIES,
         )
 
-    def renew(self) -> None:
-        """Take another queue, because the node of this one is down; the results that were to go there are lost.
-
-        Should the node come back, the broker removes the queue after `result_expires`.
-        """
-        self._name_queue()
-        self.result_consumer.leave()
-
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        self._name_queue()
-
-    def _name_queue(self) -> None:
-        self.oid = f"{REPLIES}{uuid.uuid4()}"
-
 
 def replies(app: Celery, url: str | None = None) -> ReplyBackend:
-    """Return the backend that all apps of a thread share which have the same broker."""
-    backends: dict[str, ReplyBackend] = _of_thread.__dict__
+    """Return the backend that all apps of a process share which have the same broker."""
     key = broker_key(app)
-    if key not in backends:
+    found = _backends.get(key)
+    if found is None:
         forks.let_go_in_children(_start_anew)
-        backends[key] = ReplyBackend(app, url=url)
-    return backends[key]
+        # Of two threads that come here at once, both get the first one's.
+        found = _backends.setdefault(key, ReplyBackend(app, url=url))
+    return found
 
 
-_of_thread = threading.local()
+_backends: dict[str, ReplyBackend] = {}
 _made: WeakSet[ReplyBackend] = WeakSet()
+_arranged_in: int | None = None  # the process
 
 
 def _start_anew() -> None:
     for backend in _made:
-        backend._after_fork()  # noqa: SLF001 - one of our own
+        backend._after_fork()
+
+
+def _leave_at_exit() -> None:
+    """Have the queues deleted when this process ends by itself: each kind of process has its own way to say so."""
+    global _arranged_in  # noqa: PLW0603 - a fact of the process
+    if _arranged_in == os.getpid():
+        return
+    _arranged_in = os.getpid()
+    atexit.register(_leave_broker)
+    Finalize(None, _leave_broker, exitpriority=0)  # a child of multiprocessing has no atexit
+    signals.worker_process_shutdown.connect(_leave_broker, weak=False)  # nor has one of the pool
+
+
+def _leave_broker(**_signal: Any) -> None:
+    for backend in _backends.values():
+        backend.leave_broker()

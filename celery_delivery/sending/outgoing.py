@@ -21,6 +21,7 @@ class Outgoing:
 
     options: those of kombu's `Producer.publish` that concern the message.
     replies: who expects a result of the task, and names the queue for it; None where nobody does.
+    reply_queue: the queue for its result that it was last sent with; empty for none of this process.
     tag: its number on the channel that it was last written to.
     may_be_there: it was written once, and the answer has not come.
     was_nacked: the last answer was a nack.
@@ -30,6 +31,7 @@ class Outgoing:
     body: Any
     options: dict[str, Any]
     replies: Any = None
+    reply_queue: str = ""
     tag: int = 0
     may_be_there: bool = False
     was_nacked: bool = False

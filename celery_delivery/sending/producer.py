@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from amqp.exceptions import (
+    AccessRefused,
     AMQPError,
     InternalError,
     NotFound,
@@ -50,8 +51,16 @@ class Producer(StockProducer):
     _replies: Any = None
 
     def expect_replies(self, replies: Any) -> None:
-        """Have the queue for results declared with the next task: `replies.binding`, `replies.renew()` for another."""
+        """Have the queue for results declared with the next task: `replies.binding`, or another after `replies.renew(name)`."""
         self._replies = replies
+
+    def delete(self, queues: Sequence[str]) -> None:
+        """Delete queues; only the first is waited for, the node of another may be down. Raises AMQPError, OSError."""
+        try:
+            self._delete(queues)
+        except PASSING:  # the connection was lost since the last task
+            self._leave()
+            self._delete(queues)
 
     def publish(self, body: Any, **options: Any) -> None:
         """Publish a message, again and again until it is confirmed or its time is over.
@@ -104,12 +113,13 @@ class Producer(StockProducer):
             self._settle(messages, confirms)
             self._keep(messages, confirms, error)
             self.connection.maybe_switch_next()
+            _renew_replies(messages)
         except AMQPError as error:
             self._settle(messages, confirms)
             self._leave()
             if len(messages) > 1:
                 _doubt(messages, confirms)
-            if not _renew_replies(messages, error):
+            if not _is_about_replies(messages, error):
                 self._find(messages, error, deadline)
         else:
             self._settle(messages, confirms)
@@ -120,6 +130,11 @@ class Producer(StockProducer):
         connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         return self.channel
 
+    def _delete(self, queues: Sequence[str]) -> None:
+        channel = self._connect(CONNECT_TIMEOUT)
+        for name in queues:
+            channel.queue_delete(name, nowait=name is not queues[0])
+
     def _write(self, message: Outgoing, channel: Any, confirms: Confirms | None) -> None:
         options = message.options
         if confirms is None or not message.is_task:
@@ -129,10 +144,11 @@ class Producer(StockProducer):
         for queue in options["declare"]:
             self._declare(queue, channel)
         route = self._route(message, channel)
-        if message.replies is not None:
+        # A retry, or a step of a chain, has a result for somebody else.
+        if message.replies is not None and message.replies.expects(message.options.get("reply_to")):
             queue = message.replies.binding
             self._declare(queue, channel)
-            route["reply_to"] = queue.name
+            message.reply_queue = route["reply_to"] = queue.name
         message.tag = confirms.last + 1
         super().publish(message.body, **{**options, **route, "declare": None, "mandatory": True})
 
@@ -221,17 +237,27 @@ def _doubt(messages: Sequence[Outgoing], confirms: Confirms | None) -> list[Outg
     return unanswered
 
 
-def _renew_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
-    """Take another queue for results where it is that which the broker does not find; say whether it was.
+def _renew_replies(messages: Sequence[Outgoing]) -> None:
+    """Take another queue for results, instead of those that were declared: in a cluster their node may be down."""
+    for name, replies in {each.reply_queue: each.replies for each in messages if each.reply_queue}.items():
+        replies.renew(name)
 
-    In a cluster such a queue lives on one node, and can't be declared while that node is down.
+
+def _is_about_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
+    """Say whether an error is about a queue for results alone, and the tasks can be sent with another, or none.
+
+    In a cluster such a queue lives on one node, and can't be declared while that node is down. A worker may lack the right.
     """
     text = str(error)
-    refused = [each for each in messages if each.replies is not None and each.replies.oid in text]
-    if not isinstance(error, NotFound) or not refused:
-        return False
+    refused = [each for each in messages if each.reply_queue and each.reply_queue in text]
+    match error:
+        case NotFound():
+            _renew_replies(refused)
+        case AccessRefused() if refused and refused[0].replies.goes_without():
+            for message in messages:
+                message.replies = None
+        case _:
+            return False
     for message in refused:
         message.keeps(text, error)
-    for replies in {id(each.replies): each.replies for each in refused}.values():
-        replies.renew()
-    return True
+    return bool(refused)

@@ -1,0 +1,174 @@
+"""Reads results from the queues of a process, over one connection after another, for all of its threads.
+
+fault of the stock consumer                                   seen as                                  mend
+------------------------------------------------------------  ---------------------------------------  ----------------
+a broker that was away once is not read from any more         each `.get()` times out                  drain_events
+threads that wait at the same time read from one connection   "unknown delivery tag"; `.get()` hangs   TakingTurns
+                                                              past its timeout
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from amqp.exceptions import AMQPError, NotFound
+from celery.backends.asynchronous import Drainer
+from celery.backends.rpc import ResultConsumer
+from celery.utils.log import get_logger
+
+from celery_delivery.sending.pools import hang_up
+from celery_delivery.sending.producer import PASSING
+
+PAUSE = 1.0  # seconds until the next attempt to read; `.get()` looks at its own timeout as often
+PAUSE_OF_OLD = 10.0  # seconds until the next look for a former queue whose node is down
+
+# What another attempt may cure; in a cluster the queue is not found while its node is down.
+LOST = (*PASSING, NotFound)
+
+_log = get_logger(__name__)
+
+
+class TakingTurns(Drainer):
+    """Has one thread at a time read; the others wait for what it reads."""
+
+    def __init__(self, consumer: Any) -> None:
+        super().__init__(consumer)
+        self._turn = threading.Condition()
+        self._reader: int | None = None  # the thread
+
+    def drain_events_until(
+        self, p: Any, timeout: float | None = None, interval: float = 1, **options: Any
+    ) -> Iterator[Any]:
+        """Read until a promise is kept; raises TimeoutError after `timeout` seconds, which is looked at each `interval`."""
+        shorter = interval if timeout is None else min(interval, timeout)
+        yield from super().drain_events_until(p, timeout=timeout, interval=shorter, **options)
+
+    def wait_for(self, p: Any, wait: Any, timeout: float | None = None) -> None:
+        """Read once, or wait until another thread has."""
+        me = threading.get_ident()
+        with self._turn:
+            if p.ready:
+                return
+            if self._reader not in {None, me}:
+                self._turn.wait(timeout)
+                return
+            outer, self._reader = self._reader, me  # a callback of a result may wait for another
+        try:
+            wait(timeout=timeout)
+        finally:
+            with self._turn:
+                self._reader = outer
+                self._turn.notify_all()
+
+
+class ReplyConsumer(ResultConsumer):
+    """Reads results while somebody waits for one."""
+
+    drainer: Any
+    _connection: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._start()
+
+    def consume_from(self, task_id: str) -> None:
+        """Leave it to drain_events, which is called as long as somebody waits."""
+
+    def drain_events(self, timeout: float | None = None) -> None:
+        """Read once; raises TimeoutError when nothing came, where the broker is away too: who waits has a limit of their own.
+
+        What another attempt does not cure, such as a missing right, is raised as it is.
+        """
+        try:
+            self._reading().drain_events(timeout=timeout)
+        except LOST as error:
+            if self._consumers and isinstance(error, TimeoutError):
+                raise  # all is well, and nothing came
+            if not self._is_of_former_queue(error):
+                self._lose(error)
+            raise TimeoutError(str(error)) from error
+        except AMQPError:
+            self.leave()
+            raise
+
+    def on_state_change(self, meta: Any, message: Any) -> None:
+        """Give a result to whoever waits for it."""
+        with self.backend.lock:
+            super().on_state_change(meta, message)
+
+    def leave(self) -> None:
+        """Leave the connection, without a word on the line; the next who waits has another."""
+        if self._connection is not None:
+            hang_up(self._connection)
+        self._connection = None
+        self._channels: dict[str, Any] = {}  # by queue
+        self._consumers: dict[str, Any] = {}
+        self._not_before: dict[str, float] = {}  # by the monotonic clock, for former queues that were not found
+
+    def on_after_fork(self) -> None:
+        """Have nothing of the parent's: its connection, its turns."""
+        self.leave()
+        self._start()
+
+    def _start(self) -> None:
+        self.leave()
+        if type(self.drainer) in {Drainer, TakingTurns}:  # greenlets have one that reads for all of them
+            self.drainer = TakingTurns(self)
+
+    def _lose(self, error: Exception) -> None:
+        if self._consumers:
+            _log.warning("No results come until the broker is back: %s", error)
+        if self._channels:  # the broker was there, so it may be the queue that is not
+            self.backend.renew(self.backend.oid)
+        self.leave()
+        time.sleep(PAUSE)
+
+    def _is_of_former_queue(self, error: Exception) -> bool:
+        """Say whether it is a former queue that is not found; it is left alone for a while."""
+        current, *former = reversed(self.backend.queues)
+        lost = next((queue.name for queue in former if isinstance(error, NotFound) and queue.name in str(error)), None)
+        if lost is None or current.name not in self._consumers:
+            return False
+        del self._consumers[lost]
+        self._not_before[lost] = time.monotonic() + PAUSE_OF_OLD
+        return True
+
+    def _reading(self) -> Any:
+        """Return a connection that results come by."""
+        if self._connection is None:
+            connection = self.app.connection()
+            self._connection = connection
+            hosts = len(connection.alt) or 1
+            connection.ensure_connection(max_retries=hosts - 1, interval_start=0, reraise_as_library_errors=False)
+        current = self.backend.binding
+        if current.name not in self._consumers:
+            consumer = self._consumer(current)
+            (bound,) = consumer.queues
+            bound.queue_declare()
+            consumer.consume()
+            self._consumers[current.name] = consumer
+        now = time.monotonic()
+        for queue in self.backend.queues[:-1]:
+            if queue.name not in self._consumers and self._not_before.get(queue.name, now) <= now:
+                # Nothing is waited for: RabbitMQ 4.0 says nothing for a minute of a queue whose node is down.
+                consumer = self._consumer(queue)
+                (bound,) = consumer.queues
+                bound.queue_declare(nowait=True)
+                consumer._basic_consume(bound, nowait=True)
+                self._consumers[queue.name] = consumer
+        return self._connection
+
+    def _consumer(self, queue: Any) -> Any:
+        """Return a consumer of a queue, on a channel of its own: what the broker has against one does not hold up another."""
+        name = queue.name
+        if name not in self._channels:
+            self._channels[name] = self._connection.channel()
+        return self.Consumer(
+            self._channels[name],
+            [queue],
+            callbacks=[self.on_state_change],
+            no_ack=True,
+            accept=self.accept,
+            auto_declare=False,
+        )
