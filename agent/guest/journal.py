@@ -18,6 +18,7 @@ import inspect
 import os
 import socket
 import struct
+from collections import deque
 from collections.abc import Mapping
 from enum import IntEnum
 
@@ -27,6 +28,7 @@ SOCKET = "/run/systemd/journal/socket"
 # Seconds that a process beside user code waits for a journal that takes nothing, once: until it does again, what doesn't
 # go at once is lost. The daemon never waits.
 PATIENCE = 1.0
+MOST_UNTOLD = 1_000  # records that are kept for a journal that takes nothing; more are lost, and counted
 LONGEST = 8_388_608  # bytes of one value; journald takes four times as much, and then drops the whole record
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
@@ -54,22 +56,51 @@ class Journal:
             socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(patience), int(patience % 1 * 1_000_000))
         )
         self._lost = 0
+        self._untold: deque[bytes] = deque()
 
     def fileno(self) -> int:
         """Return the socket's descriptor, which a forked process has to keep."""
         return self._socket.fileno()
 
     def send(self, fields: Mapping[str, object]) -> None:
-        """Send one record; raises OSError where there is no journal. What a full one loses is counted and told later."""
+        """Send one record; raises OSError where there is no journal. What a full one loses is counted and told later.
+
+        Who has no patience keeps some records for a `flush`: the kernel queues as few as ten of them for a reader.
+        """
+        datagram = encode(fields)
+        if self._untold and not self.flush():
+            self._keep(datagram)
+            return
         try:
-            self._send(encode(fields))
+            self._send(datagram)
         except BlockingIOError:
-            self._lost += 1
+            self._keep(datagram)
             return
         if self._lost:
             lost, self._lost = self._lost, 0
             text = f"messages-lost count={lost}"
             self.send({**fields, "MESSAGE": text, "CELERY_EVENT": "messages-lost", "PRIORITY": Priority.WARNING})
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether records are kept for a `flush`."""
+        return bool(self._untold)
+
+    def flush(self) -> bool:
+        """Send the records that were kept; return whether all of them went. Raises OSError where there is no journal."""
+        while self._untold:
+            try:
+                self._send(self._untold[0])
+            except BlockingIOError:
+                return False
+            self._untold.popleft()
+        return True
+
+    def _keep(self, datagram: bytes) -> None:
+        if self._patience or len(self._untold) >= MOST_UNTOLD:
+            self._lost += 1
+        else:
+            self._untold.append(datagram)
 
     def _send(self, datagram: bytes) -> None:
         flags = socket.MSG_DONTWAIT if self._lost or not self._patience else 0

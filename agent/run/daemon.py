@@ -97,6 +97,7 @@ class Daemon:
             self._workers.close()
             server.close()
             os.close(lock)
+            self._log.flush()
         if self._reason is not None:
             raise self._reason
         return OK

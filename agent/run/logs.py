@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 
 from agent.guest.journal import Journal, Priority, connected, identifier, place
 from agent.guest.lines import Lines
@@ -33,6 +34,17 @@ class Log:
     def trouble(self, event: str, **values: object) -> None:
         """Write one fact that should not be."""
         self._write(Priority.WARNING, event, values)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether facts are kept for a `flush`, because the journal takes nothing now."""
+        return self._journal is not None and self._journal.is_behind
+
+    def flush(self) -> None:
+        """Write the facts that were kept, as far as the journal takes them."""
+        if self._journal is not None:
+            with suppress(OSError):  # there is none just now
+                self._journal.flush()
 
     def _write(self, priority: Priority, event: str, values: dict[str, object]) -> None:
         known = {name: self._redact(str(value)) for name, value in values.items() if value is not None}

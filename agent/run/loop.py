@@ -18,6 +18,7 @@ from agent.run.timers import Timers
 
 MOST_FAULTS = 3  # in a row, after which the loop rests after each further one: it would meet the next at once, for ever
 REST = 0.2  # seconds
+LOG_PAUSE = 0.05  # seconds until a journal that took nothing is tried again
 LONGEST_WAIT = 86_400.0  # seconds; the kernel counts milliseconds in 32 bits
 
 
@@ -47,6 +48,8 @@ class Loop:
         for do in self.timers.due():
             with self.contained("timer"):
                 do()
+        if self._log.is_behind:
+            self.timers.after(LOG_PAUSE, "log", self._log.flush)
         return late
 
     @contextmanager

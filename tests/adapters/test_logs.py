@@ -3,6 +3,7 @@
 import errno
 import os
 import pty
+import re
 import select
 import socket
 import subprocess
@@ -212,15 +213,29 @@ def test_the_rest_of_a_line_that_was_torn_off_does_not_hide_the_next_one() -> No
         assert drained(reader) == b"\nagent: messages-lost count=1\nnext\n"
 
 
-def test_the_daemon_waits_for_no_journal(tmp_path: Path) -> None:
+def test_the_daemon_waits_for_no_journal_and_tells_it_later_what_it_could_not_take(tmp_path: Path) -> None:
     path = str(tmp_path / "journal")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hung:
-        hung.bind(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as slow:
+        slow.bind(path)
         log = Log("magic", Journal(path, patience=0.0))
         for number in range(2_000):
             log.fact("fact", number=number)
-        received = hung.recv(65_536)
-    assert b"CELERY_NUMBER=0\n" in received
+        told = []
+        while log.is_behind:
+            told.append(slow.recv(65_536))
+            log.flush()
+        slow.setblocking(False)
+        while len(told) < 2_000:
+            try:
+                told.append(slow.recv(65_536))
+            except BlockingIOError:
+                break
+        log.fact("fact", number="last")
+        told += [slow.recv(65_536), slow.recv(65_536)]
+    numbers = [int(found[1]) for each in told if (found := re.search(rb"^CELERY_NUMBER=(\d+)$", each, re.MULTILINE))]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) > 1_000
+    assert f"messages-lost count={2_000 - len(numbers)}".encode() in told[-1]
 
 
 def test_a_print_fails_no_task_where_journal_and_stderr_are_gone(tmp_path: Path) -> None:

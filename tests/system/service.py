@@ -80,13 +80,14 @@ class Service:
         return self.host.run("systemctl", "show", "--value", f"--property={name}", self.unit).strip()
 
     def pids(self) -> set[int]:
-        """Return the processes of the unit, as the host numbers them."""
+        """Return the processes of the unit, as the host numbers them, but for the sampler: it comes with a question."""
         group = self.show("ControlGroup")
         if not group:
             return set()
         words = ("find", f"/sys/fs/cgroup{group}", "-name", "cgroup.procs", "-exec", "cat", "{}", "+")
         found = self.host.attempt(*words)
-        return {int(pid) for pid in found.stdout.split()}
+        sampler = self.host.attempt("pgrep", "-f", r"agent\.run\.sampler").stdout
+        return {int(pid) for pid in found.stdout.split()} - {int(pid) for pid in sampler.split()}
 
     def journal(self, *options: str) -> str:
         """Return what the unit has said since the host was made."""
