@@ -252,25 +252,8 @@ OWN_SETTINGS = Mend(
 )
 
 REQUIRED = (CONFIRMS, SHARED_CONNECTIONS, OWN_SETTINGS)
-OPTIONAL = (
-    READY_FIRST,
-    WAKE_ON_SIGNAL,
-    WHOLE_WRITES,
-    HEART,
-    DRAIN,
-    SHORT_PAUSES,
-    NO_DELAYED_DELIVERY,
-    DEAD_LETTERS,
-    HOOKS,
-    OUTCOMES,
-    COLD_SHUTDOWN,
-    LOST_CONNECTION,
-    PATIENT_POOL,
-    TLS,
-    REPLIES,
-    TOLERANT,
-    ARGUMENTS,
-)
+# Those above; the two below can't be switched.
+OPTIONAL = tuple(each for each in tuple(globals().values()) if isinstance(each, Mend) and each not in REQUIRED)
 
 # What an agent's worker leans on beside these; nothing of it can be off.
 AGENT = Mend(

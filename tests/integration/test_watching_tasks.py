@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.guest.work.template import FIRST, MODULES, SHARED
+from agent.guest.work.modules import FIRST, MODULES, SHARED
 from tests.node import ROOT, TASKS, Node
 
 WATCHED = """

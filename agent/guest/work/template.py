@@ -28,6 +28,7 @@ from ..library import misfit
 from ..messages import LARGEST, Answer, Fork, Forked, ForkFailed, Prepare, Prepared, decode, encode
 from ..threads import left_since, running
 from .bindings import Binding, bindings_of
+from .modules import FIRST, MODULES, SHARED
 from .process import become_worker, enter_cgroup, run
 
 if TYPE_CHECKING:
@@ -36,58 +37,6 @@ if TYPE_CHECKING:
 CONTROL = 3  # the descriptor of the socket to the daemon
 CONFIGURATION = 78  # exit status where what the operator wrote can't be run (EX_CONFIG of sysexits.h)
 
-# With what they import: what `celery worker` has imported when it comes to the application. See `bindings`.
-FIRST = (
-    "celery.app.builtins",
-    "celery.app.trace",
-    "celery.concurrency.prefork",
-    "celery.concurrency.solo",
-    "celery.concurrency.thread",
-    "celery.worker.control",
-    "celery.worker.worker",
-)
-# What a worker imports on its way to the first task, as seen in sys.modules of a running one. Imported after the fork,
-# these cost each worker 13 MB of its own memory instead of 1.4 MB.
-MODULES = (
-    "celery.app.amqp",
-    "celery.app.autoretry",
-    "celery.app.control",
-    "celery.app.events",
-    "celery.app.log",
-    "celery.apps.worker",
-    "celery.backends.rpc",
-    "celery.canvas",
-    "celery.contrib.rdb",
-    "celery.events.dispatcher",
-    "celery.events.state",
-    "celery.fixups.django",
-    "celery.loaders.app",
-    "celery.utils.dispatch.signal",
-    "celery.utils.term",
-    "celery.worker.autoscale",
-    "celery.worker.consumer",
-    "celery.worker.consumer.delayed_delivery",
-    "celery.worker.loops",
-    "celery.worker.pidbox",
-    "celery.worker.strategy",
-    "billiard.heap",
-    "billiard.popen_fork",
-    "billiard.resource_sharer",
-    "billiard.sharedctypes",
-    "billiard.synchronize",
-    "concurrent.futures.thread",
-    "encodings.idna",
-    "kombu.asynchronous.hub",
-    "kombu.mixins",
-    "kombu.pidbox",
-    "kombu.serialization",
-    "kombu.transport.pyamqp",
-    "logging.handlers",
-    "multiprocessing.util",
-    "tzlocal",
-)
-# Of the library: what a worker's settings name.
-SHARED = ("celery_delivery.apps", "celery_delivery.worker.consumer", "celery_delivery.worker.pool")
 _BUFFERED = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
