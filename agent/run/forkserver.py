@@ -124,7 +124,7 @@ class ForkServer:
 
     def _exited(self, template: TemplateProcess, status: int) -> None:
         if template is self._template:
-            self._log.trouble("template-exited", pid=template.pid, status=status)
+            self._log.trouble("template-exited", pid=template.pid, status=exit_text(status))
             pause = backoff.LONGEST if status == CONFIGURATION else 0.0  # the same again would come of it at once
             never_was = status == NOT_RUN and template.ready_for() is None
             ended = f"{template.spec.python} can't be run" if never_was else f"the template ended ({exit_text(status)})"

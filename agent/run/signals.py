@@ -86,8 +86,7 @@ class Wakeup:
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._come[MEANINGS[signal.Signals(number)]] = None
         try:
-            self._sender.send(
-                b"\0"
-            )  # no signal's number: the signal's own byte may have been read before this was noted
+            # No signal's number: the signal's own byte may have been read before this was noted.
+            self._sender.send(b"\0")
         except BlockingIOError:  # full, which wakes as well
             pass

@@ -62,9 +62,8 @@ def main() -> None:
     template = Template(control, daemon, prepare.template.celery_config, voice, shared, bindings)
     while template.serve_one():
         pass
-    os._exit(
-        0
-    )  # what modules have registered for their end is left undone: workers live on, and use what they have made
+    # What modules have registered for their end is left undone: workers live on, and use what they have made.
+    os._exit(0)
 
 
 def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], tuple[Binding, ...]]:
@@ -168,10 +167,10 @@ class Template:
         datagram, descriptors, _, _ = socket.recv_fds(self._control, LARGEST, 3)
         if not datagram:
             return False
-        for descriptor in descriptors:  # recv_fds of Python 3.11 passes no flags on, so no MSG_CMSG_CLOEXEC
-            os.set_inheritable(
-                descriptor, False
-            )  # programs that tasks start must not hold a worker's ends, nor write there
+        # Programs that tasks start must not hold a worker's ends, nor write there. recv_fds of Python 3.11 passes no flags
+        # on, so MSG_CMSG_CLOEXEC can't be asked for.
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
         request = decode(datagram)
         if not isinstance(request, Fork):
             raise SystemExit(f"template: expected Fork, got {request!r}")
