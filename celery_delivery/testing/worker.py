@@ -57,9 +57,8 @@ class Look:
 
     def apply_async(self, target: Any, args: Any = (), callback: Any = None, **_options: Any) -> None:
         """Run a task at once, and tell its request."""
-        failed, value, seconds = target(
-            *args, app=self._app
-        )  # else it is the current app, which a worker's process has set
+        # Without `app` it is the current app, which a worker's process has set.
+        failed, value, seconds = target(*args, app=self._app)
         if failed:
             raised = value.exception
             self.error = raised.exc if isinstance(raised, ExceptionWithTraceback) else raised

@@ -192,9 +192,8 @@ class _Redacting:
 
     def __init__(self, redact: Redactor) -> None:
         self._redact = redact
-        self._stream = (
-            sys.stderr
-        )  # ours; at the time when handlers are made, sys.stderr may be one of Celery's that leads to a logger
+        # Ours: at the time when handlers are made, sys.stderr may be one of Celery's that leads to a logger.
+        self._stream = sys.stderr
 
     def __call__(self, logger: logging.Logger, **_: object) -> None:
         for _each, to_stderr in _made_for_stderr(logger):
