@@ -35,8 +35,10 @@ def impatient_node(tmp_path: Path, impatient_broker: RabbitMQ) -> Iterator[Node]
     node.close()
 
 
-@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
-@pytest.mark.parametrize("way", ["plain", "TLS"])
+# With TLS only the pool whose loop once stood still: the others differ in nothing that TLS is about.
+@pytest.mark.parametrize(
+    ("pool", "way"), [("solo", "plain"), ("threads", "plain"), ("threads", "TLS"), ("prefork", "plain")]
+)
 def test_what_ends_in_a_long_drain_is_acked(impatient_node: Node, pool: str, way: str) -> None:
     node = impatient_node
     concurrency = 1 if pool == "solo" else 2
