@@ -125,7 +125,7 @@ def _find(stage: Stage, kind: str) -> int:
 
 
 def _planners(daemon: int) -> list[int]:
-    return [pid for pid in _children(daemon) if "agent.config.planner" in _words(pid)]
+    return [pid for pid in _children(daemon) if "agent.config.planner" in _text(pid, "cmdline")]
 
 
 def _named(daemon: int, name: str) -> int:
@@ -142,10 +142,6 @@ def _children(pid: int) -> list[int]:
         return children(pid) if pid else []
     except (FileNotFoundError, ProcessLookupError):
         return []
-
-
-def _words(pid: int) -> list[str]:
-    return _text(pid, "cmdline").split("\0")
 
 
 def _text(pid: int, name: str) -> str:
