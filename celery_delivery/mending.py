@@ -15,6 +15,7 @@ from celery_delivery.internals import MEASURED, Mend
 _log = logging.getLogger(__name__)
 
 
+@cache
 def obstacle(mend: Mend) -> str | None:
     """Return why a mend can't be in effect here, None where it can: another release, or a name that is gone."""
     for package in sorted({re.split(r"[.:]", name)[0] for name in mend.names}):

@@ -45,8 +45,10 @@ EVERY_MEND = pytest.mark.parametrize("mend", internals.OPTIONAL, ids=lambda mend
 def _nothing_remembered() -> Iterator[None]:
     """What one test made of the installed packages is not true in the next."""
     mending.applies.cache_clear()
+    mending.obstacle.cache_clear()
     yield
     mending.applies.cache_clear()
+    mending.obstacle.cache_clear()
 
 
 def app() -> Any:

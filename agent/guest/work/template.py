@@ -88,6 +88,7 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], tuple[Binding,
     own = opened()
     for name in (*MODULES, *SHARED, f"{__package__}.worker"):
         _preload(name, f"{name} is imported", own)
+    _look_for_what_mends_need()
     bindings = bindings_of(sys.modules.keys() - first)
     # What is wrong with the settings is told by the planner whenever it reads the configuration, and by each worker.
     _import(settings, f"CELERY_AGENT_CELERY_CONFIG is {settings!r}", own)
@@ -95,6 +96,14 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], tuple[Binding,
     for name in prepare.template.preload:
         _preload(name, f"CELERY_AGENT_PRELOAD names {name!r}", own)
     return voice, opened() - own, bindings
+
+
+def _look_for_what_mends_need() -> None:
+    """Have the library look now, in Celery's own code: each worker would, and make pages its own that it now shares."""
+    from celery_delivery import internals, mending
+
+    for mend in (*internals.REQUIRED, *internals.OPTIONAL):
+        mending.obstacle(mend)
 
 
 def _preload(name: str, where: str, own: frozenset[int]) -> None:
