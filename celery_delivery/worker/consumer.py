@@ -37,7 +37,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
-from amqp.exceptions import ChannelError
+from amqp.exceptions import ChannelError, NotFound
 from celery import bootsteps
 from celery.concurrency.base import BasePool
 from celery.concurrency.solo import TaskPool as SoloPool
@@ -59,9 +59,9 @@ from celery_delivery.worker.writes import WholeWrites
 
 RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
 RETRY_LONGEST = 2.0
-REFUSED_LONGEST = (
-    10.0  # seconds between attempts where the broker is there, and refuses; each pause is twice the one before
-)
+# Seconds between attempts where the broker is there, and refuses; each pause is twice the one before.
+REFUSED_LONGEST = 10.0
+SOON = 8  # attempts without longer pauses where a queue is not found: one whose leader was killed has none for 3 s
 
 _log = get_logger(__name__)
 
@@ -237,8 +237,9 @@ class Consumer(StockConsumer):
             return
         if self._refused == 0:
             self.on_refused(str(exc))
-        pause = min(RETRY_STEP * 2**self._refused, REFUSED_LONGEST)
-        self._refused = min(self._refused + 1, 10)
+        soon = SOON if isinstance(exc, NotFound) else 0
+        pause = min(RETRY_STEP * 2 ** max(0, self._refused - soon), REFUSED_LONGEST)
+        self._refused = min(self._refused + 1, 20)
         deadline = time.monotonic() + pause
         while time.monotonic() < deadline:
             state.maybe_shutdown()
