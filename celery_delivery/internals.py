@@ -22,7 +22,7 @@ _POOL = "celery.concurrency.asynpool:AsynPool"
 _HUB = "kombu.asynchronous.hub:Hub"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is itself: it is asked for at every call of a mended method
 class Mend:
     """A fault that is mended.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# With what they import: what `celery worker` has imported when it comes to the application. See `bindings`.
+# With what they import: what `celery worker` has imported when it comes to the application. See `replacements`.
 FIRST = (
     "celery.app.builtins",
     "celery.app.trace",

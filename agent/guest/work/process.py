@@ -12,7 +12,8 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ..descriptors import read_apart
 from ..kernel import die_with_parent, set_name
@@ -61,7 +62,8 @@ def become_worker(daemon: int, name: str, own: tuple[int, ...], shared: frozense
     _restore_signals()
     _close_descriptors(shared.union(own))
     read_apart(shared)
-    _forget_exits()
+    for util, _ in _multiprocessings():
+        util._run_after_forkers()  # as their own fork does, which a plain os.fork() is not
     gc.enable()
     set_name(name)
     sys.argv = ["celery-agent-worker", name]
@@ -115,25 +117,30 @@ def _close_descriptors(keep: frozenset[int]) -> None:
     os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
-def _forget_exits() -> None:
-    """Leave only what this process registers itself to be done at its end: what the template's modules hold is not its own.
+def forget_exits() -> None:
+    """Leave nothing that the workers of this process would do at their end: what its modules hold is not theirs.
 
-    `run` calls what is registered. Each of these libraries has one function for its own registry, which is emptied here.
+    For the template, before it forks: here it costs no worker anything. What a worker registers is called by `run`. Each of
+    these libraries has one function for its own registry, which is emptied here.
     """
     atexit._clear()
     atexit.register(logging.shutdown)  # what is registered first is called last
-    for name in ("multiprocessing", "billiard"):
-        util, process = sys.modules.get(f"{name}.util"), sys.modules.get(f"{name}.process")
-        if util is not None and process is not None:
-            # Their own fork does the first two; a plain os.fork() does not.
-            util._finalizer_registry.clear()
-            util._run_after_forkers()
-            process._children.clear()  # its exit function would end the template's children
-            atexit.register(util._exit_function)
+    for util, process in _multiprocessings():
+        util._finalizer_registry.clear()
+        process._children.clear()  # its exit function would end the template's children
+        atexit.register(util._exit_function)
     for each in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         each.atexit = False  # it is still called when its object goes
     atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
     weakref.finalize._registered_with_atexit = True  # type: ignore[attr-defined]
-    # Executors wait for their jobs by it; the jobs are those of this process, since the template has no threads.
+    # Executors wait for their jobs by it; the jobs are those of a worker, since the template has no threads.
     calls = threading._threading_atexits  # type: ignore[attr-defined]
     calls[:] = [call for call in calls if call.func.__module__ in _EXECUTORS]
+
+
+def _multiprocessings() -> Iterator[tuple[Any, Any]]:
+    """Yield the modules `util` and `process` of multiprocessing and of Celery's own, where they are imported."""
+    for name in ("multiprocessing", "billiard"):
+        util, process = sys.modules.get(f"{name}.util"), sys.modules.get(f"{name}.process")
+        if util is not None and process is not None:
+            yield util, process

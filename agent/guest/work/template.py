@@ -27,9 +27,9 @@ from ..kernel import be_no_subreaper, die_with_parent, give_back_freed_memory, s
 from ..library import misfit
 from ..messages import LARGEST, Answer, Fork, Forked, ForkFailed, Prepare, Prepared, decode, encode
 from ..threads import left_since, running
-from .bindings import Binding, bindings_of
 from .modules import FIRST, MODULES, SHARED
-from .process import become_worker, enter_cgroup, run
+from .process import become_worker, enter_cgroup, forget_exits, run
+from .replacements import Replacements
 
 if TYPE_CHECKING:
     from .output import Voice
@@ -51,25 +51,26 @@ def main() -> None:
         raise SystemExit(f"template: expected Prepare, got {prepare!r}")
     set_name("agent-template")
     started = time.monotonic()
-    voice, shared, bindings = _import_all(prepare)
+    voice, shared, replacements = _import_all(prepare)
     be_no_subreaper()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can be waited for
+    forget_exits()
     gc.collect()
     _empty_buffers()
     gc.freeze()  # measured: 1.4 MB instead of 13.2 MB of private memory after a child's first full collection
     give_back_freed_memory()
     control.send(encode(Prepared(time.monotonic() - started)))
-    template = Template(control, daemon, prepare.template.celery_config, voice, shared, bindings)
+    template = Template(control, daemon, prepare.template.celery_config, voice, shared, replacements)
     while template.serve_one():
         pass
     # What modules have registered for their end is left undone: workers live on, and use what they have made.
     os._exit(0)
 
 
-def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], tuple[Binding, ...]]:
+def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], Replacements]:
     """Import what the workers will need.
 
-    Return what they speak with, the descriptors that user code has opened, and the names that may have to be bound again.
+    Return what they speak with, the descriptors that user code has opened, and what it has replaced.
     Ends the process where no worker could be forked.
     """
     settings = prepare.template.celery_config
@@ -89,13 +90,13 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], tuple[Binding,
     for name in (*MODULES, *SHARED, f"{__package__}.worker"):
         _preload(name, f"{name} is imported", own)
     _look_for_what_mends_need()
-    bindings = bindings_of(sys.modules.keys() - first)
+    replacements = Replacements(first)
     # What is wrong with the settings is told by the planner whenever it reads the configuration, and by each worker.
     _import(settings, f"CELERY_AGENT_CELERY_CONFIG is {settings!r}", own)
     _import_c_parser()
     for name in prepare.template.preload:
         _preload(name, f"CELERY_AGENT_PRELOAD names {name!r}", own)
-    return voice, opened() - own, bindings
+    return voice, opened() - own, replacements
 
 
 def _look_for_what_mends_need() -> None:
@@ -157,19 +158,19 @@ class Template:
         celery_config: str,
         voice: Voice,
         shared: frozenset[int],
-        bindings: tuple[Binding, ...],
+        replacements: Replacements,
     ) -> None:
         """Take the socket that requests come by, the daemon's pid, the settings module, and what workers speak with.
 
         shared: descriptors that user code has opened, which each worker keeps.
-        bindings: names that a worker binds again once it has imported user code.
+        replacements: what user code replaces in Celery, which each worker puts in place.
         """
         self._control = control
         self._daemon = daemon
         self._celery_config = celery_config
         self._voice = voice
         self._shared = shared
-        self._bindings = bindings
+        self._replacements = replacements
 
     def serve_one(self) -> bool:
         """Wait for a request and serve it; return False when there will be no more."""
@@ -242,7 +243,7 @@ class Template:
         from .worker import main as work  # needs the library, which may be on the path only since Prepare
 
         link = socket.socket(fileno=report)
-        return work(request.spec, request.generation, self._celery_config, link, board, self._voice, self._bindings)
+        return work(request.spec, request.generation, self._celery_config, link, board, self._voice, self._replacements)
 
 
 def _import_c_parser() -> None:

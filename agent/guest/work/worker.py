@@ -23,9 +23,9 @@ from celery_delivery.broker.urls import brokers
 from ..scoreboard import Scoreboard
 from ..secrets import Redactor
 from ..spec import WorkerSpec
-from .bindings import Binding, bind_again
 from .output import Voice, speak_as_worker
 from .pulse import Account, accounted_request, pulse_step, reporting_consumer
+from .replacements import Replacements
 
 KIB_PER_MIB = 1024
 
@@ -37,7 +37,7 @@ def main(
     report: socket.socket,
     board: int,
     voice: Voice,
-    bindings: tuple[Binding, ...],
+    replacements: Replacements,
 ) -> int:
     """Run the worker until it is told to go; return its exit status."""
     redact = Redactor(os.environ.items())
@@ -49,7 +49,7 @@ def main(
     redact.hide(_passwords(app))
     _configure(app, spec)
     _attach(app, account)
-    worker = _worker_class(app, bindings)(
+    worker = _worker_class(app, replacements)(
         hostname=f"{spec.queue}.{generation}@{socket.gethostname()}",
         queues=[spec.queue],
         pool_cls=_pool(app, spec),
@@ -108,10 +108,11 @@ def _attach(app: Celery, account: Account) -> None:
         task.Request = accounted_request(symbol_by_name(task.Request), account)
 
 
-def _worker_class(app: Celery, bindings: tuple[Binding, ...]) -> Any:
+def _worker_class(app: Celery, replacements: Replacements) -> Any:
     class NodeWorker(app.Worker):
         def on_init_blueprint(self) -> None:
-            bind_again(bindings)  # here `celery worker` begins to import them; Celery's first signals have been sent
+            # Here `celery worker` begins to import the modules that hold them; Celery's first signals have been sent.
+            replacements.put_in_place()
             super().on_init_blueprint()
 
         def install_platform_tweaks(self, worker: Any) -> None:
