@@ -130,6 +130,22 @@ OUTCOMES = Mend(
     ),
     "a task whose error can't be read by the worker's main process, a MemoryError among them, may stop its queue",
 )
+REDELIVERIES = Mend(
+    "redeliveries",
+    (
+        f"{_CONSUMER}.create_task_handler.call_soon_ack",
+        f"{_CONSUMER}.create_task_handler.ack_log_error",
+        f"{_CONSUMER}.create_task_handler.reject_log_error",
+        f"{_CONSUMER}.__init__.on_task_request",
+        f"{_CONSUMER}.__init__.initial_prefetch_count",
+        "celery.worker.request:Request.message",
+        "celery.worker.request:Request.on_accepted.time_start",
+        "celery.worker.state:active_requests",
+        "kombu.message:Message.ack_log_error",
+        "kombu.message:Message.reject_log_error",
+    ),
+    "what is delivered again after a lost connection runs again, in threads beside its first run",
+)
 COLD_SHUTDOWN = Mend(
     "cold shutdown",
     (
@@ -252,43 +268,4 @@ OWN_SETTINGS = Mend(
 )
 
 REQUIRED = (CONFIRMS, SHARED_CONNECTIONS, OWN_SETTINGS)
-# Those above; the two below can't be switched.
 OPTIONAL = tuple(each for each in tuple(globals().values()) if isinstance(each, Mend) and each not in REQUIRED)
-
-# What an agent's worker leans on beside these; nothing of it can be off.
-AGENT = Mend(
-    "the agent's worker",
-    (
-        "billiard.util:_finalizer_registry",
-        "billiard.util:_run_after_forkers",
-        "billiard.util:get_pdeathsig",
-        "billiard.einfo:ExceptionWithTraceback",
-        "celery._state:get_current_task",
-        "celery.worker.state:active_requests",
-        "celery.worker.state:all_total_count",
-        "celery.worker.request:Request.on_accepted",
-        "celery.worker.request:Request.acknowledge",
-        "celery.worker.request:Request.on_failure",
-        f"{_CONSUMER}.on_ready",
-        "celery.apps.worker:Worker.install_platform_tweaks",
-        f"{_POOL}.on_process_alive._fileno_to_inq",
-    ),
-    "a worker can't tell what it does",
-)
-
-# What `celery_delivery.testing` leans on.
-TESTING = Mend(
-    "the stub broker",
-    (
-        "celery.app.base:Celery.backend",
-        "celery.app.base:Celery._acquire_producer.producer_pool",
-        "celery.app.trace:trace_task.__trace__",
-        "celery.app.trace:trace_task_ret.app",
-        "celery.backends.base:KeyValueStoreBackend",
-        "celery.backends.base:SyncBackendMixin.wait_for",
-        "celery.worker.request:Request.execute_using_pool.callback",
-        "celery.worker.state:successful_requests",
-        "billiard.einfo:ExceptionWithTraceback",
-    ),
-    "tests need a broker",
-)

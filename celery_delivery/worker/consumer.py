@@ -25,6 +25,7 @@
                                                                   again
     no heartbeats and no acks while a threads pool stops          a stop of 30 s: all of its tasks run   drain
                                                                   again
+    what is delivered again after a lost connection is run again  a task runs twice at once, in threads  Redeliveries
 
 The figures were measured with Celery 5.7.0. `celery_delivery.internals` has what each mend needs of Celery; one that lacks it
 is off, and Celery's own behaviour stays. `tests/integration/test_celery_mends.py` fails without each of them.
@@ -55,6 +56,7 @@ from celery_delivery.worker.drain import drain
 from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.incoming import Signatures, Times
 from celery_delivery.worker.outcomes import plain_outcomes
+from celery_delivery.worker.redeliveries import Redeliveries
 from celery_delivery.worker.writes import WholeWrites
 
 RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
@@ -135,8 +137,10 @@ class Consumer(StockConsumer):
     def __init__(self, on_task_request: Any, *args: Any, pool: Any = None, **kwargs: Any) -> None:
         """Have heartbeats go out while a task runs in the loop's own thread, and while threads end theirs."""
         run = on_task_request
+        if mending.applies(internals.REDELIVERIES):
+            run = partial(self._give, run)
         if isinstance(pool, SoloPool) and mending.applies(internals.HEART):
-            run = partial(self._run_with_heart, Heart(), on_task_request)
+            run = partial(self._run_with_heart, Heart(), run)
         if isinstance(pool, ThreadPool) and mending.applies(internals.DRAIN):
             pool.on_stop = partial(drain, pool.on_stop)
         self._signatures = Signatures()
@@ -146,6 +150,11 @@ class Consumer(StockConsumer):
         if pool is not None and mending.applies(internals.OUTCOMES):
             pool.apply_async = plain_outcomes(pool.apply_async)
         super().__init__(run, *args, pool=pool, **kwargs)
+        self._redeliveries = Redeliveries(self.initial_prefetch_count or 1, isinstance(pool, ThreadPool))
+
+    def _give(self, run: Any, request: Any) -> None:
+        self._redeliveries.given(request)
+        run(request)
 
     def _run_with_heart(self, heart: Heart, run: Any, request: Any) -> None:
         has_heartbeats = self.connection.supports_heartbeats  # the embedded broker's have not
@@ -156,6 +165,7 @@ class Consumer(StockConsumer):
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """Return what is called with each message; one that no task can be made of is rejected."""
         stock = super().create_task_handler(*args, **kwargs)
+        knows_deliveries = mending.applies(internals.REDELIVERIES)
 
         def handle(message: Any) -> None:
             try:
@@ -165,10 +175,16 @@ class Consumer(StockConsumer):
             except DecodeError as error:
                 self.on_decode_error(message, error)
             else:
-                self._times.settle(message)
-                stock(message)
+                if not (knows_deliveries and self._redeliveries.is_known(message, self.connection_errors)):
+                    self._times.settle(message)
+                    stock(message)
 
         return handle
+
+    @mending.where(internals.REDELIVERIES)
+    def call_soon_ack(self, method: Any, *args: Any, **kwargs: Any) -> Any:
+        """Have a message acked or rejected, or the one that took its place."""
+        return super().call_soon_ack(self._redeliveries.settled(method), *args, **kwargs)
 
     @mending.where(internals.DEAD_LETTERS)
     def on_decode_error(self, message: Any, exc: Exception) -> None:

@@ -23,7 +23,7 @@ from celery.worker.consumer import Consumer as StockConsumer
 from kombu.asynchronous import Hub
 from kombu.transport import pyamqp
 
-from celery_delivery import internals, mending
+from celery_delivery import internals, leanings, mending
 from celery_delivery.apps import create_app_from
 from celery_delivery.broker.transport import Transport
 from celery_delivery.errors import UnsupportedError
@@ -68,6 +68,11 @@ def consumer(pool: Any) -> Any:
     return Consumer(run, pool=pool, app=app(), controller=controller)
 
 
+def heart_beats() -> bool:
+    consumer = solo_consumer()
+    return bool(getattr(consumer.on_task_request, "func", None) == consumer._run_with_heart)
+
+
 def drain_is_kept_up() -> bool:
     pool = ThreadPool(1)
     consumer(pool)
@@ -110,7 +115,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "wake on signal": lambda: step_is_included(WakeOnSignal),
     "whole writes": signals_are_looked_for,
     "drain": drain_is_kept_up,
-    "heart": lambda: solo_consumer().on_task_request is not run,
+    "heart": heart_beats,
     "short pauses": pauses_are_shortened,
     "no delayed delivery": lambda: not any(step.endswith(":DelayedDelivery") for step in steps()),
     "dead letters": lambda: any(
@@ -119,6 +124,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     ),
     "hooks": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].run, "__wrapped__"),
     "plain outcomes": lambda: "apply_async" in vars(solo_consumer().pool),
+    "redeliveries": lambda: Consumer.call_soon_ack is not StockConsumer.call_soon_ack,
     "cold shutdown": lambda: Consumer.cancel_active_requests is not StockConsumer.cancel_active_requests,
     "lost connection": lambda: (
         Consumer.on_connection_error_after_connected is not StockConsumer.on_connection_error_after_connected
@@ -132,7 +138,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
 
 
 @pytest.mark.parametrize(
-    "mend", [*internals.REQUIRED, *internals.OPTIONAL, internals.AGENT, internals.TESTING], ids=lambda mend: mend.name
+    "mend", [*internals.REQUIRED, *internals.OPTIONAL, leanings.AGENT, leanings.TESTING], ids=lambda mend: mend.name
 )
 def test_all_that_a_mend_needs_is_in_the_installed_packages(mend: Mend) -> None:
     assert mending.obstacle(mend) is None
@@ -244,6 +250,6 @@ def test_what_is_private_to_others_is_named_in_one_module() -> None:
             for node in ast.walk(ast.parse(text))
             if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
         }
-    mends = (*internals.REQUIRED, *internals.OPTIONAL, internals.AGENT, internals.TESTING)
+    mends = (*internals.REQUIRED, *internals.OPTIONAL, leanings.AGENT, leanings.TESTING)
     named = {re.split(r"[.:]", name)[-1] for mend in mends for name in mend.names}
     assert used - own - named == set()

@@ -1,0 +1,46 @@
+"""What is leaned on beside the mends of `internals`, by an agent's worker and by `testing`: nothing of it can be off."""
+
+from celery_delivery.internals import Mend
+
+AGENT = Mend(
+    "the agent's worker",
+    (
+        "billiard.util:_finalizer_registry",
+        "billiard.util:_run_after_forkers",
+        "billiard.util:get_pdeathsig",
+        "billiard.einfo:ExceptionWithTraceback",
+        "celery._state:get_current_task",
+        "celery.worker.state:active_requests",
+        "celery.worker.state:all_total_count",
+        "celery.worker.request:Request.on_accepted",
+        "celery.worker.request:Request.acknowledge",
+        "celery.worker.request:Request.on_failure",
+        "celery.worker.consumer.consumer:Consumer.on_ready",
+        "celery.apps.worker:Worker.install_platform_tweaks",
+        "celery.concurrency.asynpool:AsynPool.on_process_alive._fileno_to_inq",
+        "celery.concurrency.asynpool:AsynPool.Worker.on_loop_start",
+        "celery.concurrency.asynpool:AsynPool.TimeoutHandler._trywaitkill",
+        "celery.concurrency.asynpool:AsynPool.terminate_job",
+        "billiard.process:_set_current_process._mproc",
+        "billiard.process:BaseProcess.daemon._config",
+        "celery.concurrency:get_implementation",
+        "celery.worker.components:Pool.create.initargs",
+    ),
+    "a worker can't tell what it does",
+)
+
+TESTING = Mend(
+    "the stub broker",
+    (
+        "celery.app.base:Celery.backend",
+        "celery.app.base:Celery._acquire_producer.producer_pool",
+        "celery.app.trace:trace_task.__trace__",
+        "celery.app.trace:trace_task_ret.app",
+        "celery.backends.base:KeyValueStoreBackend",
+        "celery.backends.base:SyncBackendMixin.wait_for",
+        "celery.worker.request:Request.execute_using_pool.callback",
+        "celery.worker.state:successful_requests",
+        "billiard.einfo:ExceptionWithTraceback",
+    ),
+    "tests need a broker",
+)

@@ -1,0 +1,103 @@
+"""What the broker delivers again while this worker runs it, or has run it: it is not run twice, and acked once.
+
+With a connection go the acks that were on their way on it, and all that was not acked is delivered again. Stock Celery runs
+it again: beside the first run in a threads pool, whose tasks can't be ended; after it in the solo pool (celery #10490).
+
+    the first delivery           the message that comes again
+    ---------------------------  -----------------------------------------------------------
+    runs, or waits for a thread  takes its place: it is acked or rejected when the run ends
+    was acked                    is acked at once
+    was rejected, or dropped     is a new task
+
+Only this process knows. What is delivered again to another worker, or after this one's end, runs again.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from weakref import ReferenceType, WeakValueDictionary, ref
+
+from celery.utils.log import get_logger
+from celery.worker import state
+from celery.worker.request import Request
+
+_log = get_logger(__name__)
+
+
+class _Delivery:
+    """What has become of one message, which holds this; nothing here holds it, or both would stay for the collector."""
+
+    __slots__ = ("__weakref__", "again", "is_acked", "is_settled", "request")
+
+    def __init__(self) -> None:
+        self.request: ReferenceType[Request] | None = None  # once it was given to the pool
+        self.again: Any = None  # the newest message that took its place
+        self.is_settled = False
+        self.is_acked = False
+
+
+class Redeliveries:
+    """The deliveries of one worker; called by its main thread, and by those of its pool."""
+
+    def __init__(self, most: int, waits_in_pool: bool) -> None:
+        """Know of none yet.
+
+        most: how many messages the broker lets the worker have at once, and so how many acks can be lost: it delivers no
+        more before it has got some. waits_in_pool: whether what the pool was given is run although the connection is lost.
+        """
+        self._waits_in_pool = waits_in_pool
+        self._of: WeakValueDictionary[int, _Delivery] = WeakValueDictionary()
+        self._acked: deque[_Delivery] = deque(maxlen=most)
+        self._lock = threading.RLock()  # Celery's handler of SIGQUIT acks, perhaps above what holds it
+
+    def is_known(self, message: Any, errors: tuple[type[BaseException], ...]) -> bool:
+        """Say whether a message that has come needs no new run; what has been acked is acked, raising none of the errors."""
+        key = _identity(message)
+        with self._lock:
+            before = self._of.get(key) if message.delivery_info.get("redelivered") else None
+            was_acked = before is not None and before.is_acked
+            if before is None or not (was_acked or self._runs(before)):
+                message.delivery = self._of[key] = _Delivery()
+                return False
+            if not was_acked:
+                before.again = message
+        name, task_id = message.headers.get("task"), message.headers.get("id")
+        if was_acked:
+            _log.warning("Task %s[%s] is delivered again, and was run: it is acked once more", name, task_id)
+            message.ack_log_error(_log, errors)
+        else:
+            _log.warning("Task %s[%s] is delivered again while it runs here: it is acked when it ends", name, task_id)
+        return True
+
+    def given(self, request: Request) -> None:
+        """Note that a task is given to the pool."""
+        delivery = getattr(request.message, "delivery", None)
+        if delivery is not None:
+            delivery.request = ref(request)
+
+    def settled(self, method: Callable[..., None]) -> Callable[..., None]:
+        """Note that a message is acked or rejected, by a method of it; return that of the message which took its place."""
+        delivery = getattr(getattr(method, "__self__", None), "delivery", None)
+        if delivery is None:
+            return method
+        with self._lock:
+            delivery.is_settled = True
+            if method.__name__ == "ack_log_error":
+                delivery.is_acked = True
+                self._acked.append(delivery)
+            newest = delivery.again
+        return method if newest is None else getattr(newest, method.__name__)
+
+    def _runs(self, delivery: _Delivery) -> bool:
+        request = None if delivery.request is None else delivery.request()
+        if request is None or delivery.is_settled:
+            return False
+        return request in state.active_requests or (self._waits_in_pool and request.time_start is None)
+
+
+def _identity(message: Any) -> int:
+    """Return a number for a message, the same one when it comes again; each retry and replacement of a task has its own."""
+    headers = message.headers
+    said = [str(headers.get(name)) for name in ("id", "retries", "replaced_task_nesting")]
+    return hash((*said, message.body))

@@ -1,0 +1,56 @@
+"""A lost connection has the broker deliver again what a worker still runs, or has run: there it is not run twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.node import Node
+from tests.waiting import wait_until
+
+# Each run notes the task's id, and lasts until there is a file.
+NOTED = """
+import os, time
+import celery
+
+class Alpha(celery.Task):
+    name = "alpha"
+
+    def run(self, file):
+        with open(os.environ["NOTES"], "a") as notes:
+            notes.write(self.request.id + "\\n")
+        while not os.path.exists(file):
+            time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize(("pool", "running", "waiting"), [("threads", 2, 4), ("solo", 1, 0)])
+def test_what_is_delivered_again_to_the_worker_that_runs_it_is_run_once(
+    node: Node, tmp_path: Path, pool: str, running: int, waiting: int
+) -> None:
+    notes, file = tmp_path / "notes", tmp_path / "file"
+    (node.code / "greek.py").write_text(NOTED)
+    node.configure("alpha", DEFAULTS__POOL=pool, DEFAULTS__CONCURRENCY=str(running), DEFAULTS__PREFETCH="2")
+    node.start(NOTES=str(notes))
+    node.wait_until_consuming()
+    count = running + waiting
+    sent = node.produce(f"print(json.dumps([worker.delay({str(file)!r}).id for _ in range({count})]))", "alpha")
+    node.wait_for("alpha", lambda queue: queue["active_count"] == running, "runs what it can")
+    for times in (1, 2):
+        node.broker.control("close_all_connections", "--vhost", node.vhost, "as the test wants")
+        if pool == "threads":  # a solo worker learns of it when its task has ended
+            again = partial(delivered_again, node, times * 2 * running)
+            wait_until(again, 60, "the broker has delivered again all that the worker had")
+    file.touch()
+    wait_until(lambda: node.queue("alpha")["succeeded"] == count, 60, "all are done")
+    wait_until(lambda: node.queue("alpha")["active_count"] == 0, what="nothing runs")
+    assert Counter(notes.read_text().split()) == dict.fromkeys(sent, 1)
+    assert node.stop() == 0
+    assert node.broker.messages("alpha", node.vhost) == 0, "all are acked"
+
+
+def delivered_again(node: Node, count: int) -> bool:
+    return node.log.read_text().count("is delivered again while it runs here") == count
