@@ -17,8 +17,8 @@ import socket
 
 import psutil
 
+from agent.guest.descendants import with_descendants
 from agent.guest.kernel import die_with_parent, set_name
-from agent.run.descendants import with_descendants
 
 CONTROL = 3  # the descriptor of the socket to the daemon
 LARGEST = 262_144  # bytes

@@ -22,13 +22,13 @@ from agent.decide.events import (
 )
 from agent.decide.limits import RLIMIT, Enforcement
 from agent.decide.worker_state import State, Worker
+from agent.guest.descendants import with_descendants
 from agent.guest.messages import Answer
 from agent.guest.scoreboard import Pulse
 from agent.guest.spec import Limits, TemplateSpec
 from agent.run import rlimits
 from agent.run.cgroups import Cgroups
 from agent.run.children import Children
-from agent.run.descendants import with_descendants
 from agent.run.forkserver import ForkServer
 from agent.run.links import Links
 from agent.run.logs import Log

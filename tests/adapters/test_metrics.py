@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from agent.guest.descendants import with_descendants
 from agent.run import metrics
 from agent.run.children import Children
-from agent.run.descendants import with_descendants
 from agent.run.metrics import Metrics, Samples
 from agent.run.timers import Timers
 from tests.adapters.loop import Facts, Loop

@@ -21,6 +21,13 @@ from ..kernel import die_with_parent, set_name
 ADOPTION = 10.0  # seconds until the kernel must have made the daemon a worker's parent: it takes a millisecond
 ORPHANED = 99  # exit status of a child whose daemon went away before the child was its own
 _EXECUTORS = ("concurrent.futures.thread", "concurrent.futures.process")
+_HANDLING = (
+    "billiard",
+    "celery",
+    "celery_delivery",
+    __name__.partition(".")[0],
+)  # packages whose handlers a worker has
+_masks = threading.local()  # of the signals that were blocked when a thread forks
 _UNBLOCKED = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -60,6 +67,7 @@ def become_worker(daemon: int, name: str, own: tuple[int, ...], shared: frozense
     if os.getppid() != daemon:  # it may have gone between the two calls
         os._exit(ORPHANED)
     _restore_signals()
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_forget_handlers)
     _close_descriptors(shared.union(own))
     read_apart(shared)
     for util, _ in _multiprocessings():
@@ -105,6 +113,33 @@ def _restore_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _forget_handlers() -> None:
+    """Leave to what a task forks only the signal handlers that user code has installed.
+
+    With those of Celery's worker SIGTERM asks for a warm shutdown, which a process of multiprocessing doesn't know: it goes on,
+    and who waits for it hangs. Their wakeup descriptor is the worker's.
+    """
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        if callable(handler) and _package(getattr(handler, "func", handler)) in _HANDLING:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    _release_signals()
+
+
+def _hold_signals() -> None:
+    """Have signals wait while a process is forked: one that came before its handlers are its own would be lost."""
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+
+
+def _package(function: object) -> str:
+    return str(getattr(function, "__module__", "")).partition(".")[0]
 
 
 def _close_descriptors(keep: frozenset[int]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from celery import Celery
+from celery.concurrency import get_implementation
 from celery.utils.imports import symbol_by_name
 
 from celery_delivery.apps import create_app_from
@@ -24,6 +25,7 @@ from ..scoreboard import Scoreboard
 from ..secrets import Redactor
 from ..spec import WorkerSpec
 from .output import Voice, speak_as_worker
+from .pools import Threads, ignore, processes
 from .pulse import Account, accounted_request, pulse_step, reporting_consumer
 from .replacements import Replacements
 
@@ -82,9 +84,15 @@ def _passwords(app: Celery) -> Iterator[str]:
             yield unquote(parts.password)
 
 
-def _pool(app: Celery, spec: WorkerSpec) -> str:
-    """Return Celery's name of the pool; the settings may name a mended prefork."""
-    return str(app.conf.worker_pool) if spec.pool == "prefork" else spec.pool
+def _pool(app: Celery, spec: WorkerSpec) -> Any:
+    """Return the pool's class, or Celery's name of it; the settings may name a mended prefork."""
+    match spec.pool:
+        case "prefork":
+            return processes(get_implementation(app.conf.worker_pool))
+        case "threads":
+            return Threads
+        case other:
+            return other
 
 
 def _configure(app: Celery, spec: WorkerSpec) -> None:
@@ -118,6 +126,6 @@ def _worker_class(app: Celery, replacements: Replacements) -> Any:
         def install_platform_tweaks(self, worker: Any) -> None:
             super().install_platform_tweaks(worker)
             # Celery restarts a worker on SIGHUP by an exec of sys.argv, which is the template's.
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.signal(signal.SIGHUP, ignore)
 
     return NodeWorker

@@ -1,0 +1,103 @@
+"""What tasks start: processes of multiprocessing and programs, on each pool as in a program of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.node import Node, is_alive
+from tests.waiting import wait_until
+
+STARTING = """
+import json, multiprocessing, os, subprocess, time
+from concurrent.futures import ProcessPoolExecutor
+import celery
+from celery.signals import worker_process_init
+
+prepared = []
+
+@worker_process_init.connect
+def prepare(**_):
+    prepared.append(os.getpid())
+
+def square(number):
+    return number * number
+
+class Alpha(celery.Task):
+    name = "alpha"
+
+    def run(self, what, *arguments):
+        return getattr(self, what)(*arguments)
+
+    def terminated_process(self):
+        process = multiprocessing.Process(target=time.sleep, args=(60,))
+        process.start()
+        process.terminate()
+        process.join(20)
+        return process.exitcode
+
+    def pool(self):
+        with multiprocessing.Pool(2) as pool:  # which terminates its processes at the end, and waits for them
+            return pool.map(square, [1, 2, 3])
+
+    def executor(self):
+        with ProcessPoolExecutor(2) as executor:
+            return list(executor.map(square, [1, 2, 3]))
+
+    def ignored_signals(self):
+        status = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True).stdout
+        ignored = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigIgn:"))
+        return [number for number in range(1, 65) if ignored >> number - 1 & 1]
+
+    def preparations(self):
+        return len(prepared)
+
+    def programs(self, file):
+        plain = subprocess.Popen(["sleep", "600"])
+        of_a_shell = subprocess.Popen("trap '' TERM; sleep 600 & echo $!; wait", shell=True, stdout=subprocess.PIPE)
+        in_a_session = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        pids = [plain.pid, of_a_shell.pid, int(of_a_shell.stdout.readline()), in_a_session.pid]
+        if not os.path.exists(file):  # what runs it again has done enough
+            with open(f"{file}.new", "w") as notes:
+                json.dump(pids, notes)
+            os.rename(f"{file}.new", file)
+            time.sleep(600)
+"""
+
+RIGHT = {
+    "terminated_process": -15,
+    "pool": [1, 4, 9],
+    "executor": [1, 4, 9],
+    "ignored_signals": [],
+    "preparations": 1,
+}
+
+
+def run(node: Node, pool: str, **settings: str) -> None:
+    (node.code / "greek.py").write_text(STARTING)
+    node.configure("alpha", DEFAULTS__POOL=pool, **settings)
+    node.start()
+    node.wait_until_consuming()
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_a_task_starts_processes_and_programs_as_any_program_does(node: Node, pool: str) -> None:
+    run(node, pool)
+    calls = f"{{what: worker.delay(what) for what in {list(RIGHT)!r}}}"
+    code = f"print(json.dumps({{what: result.get(timeout=60) for what, result in {calls}.items()}}))"
+    assert node.produce(code, "alpha") == RIGHT
+
+
+@pytest.mark.parametrize("by", ["its time limit", "a lost connection"])
+def test_the_programs_of_a_task_that_is_killed_end_with_it(node: Node, tmp_path: Path, by: str) -> None:
+    run(node, "prefork", DEFAULTS__TIME_LIMIT="4" if by == "its time limit" else "600")
+    file = tmp_path / "pids"
+    node.send_and_leave("alpha", "programs", str(file))
+    wait_until(file.exists, 60, "the task has started programs")
+    pids = json.loads(file.read_text())
+    if by == "a lost connection":
+        assert all(map(is_alive, pids))
+        node.broker.control("close_all_connections", "--vhost", node.vhost, "as the test wants")
+    wait_until(lambda: not any(map(is_alive, pids)), 60, "all that it started has ended")
