@@ -1,4 +1,4 @@
-"""`agent check` and `agent config`: findings with advice, exit statuses, and no secrets."""
+"""`agent check`: findings with advice, exit statuses, and no secrets."""
 
 from __future__ import annotations
 
@@ -13,31 +13,10 @@ import pytest
 
 from agent.cli.main import main
 from agent.errors import CONFIGURATION, FAILURE, NO_SUCH_INSTANCE, OK
-from tests.integration.bad_input import GOOD, TASKS
+from tests.integration.conftest import Configure
 from tests.rabbitmq import RabbitMQ
 
 Finding = dict[str, str]
-Configure = Callable[..., Path]
-
-
-@pytest.fixture
-def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
-    """Return a function that writes the env file of instance `magic`, which hosts one good task class."""
-    monkeypatch.setenv("CELERY_AGENT_CONFIG_DIR", str(tmp_path / "etc"))
-    code = tmp_path / "code"
-    code.mkdir()
-    (code / "consumer.py").write_text(GOOD)
-    (tmp_path / "etc").mkdir()
-
-    def write(*lines: str, **variables: str) -> Path:
-        path = tmp_path / "etc" / "magic.env"
-        tasks = [] if any(line.startswith("CELERY_AGENT_TASKS=") for line in lines) else [TASKS]
-        given = [f"CELERY_AGENT_PATH={code}", *tasks, *lines, *(f"{name}={text}" for name, text in variables.items())]
-        path.write_text("\n".join(given) + "\n")
-        path.chmod(0o640)
-        return path
-
-    return write
 
 
 @pytest.fixture
@@ -268,47 +247,3 @@ def test_where_no_instance_is_configured_there_is_none_to_check(
 def test_an_env_file_elsewhere_names_its_instance(configure: Configure, tmp_path: Path) -> None:
     path = configure(CELERY_TASKS_BROKER=f"embedded://{tmp_path}/broker")
     assert main(["check", "--env-file", str(path)]) == OK
-
-
-def test_config_shows_settings_and_of_what_is_handed_on_only_the_names(
-    configure: Configure, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = configure(
-        "CELERY_AGENT_QUEUES__unique_magic_task__CONCURRENCY=4", RABBITMQ_PWD="hunter2", RABBITMQ_HOST="here"
-    )
-    assert main(["config", "magic"]) == OK
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"# {path}"
-    assert "CELERY_AGENT_TASKS=consumer:ActualMagicCeleryTask" in lines
-    assert "CELERY_AGENT_DEFAULTS__POOL=prefork  # default" in lines
-    assert "CELERY_AGENT_QUEUES__unique_magic_task__CONCURRENCY=4" in lines
-    assert lines[-1] == "# handed on to the tasks: RABBITMQ_PWD, RABBITMQ_HOST"
-
-
-def test_config_as_json_has_the_same(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
-    path = configure("CELERY_AGENT_QUEUES__unique_magic_task__CONCURRENCY=4", RABBITMQ_PWD="hunter2")
-    assert main(["config", "magic", "--json"]) == OK
-    value = json.loads(capsys.readouterr().out)
-    assert (value["schema"], value["env_file"], value["handed_on"]) == (1, str(path), ["RABBITMQ_PWD"])
-    assert value["tasks"] == ["consumer:ActualMagicCeleryTask"]
-    assert value["defaults"]["pool"] == "prefork"
-    assert value["queues"] == {"unique_magic_task": {"concurrency": 4}}
-
-
-def test_what_config_prints_is_an_env_file_of_the_same_settings(
-    configure: Configure, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    configure("CELERY_AGENT_PRELOAD=json,csv", "CELERY_AGENT_DEFAULTS__TIME_LIMIT=1.5")
-    main(["config", "magic"])
-    first = capsys.readouterr().out
-    (tmp_path / "etc" / "again.env").write_text(first)
-    main(["config", "again"])
-    second = capsys.readouterr().out
-    assert [line.partition("  #")[0] for line in second.splitlines()[1:]] == [
-        line.partition("  #")[0] for line in first.splitlines()[1:]
-    ]
-
-
-def test_config_needs_an_instance_or_something_else_to_show(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["config"]) == FAILURE
-    assert capsys.readouterr().err == "agent: Name an instance, or ask for --example or --markdown.\n"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import celery
@@ -12,18 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from celery_delivery.apps import create_app_from
 from celery_delivery.contract import fit
-from celery_delivery.contract.contracts import Contracts, unimplemented
+from celery_delivery.contract.contracts import unimplemented
 from celery_delivery.errors import ContractError
-from celery_delivery.testing import End, StubBroker
-from celery_tasks import tasks
-
-CONTRACTS = Contracts("celery_tasks")
-
-
-def check(task: type[celery.Task]) -> None:
-    fit.check_implementation(task, CONTRACTS)
+from tests.unit.contracts import CONTRACTS, check, contract, implementation, run_of
 
 
 def arguments_of(task: type[celery.Task]) -> Callable[..., None]:
@@ -35,26 +26,6 @@ CALLS = [
     for args in ((), (0,), (0, 0), (0, 0, 0), (0, 0, 0, 0))
     for names in ((), ("a",), ("b",), ("c",), ("a", "b"), ("b", "c"), ("a", "c"), ("a", "b", "c"), ("d",), ("d", "e"))
 ]
-
-
-def run_of(parameters: str) -> Callable[..., Any]:
-    """Return a `run` with these parameters."""
-    code = f"def run({', '.join(filter(None, ['self', parameters]))}): return 'done'"
-    namespace: dict[str, Any] = {"__name__": __name__}
-    exec(code, namespace)
-    run: Callable[..., Any] = namespace["run"]
-    return run
-
-
-def contract(parameters: str, name: str = "greet") -> type[celery.Task]:
-    """Return a contract of this test's own: `celery_tasks.tasks` would define one just so."""
-    run = run_of(parameters)
-    run.__module__ = tasks.__name__
-    return type("Greet", (celery.Task,), {"name": name, "run": run, "__module__": tasks.__name__})
-
-
-def implementation(of: type[celery.Task], parameters: str, **attributes: object) -> type[celery.Task]:
-    return type("ActualGreet", (of,), {"run": run_of(parameters), "__module__": __name__, **attributes})
 
 
 def fits(run: Callable[..., Any], args: tuple[int, ...], kwargs: dict[str, int]) -> bool:
@@ -107,87 +78,6 @@ def test_a_bare_contract_is_no_implementation() -> None:
 def test_a_task_that_never_got_a_run_is_no_implementation() -> None:
     with pytest.raises(ContractError, match=r"test_contract:Empty has no run: define it"):
         check(type("Empty", (celery.Task,), {"name": "empty", "__module__": __name__}))
-
-
-def test_a_run_without_self_is_no_implementation() -> None:
-    def run() -> None: ...
-
-    with pytest.raises(ContractError, match="test_contract:ActualGreet.run takes no self"):
-        check(implementation(contract(""), "", run=run))
-
-
-async def _coroutine(self: celery.Task) -> None: ...
-
-
-def _generator(self: celery.Task) -> Iterator[int]:
-    yield 1
-
-
-async def _both(self: celery.Task) -> AsyncIterator[int]:
-    yield 1
-
-
-@pytest.mark.parametrize("run", [_coroutine, _generator, _both])
-def test_what_a_worker_would_never_run_is_no_implementation(run: Callable[..., Any]) -> None:
-    with pytest.raises(ContractError, match=r"ActualGreet.run is a coroutine or generator, whose body no worker would"):
-        check(implementation(contract(""), "", run=run))
-
-
-class Decorated:
-    """What a decorator leaves that makes an object of a function, of which Python makes no method."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
-
-
-class Binding(Decorated):
-    """The same, as decorators ought to leave it."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        functools.update_wrapper(self, function)
-
-    def __get__(self, task: object, owner: type) -> Callable[..., Any]:
-        return self if task is None else functools.partial(self, task)
-
-
-def whom(self: celery.Task, whom: str) -> str:
-    return f"{self.name} {whom}"
-
-
-RUNS = {
-    "lambda": lambda self, whom: f"{self.name} {whom}",
-    "lru_cache": functools.lru_cache(whom),
-    "partialmethod": functools.partialmethod(whom),
-    "singledispatchmethod": functools.singledispatchmethod(whom),
-    "staticmethod": staticmethod(lambda whom: f"greet {whom}"),
-    "partial": functools.partial(lambda greeting, whom: f"{greeting} {whom}", "greet"),
-    "a decorator's object": Binding(whom),
-}
-
-
-@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
-def test_a_run_need_not_be_a_function(run: object) -> None:
-    check(implementation(contract("whom"), "", run=run))
-
-
-@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
-def test_whatever_may_be_run_is_run(run: object) -> None:
-    task = implementation(contract("whom"), "", run=run)
-    with StubBroker() as broker:
-        worker: Any = create_app_from([task], "celery_tasks.celery_config").tasks["greet"]
-        result = worker.delay("world")
-        assert [outcome.end for outcome in broker.work(worker.app)] == [End.SUCCEEDED]
-        assert result.get() == "greet world"
-
-
-@pytest.mark.parametrize("run", [Decorated(whom), print, int, "run"], ids=["object", "builtin", "class", "text"])
-def test_a_run_that_gets_no_self_is_no_implementation(run: object) -> None:
-    with pytest.raises(ContractError, match=r"test_contract:ActualGreet.run (is|takes no self).*: define it "):
-        check(implementation(contract("whom"), "", run=run))
 
 
 def test_an_implementation_of_another_name_would_serve_a_queue_that_nobody_sends_to() -> None:

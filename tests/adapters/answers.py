@@ -1,0 +1,19 @@
+"""An answer of the control socket, for the tests of both its sides."""
+
+from agent.decide.limits import without_cgroup
+from agent.decide.status import Status
+
+STATUS = Status(
+    instance="magic",
+    version="1.0",
+    pid=1,
+    uptime=1.0,
+    state="running",
+    summary="consuming from 0 queues",
+    broker="amqp://broker//",
+    embedded=False,
+    memory=None,
+    reload_error=None,
+    enforcement=without_cgroup("none here"),
+    queues=(),
+)
