@@ -217,8 +217,30 @@ REPLIES = Mend(
 )
 TOLERANT = Mend(
     "tolerant results",
-    ("celery.backends.base:DisabledBackend._is_disabled", "celery.backends.base:Backend.store_result"),
-    "a task whose result can't be stored counts as failed",
+    (
+        "celery.backends.base:DisabledBackend._is_disabled",
+        "celery.backends.base:Backend.store_result._ensure_retryable",
+        "celery.backends.base:Backend.store_result._store_result",
+        "celery.backends.base:Backend._ensure_retryable.max_retries",
+        "celery.backends.base:Backend.mark_as_done.on_chord_part_return",
+        "celery.backends.filesystem:FilesystemBackend._do_directory_test",
+    ),
+    "a task whose result can't be stored counts as failed, after minutes",
+)
+ON_DEMAND = Mend(
+    "results on demand",
+    (
+        "celery.backends.asynchronous:BaseResultConsumer._connection_errors",
+        "celery.backends.asynchronous:BaseResultConsumer.reconnect_on_error._reconnect",
+        "celery.backends.asynchronous:BaseResultConsumer.consume_from",
+        "celery.backends.asynchronous:BaseResultConsumer.cancel_for",
+        "celery.backends.asynchronous:BaseResultConsumer.drain_events",
+        "celery.backends.asynchronous:BaseResultConsumer.on_wait_for_pending",
+        "celery.backends.asynchronous:BaseResultConsumer._after_fork.on_after_fork",
+        "celery.backends.asynchronous:AsyncBackendMixin._add_pending_result.consume_from",
+        "celery.backends.base:Backend.on_task_call",
+    ),
+    "no task is sent while Redis, where its result is to go, is away",
 )
 ARGUMENTS = Mend(
     "arguments",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 
 import redis
@@ -27,11 +28,25 @@ class Redis:
         self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
         wait_until(self._answers, 30, "Redis answers")
 
-    def close(self) -> None:
-        """End the server."""
+    def stop(self) -> None:
+        """End the server, with all that it holds; the port stays kept."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def freeze(self) -> None:
+        """Have the server take connections and say nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Have the server go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End the server for good."""
+        self.stop()
         self._kept.close()
 
     def _answers(self) -> bool:

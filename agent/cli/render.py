@@ -90,6 +90,8 @@ def _notes(queue: QueueStatus) -> list[str]:
         notes.append(f"{queue.queue}: its worker has been silent for {duration(queue.unresponsive)}")
     if queue.obstacle is not None:
         notes.append(f"{queue.queue}: runs nothing: {queue.obstacle}")
+    if queue.losing is not None:
+        notes.append(f"{queue.queue}: runs its tasks, but their results are lost: {queue.losing}")
     if queue.replacement is not None:
         notes.append(f"{queue.queue}: replacement is {queue.replacement}")
     if queue.draining:

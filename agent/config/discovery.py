@@ -43,6 +43,16 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreProbe:
+    """What came of leaving something in a result store; see `agent.guest.answer.store` for the faults."""
+
+    store: str
+    fault: str
+    text: str
+    costs: str
+
+
+@dataclass(frozen=True, slots=True)
 class Discovery:
     """What was found in the user's interpreter; versions and broker are empty where it did not get so far."""
 
@@ -54,6 +64,7 @@ class Discovery:
     delivery: tuple[str, ...] = ()  # what is promised less, or not at all, about the tasks
     obstacles: tuple[Obstacle, ...] = ()
     probes: tuple[Probe, ...] = ()
+    stores: tuple[StoreProbe, ...] = ()
 
 
 def discover(template: TemplateSpec, tasks: Sequence[str], timeout: float) -> Discovery:
@@ -62,7 +73,7 @@ def discover(template: TemplateSpec, tasks: Sequence[str], timeout: float) -> Di
 
 
 def discover_and_probe(template: TemplateSpec, tasks: Sequence[str], timeout: float) -> Discovery:
-    """Do the same, and reach for the brokers afterwards."""
+    """Do the same, and reach for the brokers and the result store afterwards."""
     answer = ask(template, tasks, timeout, {"module": "probe"})
     discovery = discovery_of(answer)
     if answer.in_time or discovery.obstacles:
@@ -84,6 +95,7 @@ def discovery_of(answer: Answer) -> Discovery:
         delivery=answer.all("delivery"),
         obstacles=tuple(obstacles),
         probes=tuple(Probe(**each) for each in answer.all("probe")),
+        stores=tuple(StoreProbe(**each) for each in answer.all("store")),
     )
 
 

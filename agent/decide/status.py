@@ -52,6 +52,7 @@ class QueueStatus:
     consuming: whether the broker has accepted the worker's consumer, its loop is alive and nothing keeps it from running tasks.
     unresponsive: seconds for which the worker's loop has been silent, where that is too long; else None.
     obstacle: what keeps the worker from running tasks, in its own words; None where nothing does.
+    losing: why the results of its tasks can't be stored, and are lost; None where they can, or none was to be.
     age: seconds in this state.
     active: the running tasks, oldest first; active_count counts those that are not listed too.
     succeeded, failed, retried: tasks since the worker's process started.
@@ -73,6 +74,7 @@ class QueueStatus:
     consuming: bool
     unresponsive: float | None
     obstacle: str | None
+    losing: str | None
     age: float
     pool: str
     concurrency: int
@@ -243,6 +245,7 @@ def _queue_status(
         consuming=worker.state is State.CONSUMING and silent is None and not pulse.obstacle,
         unresponsive=silent,
         obstacle=pulse.obstacle or None,
+        losing=pulse.losing or None,
         age=round(now - worker.since, 3),
         pool=worker.spec.pool,
         concurrency=worker.spec.concurrency,

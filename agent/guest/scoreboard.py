@@ -46,6 +46,7 @@ class Pulse:
     active_count: how many there are in all.
     succeeded, failed, retried: tasks that have ended since the process started.
     obstacle: what keeps the worker from running tasks, for people; empty where nothing does.
+    losing: why results can't be stored, and are lost; empty where they can.
     """
 
     at: float
@@ -56,6 +57,7 @@ class Pulse:
     failed: int = 0
     retried: int = 0
     obstacle: str = ""
+    losing: str = ""
 
 
 class Scoreboard:
@@ -108,13 +110,15 @@ def _encode(pulse: Pulse) -> bytes:
     # A list, not asdict(): a solo worker writes once a task, and asdict() alone costs as much as the rest.
     active = [(task.id, task.name, task.started) for task in pulse.active]
     counts = (pulse.active_count, pulse.succeeded, pulse.failed, pulse.retried)
-    return json.dumps((pulse.at, pulse.queues, active, *counts, pulse.obstacle)).encode()
+    return json.dumps((pulse.at, pulse.queues, active, *counts, pulse.obstacle, pulse.losing)).encode()
 
 
 def _decode(text: bytes) -> Pulse:
     """Return the pulse that `_encode` made a text of; raises ValueError, or RecursionError, for anything else."""
     match json.loads(text):
-        case [at, [*queues], [*active], running, succeeded, failed, retried, obstacle] if len(active) <= MOST_ACTIVE:
+        case [at, [*queues], [*active], running, succeeded, failed, retried, obstacle, losing] if (
+            len(active) <= MOST_ACTIVE
+        ):
             return Pulse(
                 _time(at),
                 tuple(_text(each) for each in queues),
@@ -124,6 +128,7 @@ def _decode(text: bytes) -> Pulse:
                 _count(failed),
                 _count(retried),
                 _text(obstacle),
+                _text(losing),
             )
         case _:
             raise ValueError("no pulse")

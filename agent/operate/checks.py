@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from agent.config.credentials import with_credentials
-from agent.config.discovery import Discovery, Probe, discover_and_probe
+from agent.config.discovery import Discovery, Probe, StoreProbe, discover_and_probe
 from agent.config.envfile import EnvFile, read_env_file
 from agent.config.planner import plan_of, template_of
 from agent.config.problems import InvalidConfiguration
@@ -80,6 +80,8 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
     for probe in discovery.probes:
         text = redacted(probe.text, template.environment)
         yield _broker(instance, discovery, Probe(probe.broker, probe.fault, " ".join(text.split())))
+    for store in discovery.stores:
+        yield _results(configuration, replace(store, text=redacted(store.text, template.environment)))
 
 
 def exit_status(findings: tuple[Finding, ...]) -> int:
@@ -164,6 +166,19 @@ def _broker(instance: str, discovery: Discovery, probe: Probe) -> Finding:
             "broker", f"{broker} is the embedded broker: for trying out; it can lose tasks. Unset CELERY_TASKS_BROKER."
         )
     return _good("broker", f"{broker} accepts connections")
+
+
+def _results(configuration: Configuration, probe: StoreProbe) -> Finding:
+    if not probe.fault:
+        return _good("results", f"{probe.store} takes results")
+    advice = {
+        "library": f"Install what it needs for {configuration.settings.python}, or correct CELERY_TASKS_RESULTS.",
+        "folder": "Make the folder, or let the agent's user write to it.",
+        "silent": "Is its host up, and does a firewall let this node through?",
+        "refused": "Start it, or correct CELERY_TASKS_RESULTS.",
+    }[probe.fault]
+    text = f"{probe.store} takes no results: {probe.text.rstrip('.')}. {advice} {probe.costs}."
+    return Finding(Level.BAD, "results", text, exit_status=FAILURE)
 
 
 def _bad(subject: str, error: InvalidConfiguration) -> Iterator[Finding]:

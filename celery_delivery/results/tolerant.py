@@ -4,20 +4,59 @@ fault of any stock backend                                    seen as           
 ------------------------------------------------------------  ---------------------------------------  ----------------
 a task that is done counts as failed where its result can't   Redis restarted: each task that ended    Tolerant
 be stored                                                     meanwhile "failed", and was acked
+a task of a chord that can't be counted counts as failed       the same, and it is told twice          Store
+each result is tried as often as the first, though the store  a task per slot in 5 s, in minutes       Store
+is known to be away                                           where nothing answers
+a folder is looked at once, for good, and a table made, when  no task is sent while the store is away, Store
+a backend is made                                             or results are lost until a restart
 a store whose library is missing, or that refuses its         each task "fails", gets past the tracer  Missing
 settings, is asked for once more to tell of it                and stops its queue
 """
 
+import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from celery import Celery
 from celery.backends.base import Backend, DisabledBackend
+from celery.exceptions import BackendError, BackendStoreError
 from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 
 from celery_delivery import internals, mending
 
 _log = get_logger(__name__)
+
+
+class Losses:
+    """Why results can't be stored at present, as this process has found.
+
+    reason: empty where they can.
+    tell: called with what each attempt came to, since another process may have found otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.tell: Callable[[str], None] = lambda _reason: None
+        self._not_before = 0.0  # by the monotonic clock
+
+    def note(self, reason: str, seconds: float) -> None:
+        """Note what came of an attempt that took so long."""
+        if reason and self.reason:
+            self._not_before = time.monotonic() + seconds
+        self.reason = reason
+        self.tell(reason)
+
+    def check(self) -> None:
+        """Raise BackendStoreError where the last attempt has just come to nothing, and took long.
+
+        A store that doesn't answer is asked half of the time: tasks, and heartbeats, come between.
+        """
+        if self.reason and time.monotonic() < self._not_before:
+            raise BackendStoreError(self.reason)
+
+
+losses = Losses()
 
 
 class Tolerant(Backend):
@@ -29,13 +68,43 @@ class Tolerant(Backend):
     @mending.where(internals.TOLERANT)
     def store_result(self, task_id: str, result: Any, state: str, *args: Any, **kwargs: Any) -> Any:
         """Store a result or another state; raises EncodeError for what can't be stored anywhere, a fault of the task."""
+        begun = time.monotonic()
         try:
-            return super().store_result(task_id, result, state, *args, **kwargs)
+            stored = super().store_result(task_id, result, state, *args, **kwargs)
         except EncodeError:
             raise
         except Exception as error:
-            _log.error("%s of task %s could not be stored, and is lost: %s", state, task_id, str(error) or repr(error))
+            reason = reason_of(error)
+            losses.note(reason, time.monotonic() - begun)
+            _log.error("%s of task %s could not be stored, and is lost: %s", state, task_id, reason)
             return result
+        losses.note("", 0.0)
+        return stored
+
+
+class Store(Tolerant):
+    """Goes before the backend of a store that is no broker: one that is away is not waited for more than once."""
+
+    @mending.where(internals.TOLERANT)
+    def _ensure_retryable(self, *args: Any, max_retries: int | None = None, **kwargs: Any) -> Any:
+        return super()._ensure_retryable(*args, max_retries=0 if losses.reason else max_retries, **kwargs)
+
+    @mending.where(internals.TOLERANT)
+    def _store_result(self, *args: Any, **kwargs: Any) -> Any:
+        losses.check()
+        return super()._store_result(*args, **kwargs)
+
+    @mending.where(internals.TOLERANT)
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
+        """Count a task that has ended in its chord, whose body is sent with the last one."""
+        try:
+            super().on_chord_part_return(request, state, result, **kwargs)
+        except Exception as error:
+            text = "Task %s could not be counted, so that its chord's body is not sent: %s"
+            _log.error(text, request.id, reason_of(error))
+
+    def _do_directory_test(self, _key: bytes) -> None:
+        """Leave it to the first result to find out whether its folder is there."""
 
 
 class Lost(DisabledBackend):
@@ -54,3 +123,9 @@ class Lost(DisabledBackend):
 
 class Missing(Tolerant, Lost):
     """Loses what is to be stored, with a line in the log; whoever asks for a result is told why there is none."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a store could not be asked, in a line: of several, SQLAlchemy's among them, the first."""
+    cause = (error.__cause__ or error.__context__ or error) if isinstance(error, BackendError) else error
+    return (str(cause).strip() or repr(cause)).splitlines()[0]

@@ -20,10 +20,17 @@ task_acks_on_timeout = False
 # What a pool's process holds is not forgotten when a connection is lost or a worker stops (ran twice, 1 stop in 14).
 worker_pool = "celery_delivery.worker.pool:TaskPool"
 # A Redis or database that restarts is tried again, 5 s at most (some databases 20); by default the result is lost at once.
+# Once it has been away for so long, results are lost at once until it is back.
 result_backend_always_retry = True
 result_backend_max_retries = 3
 result_backend_base_sleep_between_retries_ms = 500
 result_backend_max_sleep_between_retries_ms = 2000
+result_backend_transport_options = {"retry_policy": {"max_retries": 3}}  # of what Redis tries again by itself, for 20 s
+# A Redis that is frozen, or whose host is gone, is not waited for longer than heartbeats are; by default 2 minutes.
+redis_socket_timeout = 2.0
+redis_socket_connect_timeout = 2.0
+# Tables are made with the first result: a database that is away keeps no task from being sent, and no worker from starting.
+database_create_tables_at_setup = False
 # SIGQUIT lets running tasks end for so long before it gives them back; a stop has a deadline of its own.
 worker_soft_shutdown_timeout = 3.0
 # One task per slot: nothing waits behind a long task while another worker is idle.

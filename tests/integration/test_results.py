@@ -98,24 +98,6 @@ except Exception as error:
         broker.control("delete_user", "deaf")
 
 
-@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
-def test_a_task_that_is_done_has_not_failed_because_redis_is_away(node: Node, pool: str) -> None:
-    server = Redis()
-    server.start()
-    try:
-        run(node, server.url, pool)
-        node.send("alpha", "return", 1)
-        server.close()
-        del node.variables["CELERY_TASKS_RESULTS"]  # of the producer: Redis is not there
-        node.send_and_leave("alpha", "return", 2)
-        seen = node.wait_for("alpha", lambda queue: queue["succeeded"] + queue["failed"] == 2, "has run both")
-    finally:
-        server.close()
-    assert seen["failed"] == 0
-    assert node.log.read_text().count("could not be stored, and is lost") == 1
-    wait_until(lambda: node.broker.messages("alpha", node.vhost) == 0, what="the task is acked")
-
-
 def test_a_task_that_is_done_has_not_failed_because_the_broker_takes_no_result(node: Node, broker: RabbitMQ) -> None:
     run(node, "rpc", "prefork")
     node.send_and_leave("alpha", "sleep", 2)

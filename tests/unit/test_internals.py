@@ -28,7 +28,7 @@ from celery_delivery.apps import create_app_from
 from celery_delivery.broker.transport import Transport
 from celery_delivery.errors import UnsupportedError
 from celery_delivery.internals import MEASURED, Mend
-from celery_delivery.results.backends import backend
+from celery_delivery.results.backends import _tolerant, backend
 from celery_delivery.results.replies import ReplyBackend
 from celery_delivery.results.tolerant import Tolerant
 from celery_delivery.sending.confirms import Confirms
@@ -110,6 +110,13 @@ def rpc_backend() -> Any:
     return backend(made)
 
 
+def redis_backend() -> Any:
+    made = app()
+    made.conf.result_backend = "redis://"
+    _tolerant.cache_clear()
+    return backend(made)
+
+
 IN_EFFECT: dict[str, Callable[[], bool]] = {
     "ready first": lambda: step_is_included(ReadyFirst),
     "wake on signal": lambda: step_is_included(WakeOnSignal),
@@ -132,6 +139,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "patient pool": lambda: PatientPool.flush is not AsynPool.flush,
     "TLS": lambda: Transport.establish_connection is not pyamqp.Transport.establish_connection,
     "replies": lambda: isinstance(rpc_backend(), ReplyBackend),
+    "results on demand": lambda: hasattr(redis_backend().result_consumer, "_wanted"),
     "tolerant results": lambda: Tolerant.store_result is not Backend.store_result,
     "arguments": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"], "__header__"),
 }

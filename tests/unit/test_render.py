@@ -18,6 +18,7 @@ QUEUE = QueueStatus(
     consuming=True,
     unresponsive=None,
     obstacle=None,
+    losing=None,
     age=1.0,
     pool="prefork",
     concurrency=2,
@@ -75,6 +76,7 @@ def test_the_whole_of_a_healthy_instance() -> None:
         (replace(QUEUE, unresponsive=20.0), "unresponsive"),
         (replace(QUEUE, obstacle="no process gets ready"), "held up"),
         (replace(QUEUE, obstacle="no process gets ready"), "emails: runs nothing: no process gets ready"),
+        (replace(QUEUE, losing="no Redis"), "emails: runs its tasks, but their results are lost: no Redis"),
         (replace(QUEUE, unresponsive=20.0), "emails: its worker has been silent for 20 s"),
         (
             replace(QUEUE, state="backoff", pid=None, last_exit="exit status 1", retry_in=3.0),

@@ -1,13 +1,11 @@
-"""One attempt to reach each broker of an app, and what its failure means."""
+"""One attempt to reach each broker of an app, and its result store, and what its failure means."""
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 from amqp.exceptions import AccessRefused, ChannelError, NotAllowed, NotFound, UnexpectedFrame
@@ -20,6 +18,8 @@ from celery_delivery.errors import TlsError
 from celery_delivery.settings.profile import clients_declare, is_safe
 from celery_delivery.topology.queues import topology
 
+from . import store
+from .folders import check_folder
 from .importing import Emit
 
 TIMEOUT = 3.0  # seconds for each step of a connection; a broker in the same network answers within milliseconds
@@ -46,6 +46,8 @@ _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
 def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
     """Emit {"probe": {"broker": …, "fault": …, "text": …}} for each broker of the apps, which have the same.
 
+    The last line is {"store": {"store": …, "fault": …, "text": …, "costs": …}} where they have a result store.
+
     Of the first one that answers, queues that are not there, and that no client may declare, come as faults "undeclared", and
     those that are there with other arguments than the apps declare them with as "unlike".
     """
@@ -63,6 +65,9 @@ def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> No
             found = [(UNDECLARED, queue) for queue in _undeclared(app, url, apps)]
         for fault, text in found:
             emit({"probe": {"broker": shown(url), "fault": fault, "text": text}})
+    answer = store.probe(app)
+    if answer is not None:
+        emit({"store": answer})
 
 
 def probe(app: Any, url: str) -> tuple[str, str]:
@@ -73,7 +78,7 @@ def probe(app: Any, url: str) -> tuple[str, str]:
     with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
         try:
             if is_embedded(url):
-                _try_folder(embedded.queues(url))
+                check_folder(embedded.queues(url))
                 return REACHED, ""
             transport = connection.transport
             established = transport.establish_connection()
@@ -114,11 +119,6 @@ def _unlike(app: Any, url: str, name: str, hosting: Any) -> list[str]:
             except ChannelError as error:
                 refusals.append(f"{queue.name}: {error.reply_text}")
     return refusals
-
-
-def _try_folder(folder: Path) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder} is no folder that this user may write to")
 
 
 def fault_of(error: BaseException) -> str:

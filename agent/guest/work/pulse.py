@@ -19,6 +19,7 @@ from celery.worker.request import Request, Terminated
 
 from ..messages import Connecting, Consuming, encode
 from ..scoreboard import IDLE_BEAT, MOST_ACTIVE, ActiveTask, Pulse, Scoreboard
+from .slip import Slip
 
 BUSY_BEAT = 1.0  # seconds between the pulses of a worker that has running tasks
 LONGEST = 1_000  # characters of an obstacle, which share a page with the tasks
@@ -32,6 +33,7 @@ class Account:
 
     def __init__(self, report: socket.socket, scoreboard: Scoreboard) -> None:
         """Take the two ways to the daemon; `report` is made non-blocking: a daemon that hangs must not hang its workers."""
+        self.losing = Slip()  # why results can't be stored; those of the pool write here, too
         self._report = report
         self._report.setblocking(False)
         self._scoreboard = scoreboard
@@ -116,6 +118,7 @@ class Account:
             failed=self._failed,
             retried=self._retried,
             obstacle=self._obstacle,
+            losing=self.losing.read(),
         )
 
     def _beat(self) -> None:

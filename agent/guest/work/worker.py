@@ -10,17 +10,16 @@ import importlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from celery import Celery
 from celery.concurrency import get_implementation
 from celery.utils.imports import symbol_by_name
 
 from celery_delivery.apps import create_app_from
-from celery_delivery.broker.urls import brokers
+from celery_delivery.results.tolerant import losses
 
+from ..passwords import passwords
 from ..scoreboard import Scoreboard
 from ..secrets import Redactor
 from ..spec import WorkerSpec
@@ -45,10 +44,11 @@ def main(
     redact = Redactor(os.environ.items())
     speak_as_worker(voice, spec.queue, generation, redact)
     account = Account(report, Scoreboard(board))
+    losses.tell = lambda reason: account.losing.write(redact(reason))
     app = create_app_from([_task_class(task) for task in spec.tasks], celery_config)
     app.set_default()
     app.set_current()
-    redact.hide(_passwords(app))
+    redact.hide(passwords(app))
     _configure(app, spec)
     _attach(app, account)
     worker = _worker_class(app, replacements)(
@@ -73,15 +73,6 @@ def main(
 def _task_class(path: str) -> Any:
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def _passwords(app: Celery) -> Iterator[str]:
-    """Yield what only the settings know: the password may have come out of a file."""
-    backend = app.conf.result_backend
-    for url in (*brokers(app), *([backend] if isinstance(backend, str) else [])):
-        parts = urlsplit(url)
-        if parts.password and parts.password != parts.username:  # a broker's "guest" is no secret
-            yield unquote(parts.password)
 
 
 def _pool(app: Celery, spec: WorkerSpec) -> Any:
