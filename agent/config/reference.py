@@ -80,7 +80,7 @@ _JSON = """
 `exit_status` that it alone would give, and `findings` in the order of looking, each with
 
 - `level`: `ok`, `warn` or `FAIL`;
-- `subject`: `env file`, `settings`, `python`, `tasks`, `queue` or `broker`;
+- `subject`: `env file`, `settings`, `python`, `tasks`, `queue`, `broker` or `results`;
 - `text`: one line: what, where, and what to do;
 - `detail`: a traceback or what user code printed, often empty.
 
