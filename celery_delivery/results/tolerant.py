@@ -14,49 +14,17 @@ settings, is asked for once more to tell of it                and stops its queu
 """
 
 import time
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from celery import Celery
 from celery.backends.base import Backend, DisabledBackend
-from celery.exceptions import BackendError, BackendStoreError
 from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 
 from celery_delivery import internals, mending
+from celery_delivery.results.losses import losses, reason_of
 
 _log = get_logger(__name__)
-
-
-class Losses:
-    """Why results can't be stored at present, as this process has found.
-
-    reason: empty where they can.
-    tell: called with what each attempt came to, since another process may have found otherwise.
-    """
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self.tell: Callable[[str], None] = lambda _reason: None
-        self._not_before = 0.0  # by the monotonic clock
-
-    def note(self, reason: str, seconds: float) -> None:
-        """Note what came of an attempt that took so long."""
-        if reason and self.reason:
-            self._not_before = time.monotonic() + seconds
-        self.reason = reason
-        self.tell(reason)
-
-    def check(self) -> None:
-        """Raise BackendStoreError where the last attempt has just come to nothing, and took long.
-
-        A store that doesn't answer is asked half of the time: tasks, and heartbeats, come between.
-        """
-        if self.reason and time.monotonic() < self._not_before:
-            raise BackendStoreError(self.reason)
-
-
-losses = Losses()
 
 
 class Tolerant(Backend):
@@ -123,9 +91,3 @@ class Lost(DisabledBackend):
 
 class Missing(Tolerant, Lost):
     """Loses what is to be stored, with a line in the log; whoever asks for a result is told why there is none."""
-
-
-def reason_of(error: BaseException) -> str:
-    """Return why a store could not be asked, in a line: of several, SQLAlchemy's among them, the first."""
-    cause = (error.__cause__ or error.__context__ or error) if isinstance(error, BackendError) else error
-    return (str(cause).strip() or repr(cause)).splitlines()[0]

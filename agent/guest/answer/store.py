@@ -13,7 +13,7 @@ from celery.backends.rpc import RPCBackend
 from celery.exceptions import ImproperlyConfigured
 from kombu.utils.url import maybe_sanitize_url
 
-from celery_delivery.results.tolerant import Lost, reason_of
+from celery_delivery.results.losses import reason_of
 from celery_delivery.settings.profile import is_safe
 
 from ..passwords import passwords
@@ -57,10 +57,7 @@ def _ask(app: Any) -> tuple[str, str] | None:
         stock, _ = by_url(app.conf.result_backend, app.loader)
         if issubclass(stock, RPCBackend | DisabledBackend):
             return None
-        backend = app.backend
-        if isinstance(backend, Lost):
-            backend.get_state("")
-        _leave_something(backend)
+        _leave_something(app.backend)
     except (ImportError, ImproperlyConfigured) as error:
         return "library", reason_of(error)
     except (FileNotFoundError, PermissionError) as error:

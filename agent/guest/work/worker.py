@@ -17,7 +17,7 @@ from celery.concurrency import get_implementation
 from celery.utils.imports import symbol_by_name
 
 from celery_delivery.apps import create_app_from
-from celery_delivery.results.tolerant import losses
+from celery_delivery.results.losses import losses
 
 from ..passwords import passwords
 from ..scoreboard import Scoreboard

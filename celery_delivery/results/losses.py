@@ -1,0 +1,43 @@
+"""Why a process can't store results at present, for whoever wants to tell of it."""
+
+import time
+from collections.abc import Callable
+
+from celery.exceptions import BackendError, BackendStoreError
+
+
+class Losses:
+    """Why results can't be stored at present, as this process has found.
+
+    reason: empty where they can.
+    tell: called with what each attempt came to, since another process may have found otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.tell: Callable[[str], None] = lambda _reason: None
+        self._not_before = 0.0  # by the monotonic clock
+
+    def note(self, reason: str, seconds: float) -> None:
+        """Note what came of an attempt that took so long."""
+        if reason and self.reason:
+            self._not_before = time.monotonic() + seconds
+        self.reason = reason
+        self.tell(reason)
+
+    def check(self) -> None:
+        """Raise BackendStoreError where the last attempt has just come to nothing, and took long.
+
+        A store that doesn't answer is asked half of the time: tasks, and heartbeats, come between.
+        """
+        if self.reason and time.monotonic() < self._not_before:
+            raise BackendStoreError(self.reason)
+
+
+losses = Losses()
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a store could not be asked, in a line: of several, SQLAlchemy's among them, the first."""
+    cause = (error.__cause__ or error.__context__ or error) if isinstance(error, BackendError) else error
+    return (str(cause).strip() or repr(cause)).splitlines()[0]
