@@ -9,6 +9,9 @@ it again: beside the first run in a threads pool, whose tasks can't be ended; af
     was acked                    is acked at once
     was rejected, or dropped     is a new task
 
+On one channel no ack is lost: what is delivered again there comes from another worker that died, and is a new task, although
+somebody may have used the same id and arguments before.
+
 Only this process knows. What is delivered again to another worker, or after this one's end, runs again.
 """
 
@@ -28,9 +31,10 @@ _log = get_logger(__name__)
 class _Delivery:
     """What has become of one message, which holds this; nothing here holds it, or both would stay for the collector."""
 
-    __slots__ = ("__weakref__", "again", "is_acked", "is_settled", "request")
+    __slots__ = ("__weakref__", "again", "channel", "is_acked", "is_settled", "request")
 
-    def __init__(self) -> None:
+    def __init__(self, channel: Any) -> None:
+        self.channel = ref(channel)
         self.request: ReferenceType[Request] | None = None  # once it was given to the pool
         self.again: Any = None  # the newest message that took its place
         self.is_settled = False
@@ -56,9 +60,9 @@ class Redeliveries:
         key = _identity(message)
         with self._lock:
             before = self._of.get(key) if message.delivery_info.get("redelivered") else None
-            was_acked = before is not None and before.is_acked
+            was_acked = before is not None and before.is_acked and before.channel() is not message.channel
             if before is None or not (was_acked or self._runs(before)):
-                message.delivery = self._of[key] = _Delivery()
+                message.delivery = self._of[key] = _Delivery(message.channel)
                 return False
             if not was_acked:
                 before.again = message
