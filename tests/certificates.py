@@ -6,8 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-VALID = "1"
-EXPIRED = "-1"  # days from now on
+VALID = "1"  # days from now on
+EXPIRED = "0"  # from the next second on; OpenSSL 3.5 makes none that ends before it begins
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 

@@ -21,6 +21,8 @@ def arguments_of(task: type[celery.Task]) -> Callable[..., None]:
     return fit.argument_check(task, CONTRACTS)
 
 
+# Python's own words, those of 3.13 first.
+POSITIONAL_ONLY = "missing a required positional-only argument: '{0}'|'{0}' parameter is positional only"
 CALLS = [
     (args, dict.fromkeys(names, 0))
     for args in ((), (0,), (0, 0), (0, 0, 0), (0, 0, 0, 0))
@@ -115,7 +117,7 @@ def test_an_implementation_may_take_more_than_was_promised(promised: str, taken:
         ("a, b", "b, a", "argument 'a' would arrive as 'b'"),
         ("a, **options", "b=1, **options", "argument 'a' would arrive as 'b'"),
         ("a, b", "a, *, b", "too many positional arguments"),
-        ("a, b", "a, b, /", "'a' parameter is positional only"),
+        ("a, b", "a, b, /", POSITIONAL_ONLY.format("a")),
         ("a, *, b", "a", "got an unexpected keyword argument 'b'"),
         ("a, *args", "a, b=1", "it does not take any number of arguments"),
         ("a, **kwargs", "a, b=1", "it does not take any keyword argument"),
@@ -126,7 +128,7 @@ def test_an_implementation_must_take_what_was_promised(promised: str, taken: str
         check(implementation(contract(promised), taken))
     said = f"ActualGreet.run({taken}) does not fit its contract celery_tasks.tasks:Greet.run({promised}): "
     assert said in str(refused.value)
-    assert problem in str(refused.value)
+    assert re.search(problem, str(refused.value))
 
 
 @st.composite
@@ -185,7 +187,7 @@ def test_what_an_implementation_takes_beyond_its_contract_may_not_be_sent() -> N
 
 
 def test_positional_only_arguments_may_not_be_sent_by_name() -> None:
-    with pytest.raises(TypeError, match="'whom' parameter is positional only"):
+    with pytest.raises(TypeError, match=POSITIONAL_ONLY.format("whom")):
         arguments_of(contract("whom, /"))(whom="you")
 
 
