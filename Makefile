@@ -1,6 +1,7 @@
 # make demo    watch a node do real Celery work, no broker needed
 # make test    install what the tests need and run them all
 # make test-units  those of them that need no broker and no host: under two minutes
+# make test-rabbitmq-4  those tests that RabbitMQ decides about, on Debian 13's 4.0
 # make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
 # make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
 # make fuzz    100,000 inputs of garbage on each way into the daemon
@@ -13,7 +14,7 @@
 # make bench   the agent beside supervisord, circus, celery multi and plain workers
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test test-units test-ansible test-vm stall chaos fuzz pairs check ansible release bench lock clean
+.PHONY: help demo test test-units test-rabbitmq-4 test-ansible test-vm stall chaos fuzz pairs check ansible release bench lock clean
 .DEFAULT_GOAL := help
 
 LOCKED := requirements/build.txt pyproject.toml celery_delivery/pyproject.toml celery_tasks/pyproject.toml
@@ -48,6 +49,11 @@ test: .venv/dev .venv/ansible
 
 test-units: .venv/dev
 	.venv/bin/python -m pytest --no-skips tests/architecture tests/unit tests/adapters $(PYTEST)
+
+test-rabbitmq-4: .venv/dev
+	@scripts/prepare-tests
+	@.venv/bin/python -m tests.rabbitmq_4 .cache/rabbitmq-4
+	TEST_RABBITMQ=$(CURDIR)/.cache/rabbitmq-4 .venv/bin/python -m pytest --no-skips -m rabbitmq_4 $(PYTEST)
 
 test-ansible: .venv/dev .venv/ansible
 	@scripts/prepare-tests

@@ -19,7 +19,8 @@ from tests.certificates import Identity
 from tests.ports import HOST, number, reserve
 from tests.waiting import wait_until
 
-TOOLS = Path("/usr/lib/rabbitmq/bin")  # the scripts behind Debian's wrappers, which want their own user
+DEBIAN_S = Path("/usr/lib/rabbitmq/bin")  # the scripts behind Debian's wrappers, which want their own user
+TOOLS = Path(os.environ.get("TEST_RABBITMQ", DEBIAN_S))  # or others, see tests/rabbitmq_4.py
 SERVER = TOOLS / "rabbitmq-server"
 START_TIMEOUT = 90.0  # seconds; 8 CPU seconds on a quiet machine
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -91,8 +92,8 @@ def _troubles(outcomes: Sequence[Outcome], before: str) -> list[str]:
 
 
 def _broker_version() -> str:
-    folder = next(TOOLS.parent.glob("lib/rabbitmq_server-*"))
-    return folder.name.partition("-")[2]
+    done = subprocess.run([TOOLS / "rabbitmqctl", "version"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def _cells(outcome: Outcome) -> list[str]:

@@ -26,6 +26,7 @@ def test_the_safe_profile_loses_nothing(
     assert outcome.verdict.accepted == fault.load.count
 
 
+@pytest.mark.rabbitmq_4
 def test_the_ledger_sees_what_the_article_profile_loses_with_a_killed_worker(
     tmp_path: Path, network: Network, broker_inside: RabbitMQ
 ) -> None:

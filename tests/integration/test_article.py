@@ -30,6 +30,7 @@ def executed(folder: Path, name: str) -> dict[str, Any]:
     return runpy.run_path(str(folder / name), {"celery": celery})  # utils.py is printed without its imports
 
 
+@pytest.mark.rabbitmq_4
 @pytest.mark.parametrize("profile", ["safe", "article"])
 def test_consumer_and_producer_run_as_printed(broker: RabbitMQ, vhost: str, tmp_path: Path, profile: str) -> None:
     lay_out(tmp_path)

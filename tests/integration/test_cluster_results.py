@@ -19,6 +19,7 @@ def cluster() -> Iterator[Cluster]:
         cluster.close()
 
 
+@pytest.mark.rabbitmq_4
 def test_a_producer_goes_on_when_the_node_that_has_its_results_dies(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

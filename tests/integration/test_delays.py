@@ -44,6 +44,7 @@ def impatient(broker: RabbitMQ) -> Iterator[None]:
     broker.control("eval", set_env.format("channel_tick_interval", 60_000))
 
 
+@pytest.mark.rabbitmq_4
 def test_a_delayed_task_keeps_nobody_waiting_and_runs_when_it_is_due(node: Node) -> None:
     run(node)
     code = """
@@ -66,6 +67,7 @@ def test_a_delay_longer_than_the_brokers_patience_is_no_matter(node: Node, pool:
     assert node.queue("alpha")["succeeded"] == 1
 
 
+@pytest.mark.rabbitmq_4
 @pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
 def test_a_task_that_is_retried_runs_again_until_it_is_done(node: Node, pool: str) -> None:
     run(node, DEFAULTS__POOL=pool)
@@ -116,6 +118,7 @@ def test_a_delay_leads_to_a_queue_whatever_its_name(node: Node, letters: int) ->
     assert node.produce("print(worker.apply_async(('return', 7), countdown=1).get(timeout=60))", "alpha") == 7
 
 
+@pytest.mark.rabbitmq_4
 def test_delayed_tasks_survive_the_brokers_death(node: Node, broker: RabbitMQ) -> None:
     code = """
 for number in range(100):

@@ -56,6 +56,7 @@ def test_a_kept_result_survives_the_brokers_death(node: Node, backend: str) -> N
     assert node.produce(f"print(worker.AsyncResult({task_id!r}).get(timeout=60))", "alpha") == 7
 
 
+@pytest.mark.rabbitmq_4
 def test_a_producer_goes_on_reading_when_the_broker_is_back(node: Node) -> None:
     run(node, "rpc")
     code = """
@@ -135,6 +136,7 @@ def test_without_results_nothing_is_kept_anywhere(node: Node) -> None:
     assert queues(node) == {}
 
 
+@pytest.mark.rabbitmq_4
 def test_replies_that_nobody_reads_are_bounded_and_go_with_their_queue(node: Node) -> None:
     run(node, "rpc")
     done = node.code / "done"

@@ -114,6 +114,7 @@ def untouched(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Ite
     broker.delete_vhost(vhost)
 
 
+@pytest.mark.rabbitmq_4
 class TestDefinitions:
     def test_say_the_same_every_time(self, untouched: Strict) -> None:
         assert untouched.definitions() == untouched.definitions()
@@ -161,6 +162,7 @@ def known(found: list[dict[str, Any]], said: list[dict[str, Any]]) -> list[dict[
     return [{name: value for name, value in each.items() if name in fields} for each in found]
 
 
+@pytest.mark.rabbitmq_4
 def test_a_node_and_a_producer_do_their_work_with_the_rights_they_have(
     node: Node, redis_server: Redis, tmp_path: Path
 ) -> None:
@@ -214,6 +216,7 @@ class TestANode:
             attempt(channel)
         channel.connection.close()
 
+    @pytest.mark.rabbitmq_4
     def test_that_may_not_even_retry_leaves_a_dead_letter(self, strict: Strict, node: Node) -> None:
         """What the right to write is for; without dead letters the task would be gone."""
         nothing = {**strict.definitions()["permissions"][0], "write": "^$"}

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -75,9 +75,9 @@ LAYERS = {
 }
 
 
-def image(*names: str) -> Image:
+def image(*names: str, suite: str = machine.SUITE) -> Image:
     """Return the image that has these layers, the last one on top; what is not in the cache is made."""
-    stack = Image((cached("base", (_PACKAGES, _UNITS_OFF, machine.SUITE), _make_base),))
+    stack = Image((cached("base", (_PACKAGES, _UNITS_OFF, suite), partial(_make_base, suite)),))
     for name in names:
         layer = LAYERS[name]
         below = stack.folders[0].parent.name  # its digest has all that is below
@@ -101,18 +101,23 @@ def cached(name: str, ingredients: object, make: Callable[[Path], None]) -> Path
     return entry / "root"
 
 
-def _make_base(folder: Path) -> None:
+def bootstrap(folder: Path, suite: str, packages: Sequence[str], variant: str = "apt") -> None:
+    """Make a Debian in a folder that has these packages, and what a variant of mmdebstrap's has besides."""
     folder.parent.mkdir(parents=True)
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as apt:
         apt.write(machine.apt_options())
         apt.flush()
         command = [
-            *machine.DIE_WITH_US, "mmdebstrap", "--quiet", "--mode=root", "--variant=apt", "--format=directory",
-            f"--aptopt={apt.name}", f"--include={','.join(_PACKAGES)}", machine.SUITE, str(folder), *machine.sources(),
+            *machine.DIE_WITH_US, "mmdebstrap", "--quiet", "--mode=root", f"--variant={variant}", "--format=directory",
+            f"--aptopt={apt.name}", f"--include={','.join(packages)}", suite, str(folder), *machine.sources(suite),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise chroot.Failed(f"mmdebstrap made no image:\n{done.stderr[-3000:]}")
+
+
+def _make_base(suite: str, folder: Path) -> None:
+    bootstrap(folder, suite, _PACKAGES)
     # One machine id and one pair of keys per host, not per image; nor this machine's name and resolver.
     (folder / "etc/machine-id").write_text("")
     for left in (*folder.glob("etc/ssh/ssh_host_*"), folder / "etc/resolv.conf", folder / "etc/hostname"):

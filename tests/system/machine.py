@@ -45,8 +45,11 @@ def check() -> None:
             raise Unsuitable("the kernel has no overlay file system. Run: modprobe overlay")
 
 
-def sources() -> tuple[str, ...]:
-    """Return this machine's own sources of Debian, as lines of a sources.list; raises Unsuitable where it has none."""
+def sources(suite: str = SUITE) -> tuple[str, ...]:
+    """Return this machine's own sources of Debian 12 as lines of a sources.list, for another suite where one is named.
+
+    Raises Unsuitable where it has none.
+    """
     targets = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
         capture_output=True,
@@ -55,11 +58,11 @@ def sources() -> tuple[str, ...]:
     )
     found = [line.split() for line in targets.stdout.splitlines()]
     lines = [
-        f"deb [signed-by={KEYRING}] {uri} {release} main"
+        f"deb [signed-by={KEYRING}] {uri} {suite}{release.removeprefix(SUITE)} main"
         for uri, release, component in found
         if component == "main" and release in (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
     ]
-    if not any(f" {SUITE} " in line for line in lines):
+    if not any(f" {suite} " in line for line in lines):
         raise Unsuitable(
             f"apt has no source of Debian 12 to make hosts from. Run: echo 'deb [signed-by={KEYRING}] "
             f"http://deb.debian.org/debian {SUITE} main' > /etc/apt/sources.list.d/{SUITE}.list"
