@@ -119,8 +119,8 @@ class ReplyConsumer(ResultConsumer):
     def _lose(self, error: Exception) -> None:
         if self._consumers:
             _log.warning("No results come until the broker is back: %s", error)
-        if self._channels:  # the broker was there, so it may be the queue that is not
-            self.backend.renew(self.backend.oid)
+        for name in self._channels:  # the broker was there, so it may be the queue that is not
+            self.backend.renew(name)
         self.leave()
         time.sleep(PAUSE)
 
@@ -141,7 +141,7 @@ class ReplyConsumer(ResultConsumer):
             self._connection = connection
             hosts = len(connection.alt) or 1
             connection.ensure_connection(max_retries=hosts - 1, interval_start=0, reraise_as_library_errors=False)
-        current = self.backend.binding
+        current = self.backend.newest
         if current.name not in self._consumers:
             consumer = self._consumer(current)
             (bound,) = consumer.queues

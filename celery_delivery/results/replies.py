@@ -62,7 +62,6 @@ class ReplyBackend(Tolerant, RPCBackend):
         if not isinstance(producer, Producer):
             super().on_task_call(producer, task_id)
         elif not self._is_refused:
-            self._is_named = True
             producer.expect_replies(self)
 
     @property
@@ -75,31 +74,42 @@ class ReplyBackend(Tolerant, RPCBackend):
 
     @property
     def oid(self) -> str:
-        """The name of the queue for results."""
+        """The name of the queue for results, for whoever names it in a task."""
+        self._is_named = True
         return str(self.queues[-1].name)
 
     @property
     def binding(self) -> Any:
+        """The queue for results, for whoever sends a task that names it, and declares it."""
+        self._is_named = True
+        return self.newest
+
+    @property
+    def newest(self) -> Any:
         """The queue for results, for whoever declares it."""
-        self._is_declared = True
+        queue = self.queues[-1]
+        self._declared = queue.name
         _leave_at_exit()
-        return self.queues[-1]
+        return queue
 
     def expects(self, queue: str | None) -> bool:
         """Say whether a queue is one of ours."""
         return any(each.name == queue for each in self.queues)
 
     def renew(self, name: str) -> None:
-        """Have another queue than this one from now on: a connection was lost, and its node may be down.
+        """Have another queue than this one, where it was declared: a connection was lost, and its node may be down.
 
         What comes by the former one is read, too, where it is still there. Should a node come back, the broker removes its
         queues after `result_expires`.
         """
         with self.lock:
-            if self.oid == name and self._is_named:
-                self._is_named = False
-                self._queues.append(self._queue())
-                del self._queues[: -1 - FORMER]
+            if not name == self.queues[-1].name == self._declared:
+                return
+            if not self._is_named:
+                self._queues.pop()  # nothing comes by it
+            self._is_named = False
+            self._queues.append(self._queue())
+            del self._queues[: -1 - FORMER]
 
     def goes_without(self) -> bool:
         """Note that the broker refuses the queue; say whether tasks are sent without one, as those of a worker are."""
@@ -109,10 +119,10 @@ class ReplyBackend(Tolerant, RPCBackend):
 
     def leave_broker(self) -> None:
         """Delete the queues; what the broker can't be told now, it does after `result_expires`."""
-        if not self._is_declared:
+        if not self._declared:
             return
         names = [queue.name for queue in reversed(self.queues)]
-        self._is_declared = False
+        self._declared = ""
         try:
             with self.app.amqp.producer_pool.acquire(block=True) as producer:
                 producer.delete(names)
@@ -142,7 +152,7 @@ class ReplyBackend(Tolerant, RPCBackend):
     def _start(self) -> None:
         self.lock = threading.RLock()  # of what waits for results
         self._queues: list[Any] = []
-        self._is_declared = False
+        self._declared = ""  # the queue that was declared last
         self._is_named = False  # whether the newest queue may stand in a task
         self._is_refused = False
         self._is_of_worker = False

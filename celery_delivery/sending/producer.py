@@ -238,9 +238,13 @@ def _doubt(messages: Sequence[Outgoing], confirms: Confirms | None) -> list[Outg
 
 
 def _renew_replies(messages: Sequence[Outgoing]) -> None:
-    """Take another queue for results, instead of those that were declared: in a cluster their node may be down."""
-    for name, replies in {each.reply_queue: each.replies for each in messages if each.reply_queue}.items():
-        replies.renew(name)
+    """Take another queue for results, instead of those that were declared: in a cluster their node may be down.
+
+    RabbitMQ 4.0 does not say so, but takes a declaration that is not waited for, and drops the results.
+    """
+    for message in messages:
+        if message.replies is not None:
+            message.replies.renew(message.reply_queue or message.options.get("reply_to"))
 
 
 def _is_about_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
