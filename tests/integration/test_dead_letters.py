@@ -14,6 +14,7 @@ from tests.waiting import wait_until
 
 
 class TestAListing:
+    @pytest.mark.rabbitmq_4
     def test_says_why_each_letter_is_there(self, alpha: Node) -> None:
         pickled = amqp.Message(b"\x80\x04]", content_type="application/x-python-serialize", application_headers={})
         broken = task()
@@ -68,6 +69,7 @@ class TestAListing:
         assert list(found.values()) == ["deliveries"]
         assert alpha.send("alpha", "return", 1) == 1
 
+    @pytest.mark.rabbitmq_4
     def test_tells_exhausted_deliveries_from_a_rejection(self, alpha: Node) -> None:
         declare(alpha, "alpha")
         with alpha.broker.connect(alpha.vhost) as connection:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agent.cli.letter_table import arguments, listing, whole
+from agent.guest.answer.letters import headers_again
 from agent.guest.dead_letter import DeadLetter
 
 LETTER = DeadLetter(
@@ -46,3 +47,15 @@ def test_a_whole_letter_says_why_it_is_there() -> None:
     text = whole(replace(LETTER, headers={"task": "send"}, body="[]"))
     assert "reason       arguments: missing a required argument: 'body'" in text
     assert "body         []" in text
+
+
+def test_a_replay_leaves_out_what_brokers_write_and_keeps_the_rest() -> None:
+    of_brokers = {
+        "x-death": [{"count": 1}],
+        "x-delivery-count": 1,
+        "x-first-death-queue": "emails",
+        "x-last-death-reason": "rejected",
+    }
+    kept = {"id": LETTER.id, "x-tenant": "one"}
+    again = headers_again(kept | of_brokers, LETTER)
+    assert {name: value for name, value in again.items() if not name.startswith("celery-tasks-")} == kept

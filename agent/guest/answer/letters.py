@@ -18,6 +18,7 @@ x-death). The rest follows from the message and the task classes that this proce
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -29,9 +30,9 @@ from ..dead_letter import DeadLetter
 
 DEATHS = "celery-tasks-deaths"  # headers of a letter that was replayed: how often it had died until then,
 FIRST_DEATH = "celery-tasks-first-death"  # and when first, in seconds since 1970
-BROKER_S_OWN = frozenset(
-    {"x-death", "x-delivery-count", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"}
-)
+
+# Headers by which a broker accounts for deliveries and deaths; those of the last death came with RabbitMQ 3.13.
+_BROKER_S_OWN = re.compile(r"x-(death|(first|last)-death-\w+|(delivery|acquired)-count)")
 
 _REASONS = {"delivery_limit": "deliveries", "expired": "expired", "maxlen": "overflow", "rejected": "rejected"}
 _TEXTS = {
@@ -71,7 +72,7 @@ def headers_again(headers: Mapping[str, Any], letter: DeadLetter) -> dict[str, A
     The broker counts on where it finds a header x-death of its own, but keeps only the time of the first death, and
     RabbitMQ 4 no longer counts what a client sent.
     """
-    kept = {name: value for name, value in headers.items() if name not in BROKER_S_OWN}
+    kept = {name: value for name, value in headers.items() if not _BROKER_S_OWN.fullmatch(name)}
     first = {} if letter.first is None else {FIRST_DEATH: int(letter.first)}
     return {**kept, DEATHS: letter.deaths, **first}
 
