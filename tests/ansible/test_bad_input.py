@@ -2,18 +2,15 @@
 
 import json
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.system.site import COLLECTION, Played, Site
+from tests.ansible.refusal import refused
+from tests.system.site import COLLECTION, Site
 
-FILES = (
-    "find /etc /opt /usr/local /var/lib/celery-agent /run/systemd/system -newer /run/mark -type f ! -path '*/.cache/*'"
-)
 INSTANCES = {
     "magic": {
         "CELERY_AGENT_TASKS": "magic_consumer.tasks:ActualMagicCeleryTask",
@@ -31,19 +28,6 @@ def site(empty: Site) -> Site:
     empty.boot()
     empty.provision()
     return empty
-
-
-def refused(site: Site, playbook: str, *arguments: str, words: str) -> Played:
-    """Play what must fail; check that it says these words and that no host was changed."""
-    for host in site.hosts.values():
-        host.run("touch", "/run/mark")
-    played = site.play(playbook, *arguments)
-    assert played.status != 0
-    assert re.search(words, played.words), played.output[-4000:]
-    assert set(played.changed.values()) <= {0}
-    for host in site.hosts.values():
-        assert host.attempt("sh", "-c", FILES).stdout == ""
-    return played
 
 
 @contextmanager
