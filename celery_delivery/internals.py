@@ -205,6 +205,7 @@ REPLIES = Mend(
         "celery.backends.rpc:RPCBackend.ResultConsumer",
         "celery.backends.rpc:RPCBackend._after_fork",
         "celery.backends.rpc:RPCBackend.binding",
+        "celery.backends.rpc:RPCBackend.get_task_meta._pending_messages",
         "celery.backends.rpc:RPCBackend.oid",
         "celery.backends.rpc:RPCBackend.on_task_call",
         "celery.backends.base:Backend.__init__._pending_messages",

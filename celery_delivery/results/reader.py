@@ -5,22 +5,28 @@ fault of the stock consumer                                   seen as           
 a broker that was away once is not read from any more         each `.get()` times out                  drain_events
 threads that wait at the same time read from one connection   "unknown delivery tag"; `.get()` hangs   TakingTurns
                                                               past its timeout
+who polls a task looks into the queue, whose messages go to   PENDING for ever, where any thread of    known
+whoever has waited                                            the process has waited for any result
 """
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from amqp.exceptions import AMQPError, NotFound
 from celery.backends.asynchronous import Drainer
 from celery.backends.rpc import ResultConsumer
+from celery.states import PENDING, READY_STATES
+from celery.utils.functional import LRUCache
 from celery.utils.log import get_logger
 
 from celery_delivery.sending.pools import hang_up
 from celery_delivery.sending.producer import PASSING
 
 PAUSE = 1.0  # seconds until the next attempt to read; `.get()` looks at its own timeout as often
+MOST_STATES = 10_000  # tasks whose states between are kept, for whoever polls them
 PAUSE_OF_OLD = 10.0  # seconds until the next look for a former queue whose node is down
 
 # What another attempt may cure; in a cluster the queue is not found while its node is down.
@@ -46,20 +52,30 @@ class TakingTurns(Drainer):
 
     def wait_for(self, p: Any, wait: Any, timeout: float | None = None) -> None:
         """Read once, or wait until another thread has."""
-        me = threading.get_ident()
         with self._turn:
             if p.ready:
                 return
-            if self._reader not in {None, me}:
+            if self._is_of_another():
                 self._turn.wait(timeout)
+                return
+        self.in_turn(lambda: wait(timeout=timeout))
+
+    def in_turn(self, read: Callable[[], None]) -> None:
+        """Read, unless another thread does."""
+        me = threading.get_ident()
+        with self._turn:
+            if self._is_of_another():
                 return
             outer, self._reader = self._reader, me  # a callback of a result may wait for another
         try:
-            wait(timeout=timeout)
+            read()
         finally:
             with self._turn:
                 self._reader = outer
                 self._turn.notify_all()
+
+    def _is_of_another(self) -> bool:
+        return self._reader not in {None, threading.get_ident()}
 
 
 class ReplyConsumer(ResultConsumer):
@@ -80,8 +96,30 @@ class ReplyConsumer(ResultConsumer):
 
         What another attempt does not cure, such as a missing right, is raised as it is.
         """
+        self._read(lambda connection: connection.drain_events(timeout=timeout))
+
+    def known(self, task_id: str) -> dict[str, Any]:
+        """Return the newest state of a task as it came, once what the broker has for this process has been read."""
+        self._polled[task_id] = None
+        if isinstance(self.drainer, TakingTurns):
+            with suppress(TimeoutError):
+                self.drainer.in_turn(lambda: self._read(self._ask))
+        else:
+            self.drainer.start()  # a greenlet, which reads from now on
+        with self.backend.lock:
+            buffered = self._pending_messages.get(task_id)
+            result = self._polled.pop(task_id, None) or (buffered[-1] if buffered else None)
+            newest = result or self._states.get(task_id)
+            return dict(newest or {"status": PENDING, "result": None})
+
+    def _ask(self, _connection: Any) -> None:
+        """Ask the broker for the queue, before whose answer comes all that it has there."""
+        (bound,) = self._consumers[self.backend.binding.name].queues
+        bound.queue_declare(passive=True)
+
+    def _read(self, read: Callable[[Any], None]) -> None:
         try:
-            self._reading().drain_events(timeout=timeout)
+            read(self._reading())
         except LOST as error:
             if self._consumers and isinstance(error, TimeoutError):
                 raise  # all is well, and nothing came
@@ -96,6 +134,12 @@ class ReplyConsumer(ResultConsumer):
         """Give a result to whoever waits for it."""
         with self.backend.lock:
             super().on_state_change(meta, message)
+            if meta["status"] in READY_STATES:
+                self._states.pop(meta["task_id"], None)
+                if meta["task_id"] in self._polled:
+                    self._polled[meta["task_id"]] = meta
+            else:
+                self._states[meta["task_id"]] = meta
 
     def leave(self) -> None:
         """Leave the connection, without a word on the line; the next who waits has another."""
@@ -112,6 +156,10 @@ class ReplyConsumer(ResultConsumer):
         self._start()
 
     def _start(self) -> None:
+        self._states = LRUCache(limit=MOST_STATES)  # that are not final, by task id
+        self._polled: dict[
+            str, Any
+        ] = {}  # what has come for whoever polls just now, though another may have it, by task id
         self.leave()
         if type(self.drainer) in {Drainer, TakingTurns}:  # greenlets have one that reads for all of them
             self.drainer = TakingTurns(self)

@@ -129,6 +129,10 @@ class ReplyBackend(Tolerant, RPCBackend):
         except (AMQPError, OSError, SendError) as error:
             _log.debug("Queues for results could not be deleted: %s", error)
 
+    def get_task_meta(self, task_id: str, *_args: Any, **_options: Any) -> Any:
+        """Return the newest state of a task, for whoever polls it."""
+        return self.meta_from_decoded(self.result_consumer.known(task_id))
+
     def add_pending_result(self, result: Any, *args: Any, **options: Any) -> Any:
         """Have a result wait for what comes."""
         with self.lock:
