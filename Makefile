@@ -1,6 +1,6 @@
 # make demo    watch a node do real Celery work, no broker needed
 # make test    install what the tests need and run them all
-# make test-units  those of them that need no broker and no host: under two minutes
+# make test-units  those of them that need no broker and no host: a minute
 # make test-rabbitmq-4  those tests that RabbitMQ decides about, on Debian 13's 4.0
 # make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
 # make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
@@ -16,6 +16,9 @@
 
 .PHONY: help demo test test-units test-rabbitmq-4 test-ansible test-vm stall chaos fuzz pairs check ansible release bench lock clean
 .DEFAULT_GOAL := help
+
+# Two tests at once, each in a process of its own: much of a test is waiting.
+AT_ONCE := -n 2 -p tests.sharing --no-loadscope-reorder --max-worker-restart 0
 
 LOCKED := requirements/build.txt pyproject.toml celery_delivery/pyproject.toml celery_tasks/pyproject.toml
 
@@ -45,10 +48,10 @@ demo: .venv/run
 
 test: .venv/dev .venv/ansible
 	@scripts/prepare-tests
-	.venv/bin/python -m pytest --no-skips $(PYTEST)
+	.venv/bin/python -m pytest --no-skips $(AT_ONCE) $(PYTEST)
 
 test-units: .venv/dev
-	.venv/bin/python -m pytest --no-skips tests/architecture tests/unit tests/adapters $(PYTEST)
+	.venv/bin/python -m pytest --no-skips $(AT_ONCE) tests/architecture tests/unit tests/adapters $(PYTEST)
 
 test-rabbitmq-4: .venv/dev
 	@scripts/prepare-tests

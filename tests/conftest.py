@@ -1,7 +1,8 @@
 """Fixtures that all tiers share."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,17 @@ from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
 
-# The tiers, and seconds after which a test counts as hanging and fails, with the stacks of all threads. On a busy machine it
-# takes far less, with the fixtures that it is the first to need: images that are made once, a fleet that is provisioned.
+# The tiers in the order in which they begin, and seconds after which a test counts as hanging and fails, with the stacks of all
+# threads. On a busy machine it takes far less, with the fixtures that it is the first to need: images that are made once, a
+# fleet that is provisioned. What fails fast begins first; then the dear parts that can't be divided, beside which the many
+# small ones of integration are worked off.
 TIME_LIMITS = {
     "architecture": 120,
     "unit": 60,
     "adapters": 120,
-    "integration": 600,
-    "chaos": 1200,
     "system": 1800,
+    "chaos": 1200,
+    "integration": 600,
     "ansible": 5400,
     "vm": 5400,
 }
@@ -50,7 +53,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tiers in the order of their folders' cost, so that what fails fast fails first; none may hang."""
+    """Run the tiers one after the other, and let no test hang."""
     items.sort(key=lambda item: list(TIME_LIMITS).index(_tier(item)))
     for item in items:
         item.add_marker(pytest.mark.timeout(TIME_LIMITS[_tier(item)]))
@@ -99,3 +102,17 @@ def node(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Node]:
     node.close()
     faults = [line for line in node.log.read_text().splitlines() if "agent-fault" in line] if node.log.exists() else []
     assert faults == [], "the agent did something wrong itself"
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """A function that takes a line for the end of the run: what was measured on the way."""
+    return partial(record_property, "measured")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
+    lines = [line for report in reports for name, line in report.user_properties if name == "measured"]
+    if lines:
+        terminalreporter.section("measured on the way")
+        terminalreporter.write("".join(f"{line}\n" for line in lines))

@@ -10,5 +10,4 @@ def test_never_ends(node: Node, redis_server: Redis) -> None:
     node.configure("alpha")
     node.start()
     node.wait_until_consuming()
-    print("all run", flush=True)  # noqa: T201 - for who waits for it
     signal.pause()

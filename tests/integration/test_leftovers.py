@@ -6,17 +6,17 @@ from pathlib import Path
 
 import psutil
 
+from tests.waiting import wait_until
+
 ENDLESS = Path(__file__).with_name("left_running.py")
+STARTED = {"beam.smp", "epmd", "redis-server", "agent-template", "alpha"}
 
 
 def test_brokers_and_agents_end_with_a_run_that_is_killed() -> None:
-    command = [sys.executable, "-m", "pytest", "--capture=no", str(ENDLESS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
-        assert run.stdout is not None
-        assert any("all run" in line for line in run.stdout)
-        started = psutil.Process(run.pid).children(recursive=True)
-        names = {process.name() for process in started}
+    with subprocess.Popen([sys.executable, "-m", "pytest", "-n1", ENDLESS]) as run:  # the test is in a process below it
+        process = psutil.Process(run.pid)
+        wait_until(lambda: {each.name() for each in process.children(recursive=True)} >= STARTED, 120, "all run")
+        started = process.children(recursive=True)
         run.kill()
         _, left = psutil.wait_procs(started, timeout=60)
-    assert names >= {"beam.smp", "epmd", "redis-server", "agent-template", "alpha"}
     assert left == []

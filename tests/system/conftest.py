@@ -1,13 +1,11 @@
 """Fixtures of the tests on booted hosts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.system.fleet import Fleet, build
 from tests.system.lab import Lab
-
-_MEASURED = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +21,3 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
     with Lab(folder) as lab:
         yield build(lab, folder)
-
-
-@pytest.fixture
-def measured(pytestconfig: pytest.Config) -> Callable[[str], None]:
-    """A function that takes a line for the end of the run: what was measured on the way."""
-    return pytestconfig.stash.setdefault(_MEASURED, []).append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    lines = config.stash.get(_MEASURED, [])
-    if lines:
-        terminalreporter.section("measured on booted hosts")
-        terminalreporter.write("".join(f"{line}\n" for line in lines))
