@@ -79,7 +79,7 @@ class TestAReplay:
         wait_until(lambda: waiting(alpha, "alpha.dead") == 20, 60, "all are dead again")
 
     def test_killed_again_and_again_loses_nothing(self, alpha: Node) -> None:
-        ids = {f"letter-{number}" for number in range(1000)}
+        ids = {f"letter-{number}" for number in range(400)}
         bury(alpha, "alpha", (task(id=each) for each in sorted(ids)))
         kills = rounds = 0
         # What a killed one held comes back when the broker has noticed: the next may begin without it, or find nothing.

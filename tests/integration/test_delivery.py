@@ -20,10 +20,10 @@ def messages(node: Node, queue: str) -> int:
 
 @contextmanager
 def impatience(broker: RabbitMQ) -> Iterator[None]:
-    """Have the broker close the channels of those who connect now and keep a message for more than two seconds."""
+    """Have the broker close the channels of those who connect now and keep a message for more than a second."""
     settings = "[{{consumer_timeout, {}}}, {{channel_tick_interval, {}}}]"
     change = f"[application:set_env(rabbit, Key, Value) || {{{{Key, Value}}}} <- {settings}]."
-    broker.control("eval", change.format(2000, 500))
+    broker.control("eval", change.format(1000, 250))
     try:
         yield
     finally:
@@ -154,7 +154,7 @@ def test_a_worker_whose_task_outlasts_the_brokers_patience_goes_on(node: Node, p
         node.start()
         node.wait_until_consuming()
         pid = node.pids()["alpha"]
-        node.send_and_leave("alpha", "sleep", 5)
+        node.send_and_leave("alpha", "sleep", 3)
         wait_until(lambda: "PRECONDITION_FAILED" in node.log.read_text(), 60, "the broker has closed the channel")
         wait_until(lambda: messages(node, "alpha.dead") == 1, 120, "the task is a dead letter")
     assert node.send("alpha", "return", 1) == 1
