@@ -24,6 +24,15 @@ class HostedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Demands:
+    """What the tasks of a queue ask of its pool, in the words of `agent.guest.suitability`."""
+
+    queue: str
+    limits: tuple[str, ...]
+    threads: str
+
+
+@dataclass(frozen=True, slots=True)
 class Obstacle:
     """Why something can't be hosted; see `agent.guest.answer.main` for what subjects there are."""
 
@@ -62,6 +71,7 @@ class Discovery:
     broker: str = ""
     embedded: bool = False
     delivery: tuple[str, ...] = ()  # what is promised less, or not at all, about the tasks
+    demands: tuple[Demands, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
     probes: tuple[Probe, ...] = ()
     stores: tuple[StoreProbe, ...] = ()
@@ -93,6 +103,7 @@ def discovery_of(answer: Answer) -> Discovery:
         broker=answer.last("broker"),
         embedded=bool(answer.last("embedded")),
         delivery=answer.all("delivery"),
+        demands=tuple(Demands(each["queue"], tuple(each["limits"]), each["threads"]) for each in answer.all("demands")),
         obstacles=tuple(obstacles),
         probes=tuple(Probe(**each) for each in answer.all("probe")),
         stores=tuple(StoreProbe(**each) for each in answer.all("store")),

@@ -68,11 +68,13 @@ class QueueSettings(BaseModel):
     time_limit: OptionalSeconds = Field(default=None, gt=0, le=31_536_000)
     """Seconds after which a running task's process is killed, and the task given back to the broker; empty for the
     limit of the delivery profile: 25 minutes with `safe`, none with `article`. `prefork` only. Above the broker's
-    consumer_timeout (30 minutes, unless it is told otherwise) the broker takes the task away first."""
+    consumer_timeout (30 minutes, unless it is told otherwise) the broker takes the task away first. A `time_limit` of
+    the task class wins over it, and so does one that a task is sent with."""
 
     soft_time_limit: OptionalSeconds = Field(default=None, gt=0, le=31_536_000)
     """Seconds after which SoftTimeLimitExceeded is raised in a running task, to let it clean up; empty for no limit.
-    `prefork` only, and below TIME_LIMIT."""
+    `prefork` only, and below TIME_LIMIT. It is an Exception: a task that catches every one of those runs on until
+    TIME_LIMIT, which can't be caught."""
 
     max_tasks_per_child: OptionalCount = Field(default=None, ge=1, le=1_000_000_000)
     """Tasks after which a pool process is replaced by a fresh one; empty for never. `prefork` only. For code that

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
@@ -27,10 +28,13 @@ def left_since(before: frozenset[int]) -> str:
         time.sleep(0.01)
     if not left:
         return ""
-    names = ", ".join(
-        name if count == 1 else f"{count} of {name}" for name, count in sorted(Counter(map(_name, left)).items())
-    )
-    return f"importing it starts threads ({names}), and a process that has threads can't be forked safely. {_advice()}"
+    return f"importing it starts threads ({names(left)}), and a process that has threads can't be forked safely. {_advice()}"
+
+
+def names(threads: Iterable[int]) -> str:
+    """Return the names of threads by their ids, in one line; "" where there are none."""
+    counted = sorted(Counter(map(_name, threads)).items())
+    return ", ".join(name if count == 1 else f"{count} of {name}" for name, count in counted)
 
 
 def _name(thread: int) -> str:

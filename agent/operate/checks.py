@@ -17,6 +17,7 @@ from agent.decide.plan import Plan
 from agent.errors import CONFIGURATION, FAILURE, OK
 from agent.guest.secrets import is_secret, names_secret_file, redacted
 from agent.guest.spec import WorkerSpec
+from agent.guest.suitability import unsuited
 from agent.operate.broker_faults import EXPOSED, UNDECLARED, UNLIKE, unreachable
 
 MEASURED_CELERY = "5.7."  # the releases whose faults were measured and mended
@@ -74,7 +75,7 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
     except InvalidConfiguration as error:
         yield from _bad("tasks", error)
     else:
-        yield from _queues(plan)
+        yield from _queues(plan, discovery)
         for text in discovery.delivery:
             yield _warning("delivery", text)
     for probe in discovery.probes:
@@ -128,9 +129,13 @@ def _interpreter(configuration: Configuration, discovery: Discovery) -> Iterator
             yield _warning("python", text)
 
 
-def _queues(plan: Plan) -> Iterator[Finding]:
+def _queues(plan: Plan, discovery: Discovery) -> Iterator[Finding]:
     for worker in plan.workers:
         yield _good("queue", f"{worker.queue}: {', '.join(worker.tasks)} ({_how(worker)})")
+        for demands in discovery.demands:
+            if demands.queue == worker.queue:
+                for text in unsuited(worker.pool, demands.limits, demands.threads):
+                    yield _warning("queue", f"{worker.queue}: {text}")
 
 
 def _how(worker: WorkerSpec) -> str:

@@ -12,12 +12,14 @@ from celery_delivery.apps import create_app_from, queue_of
 from celery_delivery.broker.urls import brokers, is_embedded, shown
 from celery_delivery.contract.contracts import Contracts
 from celery_delivery.contract.fit import check_implementation
+from celery_delivery.contract.limits import time_limits
 from celery_delivery.errors import ContractError
 from celery_delivery.settings.profile import profile_of
 from celery_delivery.settings.weakened import weakened
 from celery_delivery.topology.queues import LONGEST_QUEUE
 
 from ..suggestion import suggestion
+from ..threads import names, running
 from .importing import Emit, import_or_report, last_line, report, whole_traceback
 
 NOTHING_PROMISED = (
@@ -33,11 +35,14 @@ def examine(tasks: Sequence[str], celery_config: str, emit: Emit) -> dict[str, C
     """
     contracts = Contracts.beside(celery_config)
     queues: dict[str, list[type[Task]]] = {}
+    threads: dict[str, str] = {}  # that importing a module has started
     for item in tasks:
+        before = running()
         found = _find(item, contracts, emit)
         if found is not None:
             queue = queue_of(found)
             queues.setdefault(queue, []).append(found)
+            threads.setdefault(found.__module__, names(running() - before))
             emit({"task": item, "name": found.name, "queue": queue})
     apps: dict[str, Celery] = {}
     for queue, classes in queues.items():
@@ -45,6 +50,9 @@ def examine(tasks: Sequence[str], celery_config: str, emit: Emit) -> dict[str, C
         if app is None:  # what fails for one, such as a wrong celery_config, fails for all
             return {}
         apps[queue] = app
+        limits = time_limits(app.conf, classes)
+        started = ", ".join(sorted({threads[each.__module__] for each in classes} - {""}))
+        emit({"demands": {"queue": queue, "limits": limits, "threads": started}})
         for text in weakened(app.conf, classes):
             emit({"delivery": text})
     if apps:

@@ -9,6 +9,7 @@ stderr. The lines, in this order:
     {"task": "module:Class", "name": …, "queue": …}  for each class that can be hosted
     {"broker": "amqp://me:**@host:5672//", "embedded": false}
     {"delivery": "what is promised less, or not at all"}                 one for each reason
+    {"demands": {"queue", "limits", "threads"}}                          one for each queue; what its tasks ask of its pool
     {"problem": {"subject": …, "item": …, "text": …, "detail": …}}       whenever there is one
     {"done": true}
     …                                                what the step says that the request wants to be taken then

@@ -15,20 +15,26 @@ from typing import Any
 from celery import Celery
 from celery.concurrency import get_implementation
 from celery.utils.imports import symbol_by_name
+from celery.utils.log import get_logger
 
 from celery_delivery.apps import create_app_from
+from celery_delivery.contract.limits import time_limits
 from celery_delivery.results.losses import losses
 
 from ..passwords import passwords
 from ..scoreboard import Scoreboard
 from ..secrets import Redactor
 from ..spec import WorkerSpec
+from ..suitability import unsuited
+from ..threads import names, running
 from .output import Voice, speak_as_worker
 from .pools import Threads, ignore, processes
 from .pulse import Account, accounted_request, pulse_step, reporting_consumer
 from .replacements import Replacements
 
 KIB_PER_MIB = 1024
+
+_log = get_logger(__name__)
 
 
 def main(
@@ -45,7 +51,10 @@ def main(
     speak_as_worker(voice, spec.queue, generation, redact)
     account = Account(report, Scoreboard(board))
     losses.tell = lambda reason: account.losing.write(redact(reason))
-    app = create_app_from([_task_class(task) for task in spec.tasks], celery_config)
+    before = running()
+    classes = [_task_class(task) for task in spec.tasks]
+    app = create_app_from(classes, celery_config)
+    threads = names(running() - before)
     app.set_default()
     app.set_current()
     redact.hide(passwords(app))
@@ -66,6 +75,8 @@ def main(
         quiet=True,
         redirect_stdouts=False if voice.journal else None,  # where `print` makes records it needs no logger
     )
+    for text in unsuited(spec.pool, time_limits(app.conf, classes), threads):
+        _log.warning("%s", text)
     worker.start()
     return worker.exitcode or 0
 
