@@ -21,6 +21,7 @@ AGENT = Mend(
         "celery.concurrency.asynpool:AsynPool.Worker.on_loop_start",
         "celery.concurrency.asynpool:AsynPool.TimeoutHandler._trywaitkill",
         "celery.concurrency.asynpool:AsynPool.terminate_job",
+        "celery.concurrency.asynpool:AsynPool._process_by_pid",
         "billiard.process:_set_current_process._mproc",
         "billiard.process:BaseProcess.daemon._config",
         "celery.concurrency:get_implementation",

@@ -1,10 +1,11 @@
-"""What a process has started: read from /proc without any lock that the process itself could hold."""
+"""What a process has started: read from /proc without any lock that the process itself could hold, and ended with it."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,14 +26,31 @@ def with_descendants(pid: int) -> list[int]:
 @contextmanager
 def ended_with(pid: int) -> Iterator[None]:
     """Kill what a process has started after it was ended inside: from then on nobody knows what was its own."""
-    handles = []
-    for each in with_descendants(pid)[1:]:
-        with suppress(OSError):  # it ended meanwhile; or this kernel is older than 5.3
-            handles.append(os.pidfd_open(each))  # its number may be another's by then
+    handles = _handles(with_descendants(pid)[1:])
     try:
         yield
     finally:
-        for handle in handles:
-            with suppress(ProcessLookupError, PermissionError):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-            os.close(handle)
+        _kill(handles)
+
+
+def kill_after(seconds: float, pid: int) -> None:
+    """Kill a process that is there still when some seconds have passed; from a thread, since the caller's may be busy."""
+    timer = threading.Timer(seconds, _kill, (_handles([pid]),))
+    timer.daemon = True
+    timer.start()
+
+
+def _handles(pids: Iterable[int]) -> list[int]:
+    """Return descriptors of processes, which stay theirs when they have ended and their numbers are others'."""
+    handles = []
+    for pid in pids:
+        with suppress(OSError):  # it has ended; or this kernel is older than 5.3
+            handles.append(os.pidfd_open(pid))
+    return handles
+
+
+def _kill(handles: Iterable[int]) -> None:
+    for handle in handles:
+        with suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)

@@ -22,8 +22,9 @@ from billiard.process import current_process
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.signals import worker_process_init, worker_process_shutdown
 
-from ..descendants import ended_with
+from ..descendants import ended_with, kill_after
 
+PATIENCE = 5.0  # seconds in which a task that is ended may clean up; it may be run again already
 _FATAL = (None, signal.SIGTERM, signal.SIGKILL)  # signals that end a process of a pool; None is SIGTERM
 
 
@@ -58,11 +59,13 @@ def processes(base: Any) -> Any:
 
     class Pool(base.Pool):
         def terminate_job(self, pid: int, sig: int | None = None) -> None:
-            if sig in _FATAL:
-                with ended_with(pid):
-                    super().terminate_job(pid, sig)
-            else:
+            process, _ = self._process_by_pid(pid)
+            if process is None or sig not in _FATAL:
                 super().terminate_job(pid, sig)
+                return
+            with ended_with(pid):
+                super().terminate_job(pid, sig)
+            kill_after(PATIENCE, pid)
 
     Pool.Worker = Worker
     Pool.TimeoutHandler = TimeoutHandler
