@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, ClassVar
 
 import celery
@@ -53,7 +54,10 @@ def create_app_from(
         _log.warning("Less is promised than by the profile safe: %s", loss)
     known = Contracts.beside(celery_config) if contracts is None else Contracts(contracts)
     for each in WorkerClasses:
-        contain(app.register_task(_task(each, known)))
+        task = app.register_task(_task(each, known))
+        contain(task)
+        if mending.applies(internals.CERTAIN):
+            task.Request = _request(task.Request)
     return app
 
 
@@ -106,6 +110,12 @@ def _task(WorkerClass: type[celery.Task], contracts: Contracts) -> celery.Task:
     if mending.applies(internals.ARGUMENTS):
         task.__header__ = argument_check(WorkerClass, contracts)
     return task
+
+
+def _request(base: Any) -> Any:
+    """Return the class of a task's requests, or its name: only workers import it."""
+    module = "celery_delivery.worker.requests"
+    return f"{module}:Request" if base == celery.Task.Request else import_module(module).certain(base)
 
 
 def _apply_profile(app: celery.Celery, queue: str) -> None:

@@ -111,6 +111,8 @@ HOOKS = Mend(
         "celery.app.task:Task.on_failure",
         "celery.app.task:Task.on_retry",
         "celery.app.task:Task.after_return",
+        "celery.app.task:Task.retry.override_max_retries",
+        "celery.app.autoretry:add_autoretry_behaviour",
     ),
     "a task or hook that raises what is no Exception, such as SystemExit, may end its worker, or keep its place for good",
 )
@@ -145,6 +147,23 @@ REDELIVERIES = Mend(
         "kombu.message:Message.reject_log_error",
     ),
     "what is delivered again after a lost connection runs again, in threads beside its first run",
+)
+CERTAIN = Mend(
+    "certain outcomes",
+    (
+        "celery.app.task:Task.Request",
+        "celery.app.task:Task.acks_on_timeout",
+        "celery.backends.base:Backend.mark_as_failure.store_result",
+        "celery.worker.request:Request._context",
+        "celery.worker.request:Request.message",
+        "celery.worker.request:Request.on_timeout.acks_on_timeout",
+        "celery.worker.request:Request.reject.acknowledged",
+        "celery.worker.request:Request.revoked",
+        "celery.worker.request:create_request_cls.revoked",
+        "celery.worker.state:task_ready",
+        "celery.worker.worker:WorkController._process_task.TaskRevokedError",
+    ),
+    "nobody is told of a task that ends its process each time, and too soon of one that its time limit kills",
 )
 COLD_SHUTDOWN = Mend(
     "cold shutdown",

@@ -37,7 +37,9 @@ def handle(app: Celery, message: Message) -> Outcome:
     try:
         request.execute_using_pool(look)
     except TaskRevokedError as error:
-        return Outcome(message, End.IGNORED, error)
+        look.error = error
+        if not look.requeues:
+            return Outcome(message, End.IGNORED, error)
     finally:
         task.__trace__ = tracer
         state.successful_requests.discard(message.task_id)
@@ -92,7 +94,7 @@ def _received(app: Celery, message: Message) -> kombu.message.Message:
         sent.content_encoding,
         {**sent.delivery_info, "redelivered": message.deliveries > 0},
         sent.properties,
-        dict(sent.headers),
+        {**sent.headers, "x-delivery-count": message.deliveries},
         accept=prepare_accept_content(app.conf.accept_content),
     )
 

@@ -10,6 +10,9 @@
     after_return                                                                                         stands
 
 Reject is let through: a hook may ask for it.
+
+`retry(max_retries=)` is kept by stock Celery with the task, whose later runs are retried as often, and in the pool threads
+those beside it, where the task has `autoretry_for` (celery PR #6436). Here it is kept with the run.
 """
 
 from collections.abc import Callable
@@ -38,6 +41,26 @@ def contain(task: celery.Task) -> None:
         setattr(task, name, _failing(task, getattr(task, name)))
     for name, place in AFTER.items():
         setattr(task, name, _logged(task.name, getattr(task, name), place))
+    type(task).override_max_retries = _OfTheRun("override_max_retries")
+
+
+class _OfTheRun:
+    """An attribute of a task that each of its runs has for itself."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, task: celery.Task, _owner: type) -> Any:
+        values = vars(task.request)
+        if self._name not in values:
+            raise AttributeError(self._name)
+        return values[self._name]
+
+    def __set__(self, task: celery.Task, value: Any) -> None:
+        vars(task.request)[self._name] = value
+
+    def __delete__(self, task: celery.Task) -> None:
+        del vars(task.request)[self._name]
 
 
 def _failing(task: celery.Task, method: Callable[..., Any]) -> Callable[..., Any]:

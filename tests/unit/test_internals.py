@@ -130,6 +130,9 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
         for name in ("create_task_handler", "on_decode_error", "on_invalid_task", "on_unknown_task")
     ),
     "hooks": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].run, "__wrapped__"),
+    "certain outcomes": lambda: (
+        create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].Request != celery.Task.Request
+    ),
     "plain outcomes": lambda: "apply_async" in vars(solo_consumer().pool),
     "redeliveries": lambda: Consumer.call_soon_ack is not StockConsumer.call_soon_ack,
     "cold shutdown": lambda: Consumer.cancel_active_requests is not StockConsumer.cancel_active_requests,

@@ -8,8 +8,8 @@ x-death). The rest follows from the message and the task classes that this proce
     undecodable   its body is not what its content type says, or of a type that is not accepted, or no task at all
     unknown       the queue hosts no task of its name
     arguments     the task's run, as its contract has it, does not take its arguments
-    deliveries    it was delivered as often as the queue allows, and its worker was gone each time
-    rejected      none of these: the task raised Reject, or was killed by its time limit
+    deliveries    it was delivered as often as the queue allows, and given back each time
+    rejected      none of these: the task raised Reject
     expired       it was in the queue for longer than it was to be
     overflow      the queue was full
     sent          it never died: somebody sent it right here
@@ -36,8 +36,8 @@ _BROKER_S_OWN = re.compile(r"x-(death|(first|last)-death-\w+|(delivery|acquired)
 
 _REASONS = {"delivery_limit": "deliveries", "expired": "expired", "maxlen": "overflow", "rejected": "rejected"}
 _TEXTS = {
-    "deliveries": "delivered as often as the queue allows, and its worker was gone each time",
-    "rejected": "the task raised Reject, or was killed by its time limit",
+    "deliveries": "delivered as often as the queue allows, and given back each time: its process ended, or its time was up",
+    "rejected": "the task raised Reject",
     "expired": "it was not run in time",
     "overflow": "the queue was full",
     "sent": "somebody sent it right here",

@@ -53,4 +53,9 @@ MODULES = (
     "tzlocal",
 )
 # Of the library: what a worker's settings name.
-SHARED = ("celery_delivery.apps", "celery_delivery.worker.consumer", "celery_delivery.worker.pool")
+SHARED = (
+    "celery_delivery.apps",
+    "celery_delivery.worker.consumer",
+    "celery_delivery.worker.pool",
+    "celery_delivery.worker.requests",
+)

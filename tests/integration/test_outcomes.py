@@ -1,0 +1,182 @@
+"""What becomes of a task, and what its caller is told of it, are the same; and the log says it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from celery_delivery.topology.queues import DELIVERY_LIMIT
+from tests.node import Node
+from tests.rabbitmq import RabbitMQ
+from tests.waiting import wait_until
+
+EVERY_POOL = pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+
+GIVEN_BACK = """
+import os, time
+import celery
+from celery.exceptions import Reject
+
+class Alpha(celery.Task):
+    name = "alpha"
+
+    def run(self, what):
+        note(what)
+        match what:
+            case "end the process":
+                os._exit(3)
+            case "outlast the limit":
+                time.sleep(60)
+            case "ask for another delivery":
+                raise Reject("not now", requeue=True)
+        return "done"
+
+    def on_failure(self, exc, task_id, args, kwargs, einfo):
+        note(f"{args[0]}: has failed, {self.request.id == task_id}")
+
+def note(text):
+    with open(os.environ["NOTES"], "a") as notes:
+        notes.write(text + "\\n")
+"""
+
+ASK = """
+def told(result):
+    try:
+        return result.get(timeout=60)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+sent = {what: worker.delay(what) for what in WHAT}
+print(json.dumps({what: [result.id, told(result)] for what, result in sent.items()}))
+"""
+
+
+@EVERY_POOL
+def test_what_does_not_come_to_an_end_is_told_once_when_it_is_a_dead_letter(
+    node: Node, tmp_path: Path, pool: str
+) -> None:
+    last = {"ask for another delivery": "", "end the process": ""}  # why it was given back, where its worker lives on
+    limits = {}
+    if pool == "prefork":
+        limits["DEFAULTS__TIME_LIMIT"] = "1"
+        last = {
+            "ask for another delivery": "reject requeue=True: not now",
+            "end the process": "",  # the limit, or the end of the process, whichever is noticed first
+            "outlast the limit": "TimeLimitExceeded(",
+        }
+    notes = tmp_path / "notes"
+    (node.code / "greek.py").write_text(GIVEN_BACK)
+    node.configure("alpha", DEFAULTS__POOL=pool, **limits)
+    with node.producing(ASK.replace("WHAT", repr([*last, "return"])), "alpha") as producer:
+        wait_until(lambda: node.broker.messages("alpha", node.vhost) == len(last) + 1, what="all are sent")
+        for _ in range(DELIVERY_LIMIT - 1):
+            give_back(node, "alpha")
+        node.start(NOTES=str(notes))
+        out, errors = producer.communicate(timeout=100)
+    assert producer.returncode == 0, errors
+    told: dict[str, tuple[str, str]] = json.loads(out)
+    assert told["return"][1] == "done"
+    log = node.log.read_text()
+    for what, why in last.items():
+        task_id, text = told[what]
+        assert text.startswith(
+            "WorkerLostError: delivered 6 times, as often as its queue allows, and given back each time"
+        )
+        assert why in text
+        assert f"Task alpha[{task_id}] was delivered 6 times" in log
+    runs = Counter({"return": 1} | dict.fromkeys(last, 1) | {f"{what}: has failed, True": 1 for what in last})
+    assert Counter(notes.read_text().splitlines()) == runs
+    wait_until(lambda: node.broker.messages("alpha.dead", node.vhost) == len(last), what="they are dead letters")
+    letters = json.loads(node.run("dead-letters", node.instance, "--json").stdout)["letters"]
+    assert {letter["id"]: letter["reason"] for letter in letters} == {told[what][0]: "deliveries" for what in last}
+    assert node.task_ids("alpha") == []
+    assert node.run("status", node.instance, "--strict").returncode == 0
+
+
+def give_back(node: Node, queue: str) -> None:
+    """Have all of a queue's messages delivered once more than they were."""
+    with node.broker.connect(node.vhost) as connection:
+        channel = connection.channel()
+        taken = list(iter(lambda: channel.basic_get(queue), None))
+        for message in taken:
+            channel.basic_reject(message.delivery_tag, requeue=True)
+    wait_until(lambda: node.broker.messages(queue, node.vhost) == len(taken), what="all are back")
+
+
+POOLS = {"alpha": "prefork", "beta": "threads", "gamma": "solo"}  # by queue
+EVERY_QUEUE = pytest.mark.parametrize("queue", POOLS)
+
+RAISING = """
+import os, time
+import celery
+
+def make(task_name):
+    class Task(celery.Task):
+        name = task_name
+        acks_on_timeout = True
+        autoretry_for = (ZeroDivisionError,)
+        retry_kwargs = {"countdown": 0}
+        max_retries = 2
+
+        def run(self, what):
+            match what:
+                case "divide by zero, once more if need be" if not self.request.retries:
+                    raise self.retry(max_retries=1, countdown=0)
+                case "divide by zero" | "divide by zero, once more if need be":
+                    raise ZeroDivisionError(f"run {self.request.retries + 1} times")
+                case "outlast the limit":
+                    time.sleep(60)
+                case "note":
+                    with open(os.environ["NOTES"], "a") as notes:
+                        notes.write("noted\\n")
+            return "done"
+    return Task
+
+Alpha, Beta, Gamma = map(make, ["alpha", "beta", "gamma"])
+"""
+
+
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory: pytest.TempPathFactory, broker: RabbitMQ) -> Iterator[Node]:
+    """A node with a queue on each pool, whose tasks raise what they are told to."""
+    broker.add_vhost("outcomes")
+    node = Node(tmp_path_factory.mktemp("outcomes"), broker, "outcomes")
+    (node.code / "greek.py").write_text(RAISING)
+    node.configure(*POOLS, DEFAULTS__CONCURRENCY="1", **{f"QUEUES__{name}__POOL": pool for name, pool in POOLS.items()})
+    node.start(NOTES=str(node.code / "notes"))
+    try:
+        node.wait_until_consuming()
+        yield node
+    finally:
+        node.close()
+        broker.delete_vhost("outcomes")
+
+
+def told(node: Node, queue: str, *what: str) -> dict[str, str]:
+    """Have a queue's tasks run one after another; return what their caller is told."""
+    answers: dict[str, tuple[str, str]] = node.produce(ASK.replace("WHAT", repr(what)), queue)
+    return {what: text for what, (_, text) in answers.items()}
+
+
+@EVERY_QUEUE
+def test_a_limit_of_retries_is_that_of_the_run_that_asks_for_it(pools: Node, queue: str) -> None:
+    thrice = "ZeroDivisionError: run 3 times"
+    assert told(pools, queue, "divide by zero, once more if need be") == {
+        "divide by zero, once more if need be": thrice
+    }
+    assert told(pools, queue, "divide by zero") == {"divide by zero": thrice}
+
+
+def test_a_time_limit_that_is_a_failure_is_told_once(pools: Node) -> None:
+    sending = 'worker.apply_async((what,), time_limit=1, link_error=worker.si("note"))'
+    answers = pools.produce(
+        ASK.replace("WHAT", "['outlast the limit']").replace("worker.delay(what)", sending), "alpha"
+    )
+    assert answers["outlast the limit"][1] == "TimeLimitExceeded: TimeLimitExceeded(1,)"
+    assert told(pools, "alpha", "return") == {"return": "done"}
+    assert (pools.code / "notes").read_text() == "noted\n"
+    assert (pools.task_ids("alpha"), pools.broker.messages("alpha.dead", pools.vhost)) == ([], 0)
