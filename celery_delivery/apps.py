@@ -15,6 +15,7 @@ from celery_delivery.errors import SettingError
 from celery_delivery.results.backends import backend
 from celery_delivery.results.replies import ReplyBackend
 from celery_delivery.sending.producer import Sending
+from celery_delivery.sending.zones import tell_of_naive
 from celery_delivery.settings import profile
 from celery_delivery.settings.weakened import weakened
 from celery_delivery.worker.hooks import contain
@@ -83,6 +84,11 @@ class App(celery.Celery):
         """The queue for results that a task, or each step of a chain, is sent with: that of whoever reads them here."""
         backend = self.backend
         return backend.oid if isinstance(backend, ReplyBackend) else str(super().thread_oid)
+
+    def send_task(self, *args: Any, **options: Any) -> Any:
+        """Send a task by its name."""
+        tell_of_naive(options)
+        return super().send_task(*args, **options)
 
     def worker_main(self, argv: Sequence[str] | None = None) -> None:
         """Run a worker with these arguments; since Celery 5 they must name the command, which is added where it's missing."""

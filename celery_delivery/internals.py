@@ -165,6 +165,14 @@ CERTAIN = Mend(
     ),
     "nobody is told of a task that ends its process each time, and too soon of one that its time limit kills",
 )
+SLOTS = Mend(
+    "slots",
+    (
+        "celery.worker.worker:WorkController._process_task._quick_release",
+        "kombu.asynchronous.semaphore:LaxBoundedSemaphore.release",
+    ),
+    "a prefork worker in which hundreds of tasks expire may run nothing any more",
+)
 COLD_SHUTDOWN = Mend(
     "cold shutdown",
     (
@@ -234,6 +242,16 @@ REPLIES = Mend(
         "kombu.messaging:Consumer._basic_consume",
     ),
     "results wait without a bound, and a broker that was away is not read from any more",
+)
+FAITHFUL = Mend(
+    "faithful exceptions",
+    (
+        "celery.backends.base:Backend.exception_to_python.exc_message",
+        "celery.backends.base:Backend.mark_as_failure.store_result",
+        "celery.backends.base:Backend.prepare_exception.exc_type",
+        "celery.utils.serialization:UnpickleableExceptionWrapper",
+    ),
+    "an exception that can't be made of its args comes to the caller as one of another class, or without its text",
 )
 TOLERANT = Mend(
     "tolerant results",

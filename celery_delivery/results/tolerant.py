@@ -17,17 +17,18 @@ import time
 from typing import Any, NoReturn
 
 from celery import Celery
-from celery.backends.base import Backend, DisabledBackend
+from celery.backends.base import DisabledBackend
 from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 
 from celery_delivery import internals, mending
 from celery_delivery.results.losses import losses, reason_of
+from celery_delivery.results.exceptions import Faithful
 
 _log = get_logger(__name__)
 
 
-class Tolerant(Backend):
+class Tolerant(Faithful):
     """Goes before a backend among the bases of a class: a task has ended as it has, though its result can't be stored.
 
     The result is lost then, and the log says so. To run the task again would not be better: it has had its effect.

@@ -168,15 +168,16 @@ class Producer(StockProducer):
         # A retry has the exchange by which its task came: the queue's own, or after a delay the one where delays end.
         if queue is None or message.options["exchange"] not in {"", queue.exchange.name, delays.DUE}:
             return {}
+        # No time to live: the broker would make a dead letter of what expires. The worker looks at `expires`, and tells.
+        expiration = {"expiration": None}
         seconds = delays.seconds_until(message.headers.get("eta"), datetime.now(UTC))
         if not seconds:
-            return {"exchange": queue.exchange.name, "routing_key": queue.routing_key}
+            return {"exchange": queue.exchange.name, "routing_key": queue.routing_key, **expiration}
         levels = f"the delays of {queue.name}"
         if not queue.no_declare and levels not in self.connection.declared_entities:
             declare(delays.topology([queue.name]), channel)
             self.connection.declared_entities.add(levels)
-        # A time to live that is shorter than a stay would end it; the worker looks at `expires` too.
-        return {"exchange": delays.FIRST, "routing_key": delays.routing_key(seconds, queue.name), "expiration": None}
+        return {"exchange": delays.FIRST, "routing_key": delays.routing_key(seconds, queue.name), **expiration}
 
     def _settle(self, messages: Sequence[Outgoing], confirms: Confirms | None) -> None:
         """Give each message that the broker has answered for its fate."""

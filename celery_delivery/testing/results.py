@@ -6,8 +6,10 @@ from celery.backends.base import KeyValueStoreBackend
 from celery.exceptions import TimeoutError as NoResult
 from celery.states import READY_STATES
 
+from celery_delivery.results.exceptions import Faithful
 
-class StubResults(KeyValueStoreBackend):
+
+class StubResults(Faithful, KeyValueStoreBackend):
     """Celery's backend for one app, over a mapping that the apps of a test share."""
 
     def __init__(self, store: dict[Any, Any], **options: Any) -> None:

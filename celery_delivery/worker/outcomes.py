@@ -59,7 +59,11 @@ def outcome_of(
             raise
         failed, result, seconds = 1, ExceptionInfo(), 0.0
         _tell(name, task_id, request, error, result.traceback)
-    return failed, plain(result) if failed else result, seconds
+    if failed:
+        result = plain(result)
+        if isinstance(result.exception, Ignore):
+            _log.info("Task %s[%s] raised Ignore: whoever waits for its result is told nothing", name, task_id)
+    return failed, result, seconds
 
 
 def plain(info: ExceptionInfo) -> ExceptionInfo:

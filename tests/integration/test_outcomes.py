@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,7 @@ EVERY_QUEUE = pytest.mark.parametrize("queue", POOLS)
 RAISING = """
 import os, time
 import celery
+from celery.exceptions import Ignore
 
 def make(task_name):
     class Task(celery.Task):
@@ -130,6 +132,11 @@ def make(task_name):
                     raise ZeroDivisionError(f"run {self.request.retries + 1} times")
                 case "outlast the limit":
                     time.sleep(60)
+                case "ignore":
+                    raise Ignore()
+                case "wait for a file":
+                    while not os.path.exists(os.environ["NOTES"] + ".go"):
+                        time.sleep(0.05)
                 case "note":
                     with open(os.environ["NOTES"], "a") as notes:
                         notes.write("noted\\n")
@@ -146,7 +153,12 @@ def pools(tmp_path_factory: pytest.TempPathFactory, broker: RabbitMQ) -> Iterato
     broker.add_vhost("outcomes")
     node = Node(tmp_path_factory.mktemp("outcomes"), broker, "outcomes")
     (node.code / "greek.py").write_text(RAISING)
-    node.configure(*POOLS, DEFAULTS__CONCURRENCY="1", **{f"QUEUES__{name}__POOL": pool for name, pool in POOLS.items()})
+    node.configure(
+        *POOLS,
+        DEFAULTS__CONCURRENCY="1",
+        QUEUES__alpha__PREFETCH="1000",
+        **{f"QUEUES__{name}__POOL": pool for name, pool in POOLS.items()},
+    )
     node.start(NOTES=str(node.code / "notes"))
     try:
         node.wait_until_consuming()
@@ -171,6 +183,13 @@ def test_a_limit_of_retries_is_that_of_the_run_that_asks_for_it(pools: Node, que
     assert told(pools, queue, "divide by zero") == {"divide by zero": thrice}
 
 
+@EVERY_QUEUE
+def test_that_nobody_is_told_of_an_ignored_task_is_a_line_in_the_log(pools: Node, queue: str) -> None:
+    task_id = pools.produce("print(json.dumps(worker.delay('ignore').id))", queue)
+    line = f"Task {queue}[{task_id}] raised Ignore: whoever waits for its result is told nothing"
+    wait_until(lambda: line in pools.log.read_text(), what="the log says so")
+
+
 def test_a_time_limit_that_is_a_failure_is_told_once(pools: Node) -> None:
     sending = 'worker.apply_async((what,), time_limit=1, link_error=worker.si("note"))'
     answers = pools.produce(
@@ -180,3 +199,29 @@ def test_a_time_limit_that_is_a_failure_is_told_once(pools: Node) -> None:
     assert told(pools, "alpha", "return") == {"return": "done"}
     assert (pools.code / "notes").read_text() == "noted\n"
     assert (pools.task_ids("alpha"), pools.broker.messages("alpha.dead", pools.vhost)) == ([], 0)
+
+
+@EVERY_QUEUE
+def test_tasks_that_expired_while_they_waited_are_told_so_and_are_no_dead_letters(pools: Node, queue: str) -> None:
+    """So many that the stock worker, which goes from one to the next by calls, runs out of stack (celery #6736)."""
+    many = 700 if POOLS[queue] == "prefork" else 7
+    go = pools.code / "notes.go"
+    go.unlink(missing_ok=True)
+    sending = f"""
+from celery_delivery.batch import send_all
+first = worker.delay("wait for a file")
+send_all([worker.s("return").set(expires=1, task_id=str(number)) for number in range({many})])
+last = worker.delay("return")
+print("sent", flush=True)
+answers = [told(worker.AsyncResult(str(number))) for number in range({many})]
+print(json.dumps([told(first), *sorted(set(answers)), told(last)]))
+"""
+    with pools.producing(ASK.partition("sent = ")[0] + sending, queue) as producer:
+        assert producer.stdout is not None
+        assert producer.stdout.readline() == "sent\n"
+        time.sleep(1.5)  # the tasks' time
+        go.touch()
+        out, errors = producer.communicate(timeout=90)
+    assert producer.returncode == 0, errors
+    assert json.loads(out) == ["done", "TaskRevokedError: expired", "done"]
+    assert pools.broker.messages(f"{queue}.dead", pools.vhost) == 0

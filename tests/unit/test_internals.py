@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -79,6 +80,12 @@ def drain_is_kept_up() -> bool:
     return "on_stop" in vars(pool)
 
 
+def places_are_given_without_calls_within_calls() -> bool:
+    controller = SimpleNamespace(use_eventloop=False, _quick_release=run)
+    Consumer(run, pool=SoloPool(1), app=app(), controller=controller)
+    return controller._quick_release is not run
+
+
 def run(_request: object) -> None: ...
 
 
@@ -133,6 +140,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "certain outcomes": lambda: (
         create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].Request != celery.Task.Request
     ),
+    "slots": places_are_given_without_calls_within_calls,
     "plain outcomes": lambda: "apply_async" in vars(solo_consumer().pool),
     "redeliveries": lambda: Consumer.call_soon_ack is not StockConsumer.call_soon_ack,
     "cold shutdown": lambda: Consumer.cancel_active_requests is not StockConsumer.cancel_active_requests,
@@ -143,6 +151,11 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "TLS": lambda: Transport.establish_connection is not pyamqp.Transport.establish_connection,
     "replies": lambda: isinstance(rpc_backend(), ReplyBackend),
     "results on demand": lambda: hasattr(redis_backend().result_consumer, "_wanted"),
+)
+    "faithful exceptions": lambda: isinstance(
+        rpc_backend().exception_to_python({"exc_type": "JSONDecodeError", "exc_module": "json.decoder"}),
+        json.JSONDecodeError,
+    ),
     "tolerant results": lambda: Tolerant.store_result is not Backend.store_result,
     "arguments": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"], "__header__"),
 }
