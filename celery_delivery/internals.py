@@ -112,7 +112,6 @@ HOOKS = Mend(
         "celery.app.task:Task.on_retry",
         "celery.app.task:Task.after_return",
         "celery.app.task:Task.retry.override_max_retries",
-        "celery.app.autoretry:add_autoretry_behaviour",
     ),
     "a task or hook that raises what is no Exception, such as SystemExit, may end its worker, or keep its place for good",
 )
@@ -152,10 +151,7 @@ CERTAIN = Mend(
     "certain outcomes",
     (
         "celery.app.task:Task.Request",
-        "celery.app.task:Task.acks_on_timeout",
-        "celery.backends.base:Backend.mark_as_failure.store_result",
         "celery.worker.request:Request._context",
-        "celery.worker.request:Request.message",
         "celery.worker.request:Request.on_timeout.acks_on_timeout",
         "celery.worker.request:Request.reject.acknowledged",
         "celery.worker.request:Request.revoked",
@@ -167,10 +163,7 @@ CERTAIN = Mend(
 )
 SLOTS = Mend(
     "slots",
-    (
-        "celery.worker.worker:WorkController._process_task._quick_release",
-        "kombu.asynchronous.semaphore:LaxBoundedSemaphore.release",
-    ),
+    ("celery.worker.worker:WorkController._process_task._quick_release",),
     "a prefork worker in which hundreds of tasks expire may run nothing any more",
 )
 COLD_SHUTDOWN = Mend(
@@ -247,7 +240,6 @@ FAITHFUL = Mend(
     "faithful exceptions",
     (
         "celery.backends.base:Backend.exception_to_python.exc_message",
-        "celery.backends.base:Backend.mark_as_failure.store_result",
         "celery.backends.base:Backend.prepare_exception.exc_type",
         "celery.utils.serialization:UnpickleableExceptionWrapper",
     ),

@@ -19,12 +19,9 @@
     acked; others end the worker, again and again                 keeps dying                            on_decode_error
     SIGQUIT is handled in the middle of a frame, or of a job for  a worker that waits for itself for    WholeWrites
     a pool's process                                              ever: 1 signal in 3 under load
-    what gets past the tracer, or can't be read by the main       the queue stands still, or a worker that    plain_outcomes
-    process, is nobody's task                                     keeps dying
-    one task that has expired is left for the next by calls      a worker that runs nothing any more     Release
-    within calls
-    no heartbeats while a solo task runs                          a task of 30 s is cut off and runs     Heart
-                                                                  again
+    what gets past the tracer, or is not to be read, is nobody's  the queue stands still, or ends it     plain_outcomes
+    500 tasks that have expired are 1,000 calls within calls      a worker that runs nothing any more     spare_the_stack
+    no heartbeats while a solo task runs                          a task of 30 s is cut off, runs again  Heart
     no heartbeats and no acks while a threads pool stops          a stop of 30 s: all of its tasks run   drain
                                                                   again
     what is delivered again after a lost connection is run again  a task runs twice at once, in threads  Redeliveries
@@ -59,7 +56,7 @@ from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.incoming import Signatures, Times
 from celery_delivery.worker.outcomes import plain_outcomes
 from celery_delivery.worker.redeliveries import Redeliveries
-from celery_delivery.worker.slots import Release
+from celery_delivery.worker.slots import spare_the_stack
 from celery_delivery.worker.writes import WholeWrites
 
 RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
@@ -152,9 +149,8 @@ class Consumer(StockConsumer):
         self._writes = WholeWrites(pool)
         if pool is not None and mending.applies(internals.OUTCOMES):
             pool.apply_async = plain_outcomes(pool.apply_async)
-        controller: Any = kwargs.get("controller")
-        if hasattr(controller, "_quick_release") and mending.applies(internals.SLOTS):
-            controller._quick_release = Release(controller._quick_release)
+        if mending.applies(internals.SLOTS):
+            spare_the_stack(kwargs.get("controller"))
         super().__init__(run, *args, pool=pool, **kwargs)
         self._redeliveries = Redeliveries(self.initial_prefetch_count or 1, isinstance(pool, ThreadPool))
 
