@@ -164,7 +164,7 @@ CERTAIN = Mend(
 SLOTS = Mend(
     "slots",
     ("celery.worker.worker:WorkController._process_task._quick_release",),
-    "a prefork worker in which hundreds of tasks expire may run nothing any more",
+    "a prefork worker in which hundreds of tasks expire may end",
 )
 COLD_SHUTDOWN = Mend(
     "cold shutdown",

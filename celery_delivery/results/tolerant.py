@@ -22,8 +22,8 @@ from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 
 from celery_delivery import internals, mending
-from celery_delivery.results.losses import losses, reason_of
 from celery_delivery.results.exceptions import Faithful
+from celery_delivery.results.losses import losses, reason_of
 
 _log = get_logger(__name__)
 

@@ -20,7 +20,7 @@
     SIGQUIT is handled in the middle of a frame, or of a job for  a worker that waits for itself for    WholeWrites
     a pool's process                                              ever: 1 signal in 3 under load
     what gets past the tracer, or is not to be read, is nobody's  the queue stands still, or ends it     plain_outcomes
-    500 tasks that have expired are 1,000 calls within calls      a worker that runs nothing any more     spare_the_stack
+    500 tasks that have expired are 1,000 calls within calls      a worker that ends                    spare_the_stack
     no heartbeats while a solo task runs                          a task of 30 s is cut off, runs again  Heart
     no heartbeats and no acks while a threads pool stops          a stop of 30 s: all of its tasks run   drain
                                                                   again

@@ -1,7 +1,7 @@
 """The places of a prefork pool: one that is free again goes to the next task, and to the next if that one is not run.
 
 Stock Celery goes from one task that expired in the worker to the next by calls within calls. Some 500 of them are more than
-Python's stack holds: the worker runs nothing any more (celery #6736).
+Python's stack holds: the worker ends, and runs again what was running (celery #6736).
 """
 
 from collections.abc import Callable

@@ -109,6 +109,7 @@ def give_back(node: Node, queue: str) -> None:
 
 
 POOLS = {"alpha": "prefork", "beta": "threads", "gamma": "solo"}  # by queue
+EXPIRES = 3  # seconds
 EVERY_QUEUE = pytest.mark.parametrize("queue", POOLS)
 
 RAISING = """
@@ -207,10 +208,11 @@ def test_tasks_that_expired_while_they_waited_are_told_so_and_are_no_dead_letter
     many = 700 if POOLS[queue] == "prefork" else 7
     go = pools.code / "notes.go"
     go.unlink(missing_ok=True)
+    pid = pools.queue(queue)["pid"]
     sending = f"""
 from celery_delivery.batch import send_all
 first = worker.delay("wait for a file")
-send_all([worker.s("return").set(expires=1, task_id=str(number)) for number in range({many})])
+send_all([worker.s("return").set(expires={EXPIRES}, task_id=str(number)) for number in range({many})])
 last = worker.delay("return")
 print("sent", flush=True)
 answers = [told(worker.AsyncResult(str(number))) for number in range({many})]
@@ -219,9 +221,13 @@ print(json.dumps([told(first), *sorted(set(answers)), told(last)]))
     with pools.producing(ASK.partition("sent = ")[0] + sending, queue) as producer:
         assert producer.stdout is not None
         assert producer.stdout.readline() == "sent\n"
-        time.sleep(1.5)  # the tasks' time
+        over = time.monotonic() + EXPIRES
+        if many > 7:
+            wait_until(lambda: pools.broker.messages(queue, pools.vhost) == 0, what="the worker has them")
+        wait_until(lambda: time.monotonic() > over, what="their time is over")
         go.touch()
         out, errors = producer.communicate(timeout=90)
     assert producer.returncode == 0, errors
     assert json.loads(out) == ["done", "TaskRevokedError: expired", "done"]
-    assert pools.broker.messages(f"{queue}.dead", pools.vhost) == 0
+    assert (pools.broker.messages(f"{queue}.dead", pools.vhost), pools.queue(queue)["pid"]) == (0, pid)
+    assert pools.run("status", pools.instance, "--strict").returncode == 0

@@ -151,7 +151,6 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "TLS": lambda: Transport.establish_connection is not pyamqp.Transport.establish_connection,
     "replies": lambda: isinstance(rpc_backend(), ReplyBackend),
     "results on demand": lambda: hasattr(redis_backend().result_consumer, "_wanted"),
-)
     "faithful exceptions": lambda: isinstance(
         rpc_backend().exception_to_python({"exc_type": "JSONDecodeError", "exc_module": "json.decoder"}),
         json.JSONDecodeError,
