@@ -22,7 +22,7 @@ LIMITS = ("Limited.time_limit is 60, and nothing enforces it", "Limited.soft_tim
 THREADS = ("importing its tasks starts threads (uploads)",)
 
 
-@pytest.mark.parametrize(("pool", "told"), [("prefork", THREADS), ("threads", LIMITS), ("solo", LIMITS)])
+@pytest.mark.parametrize(("pool", "told"), [("prefork", THREADS), ("threads", LIMITS)])
 def test_what_a_pool_can_not_do_for_its_tasks_is_told(node: Node, pool: str, told: tuple[str, ...]) -> None:
     (node.code / "greek.py").write_text(TASKS + DEMANDING)
     node.configure("alpha", DEFAULTS__POOL=pool)

@@ -1,0 +1,22 @@
+"""What the tasks of a queue ask for that its pool can't give."""
+
+import pytest
+
+from agent.guest.suitability import unsuited
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_only_processes_can_be_ended_by_a_limit(pool: str) -> None:
+    (told,) = unsuited(pool, ["Resize.time_limit is 60"], "uploads")
+    assert told == (
+        f"Resize.time_limit is 60, and nothing enforces it with POOL={pool}: the task runs on. Use POOL=prefork."
+    )
+
+
+def test_threads_that_importing_has_started_are_missing_in_processes_only() -> None:
+    (told,) = unsuited("prefork", ["Resize.time_limit is 60"], "uploads")
+    assert told.startswith("importing its tasks starts threads (uploads), and the processes that run them have none")
+
+
+def test_tasks_that_ask_for_nothing_suit_every_pool() -> None:
+    assert [text for pool in ("prefork", "threads", "solo") for text in unsuited(pool, [], "")] == []
