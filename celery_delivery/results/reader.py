@@ -114,7 +114,7 @@ class ReplyConsumer(ResultConsumer):
 
     def _ask(self, _connection: Any) -> None:
         """Ask the broker for the queue, before whose answer comes all that it has there."""
-        (bound,) = self._consumers[self.backend.binding.name].queues
+        (bound,) = self._consumers[self.backend.newest.name].queues
         bound.queue_declare(passive=True)
 
     def _read(self, read: Callable[[Any], None]) -> None:
@@ -157,9 +157,8 @@ class ReplyConsumer(ResultConsumer):
 
     def _start(self) -> None:
         self._states = LRUCache(limit=MOST_STATES)  # that are not final, by task id
-        self._polled: dict[
-            str, Any
-        ] = {}  # what has come for whoever polls just now, though another may have it, by task id
+        # What has come for whoever polls just now, though another may have got it, by task id.
+        self._polled: dict[str, Any] = {}
         self.leave()
         if type(self.drainer) in {Drainer, TakingTurns}:  # greenlets have one that reads for all of them
             self.drainer = TakingTurns(self)
