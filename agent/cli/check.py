@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import indent
 
 from agent.cli.options import add_env_file, add_instance, json_text
+from agent.cli.plain import plain, plain_lines
 from agent.config.instances import checked_name, folders
 from agent.errors import OK, NoSuchInstance
 from agent.operate.checks import Finding, check, exit_status
@@ -51,9 +52,9 @@ def _named(options: argparse.Namespace) -> dict[str, Path]:
 
 def _printed(instance: str, findings: Iterable[Finding]) -> Iterable[Finding]:
     for finding in findings:
-        print(f"{instance}: {finding.level:<4}  {finding.subject:<8}  {finding.text}", flush=True)
+        print(plain(f"{instance}: {finding.level:<4}  {finding.subject:<8}  {finding.text}"), flush=True)
         if finding.detail:
-            print(indent(finding.detail.rstrip(), "    "), file=sys.stderr, flush=True)
+            print(indent(plain_lines(finding.detail.rstrip()), "    "), file=sys.stderr, flush=True)
         yield finding
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.cli.options import add_env_file, json_text
+from agent.cli.plain import plain
 from agent.config.envfile import read_env_file
 from agent.config.instances import folders
 from agent.config.reference import agent_entries, example, markdown, queue_entries
@@ -43,7 +44,7 @@ def _config(options: argparse.Namespace) -> int:
         print(markdown(), end="")
     else:
         configuration = read_settings(read_env_file(_path(options)))
-        print(_json(configuration) if options.json else "\n".join(_lines(configuration)))
+        print(_json(configuration) if options.json else "\n".join(map(plain, _lines(configuration))))
     return OK
 
 

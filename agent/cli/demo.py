@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent.cli.plain import plain_lines
 from agent.cli.render import render
 from agent.cli.status import wait_until_consuming
 from agent.cli.table import terminal_width
@@ -95,7 +96,8 @@ def _running(places: Folders) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield agent
     except (AgentError, subprocess.CalledProcessError) as error:
-        raise AgentError(f"the demo failed: {error}\n{log.read_text()}") from error
+        print(plain_lines(log.read_text()), file=sys.stderr)
+        raise AgentError(f"the demo failed: {error}; above is the agent's log") from error
     finally:
         agent.send_signal(signal.SIGTERM)
         try:

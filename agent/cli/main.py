@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
+from agent.cli.plain import plain
 from agent.errors import AgentError
 
 RUN = "run"
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except AgentError as error:
         with suppress(OSError):  # the exit status says it too, and systemd goes by that
-            print(f"agent: {error}", file=sys.stderr)
+            print(f"agent: {plain(str(error))}", file=sys.stderr)
         return error.exit_status
     except BrokenPipeError:  # `agent status | head`
         if asked == RUN:  # that prints nothing: a pipe of its own broke, and no service has ended well by it

@@ -6,6 +6,7 @@ import argparse
 import os
 
 from agent.cli.options import add_instance
+from agent.cli.plain import plain
 from agent.cli.status import named_or_running, wait_until_consuming
 from agent.config.instances import folders
 from agent.control import client
@@ -37,7 +38,7 @@ def _reload(options: argparse.Namespace) -> int:
     instances = named_or_running(places, options.instance)
     for instance in instances:
         change = client.reload(places.runtime_folder(instance))
-        print(f"{instance}: {_words(change)}")
+        print(plain(f"{instance}: {_words(change)}"))
     if options.wait is not None:
         wait_until_consuming(places, instances, options.wait)
     return OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.cli.plain import plain
 from agent.cli.table import fit, table
 from agent.decide.limits import CONTROLLERS, Enforcement
 from agent.decide.status import QueueStatus, Status
@@ -32,7 +33,7 @@ def render(status: Status, width: int | None = None) -> str:
         fitted = rows if width is None else fit(rows, width - len(INDENT), DISPENSABLE)
         lines += ["", *(INDENT + line for line in table(fitted, RIGHT))]
     notes = [note for queue in status.queues for note in _notes(queue)]
-    return "\n".join([*lines, *([""] if notes else []), *("  " + note for note in notes)])
+    return "\n".join(map(plain, [*lines, *([""] if notes else []), *("  " + note for note in notes)]))
 
 
 def duration(seconds: float) -> str:

@@ -1,10 +1,12 @@
-"""Rows of words as a table for a terminal."""
+"""Rows of words as a table for a terminal; a word never has more than its place in it, whoever has written it."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from collections.abc import Collection, Sequence
+
+from agent.cli.plain import plain
 
 GAP = 2  # characters between two columns
 SHORTEST = 12  # characters that are left of a word, at least
@@ -20,7 +22,7 @@ def fit(rows: Sequence[Sequence[str]], width: int, dispensable: Sequence[str]) -
 
     dispensable: headings of the columns that may go, in the order of going.
     """
-    fitted = [tuple(row) for row in rows]
+    fitted = _plain(rows)
     for heading in dispensable:
         if _width(fitted) <= width:
             return fitted
@@ -32,16 +34,21 @@ def fit(rows: Sequence[Sequence[str]], width: int, dispensable: Sequence[str]) -
 
 def table(rows: Sequence[Sequence[str]], right: Collection[str]) -> list[str]:
     """Return rows as lines, the first one headings; columns whose heading is in `right` are aligned there."""
-    widths = _widths(rows)
+    shown = _plain(rows)
+    widths = _widths(shown)
     return [
         (" " * GAP)
         .join(
             text.rjust(width) if heading in right else text.ljust(width)
-            for text, width, heading in zip(row, widths, rows[0], strict=True)
+            for text, width, heading in zip(row, widths, shown[0], strict=True)
         )
         .rstrip()
-        for row in rows
+        for row in shown
     ]
+
+
+def _plain(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    return [tuple(map(plain, row)) for row in rows]
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:

@@ -11,6 +11,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from agent.cli.operating import configuration_of, password_in
+from agent.cli.plain import plain, plain_lines
 from agent.cli.table import table
 from agent.config.credentials import with_credentials
 from agent.config.instances import Folders, folders
@@ -57,9 +58,9 @@ def _topology(options: argparse.Namespace) -> int:
     if options.definitions:
         print(json.dumps(definitions(tuple(instances.values()), allowed, topics, passwords), indent=2))
     else:
-        print("\n\n".join([*(_text(*item) for item in instances.items()), _rights(allowed, topics)]))
+        print(plain_lines("\n\n".join([*(_text(*item) for item in instances.items()), _rights(allowed, topics)])))
     for note in _notes(instances, allowed, passwords if options.definitions else None):
-        print(f"agent: {note}", file=sys.stderr)
+        print(f"agent: {plain(note)}", file=sys.stderr)
     return OK
 
 

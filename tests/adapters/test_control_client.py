@@ -2,9 +2,7 @@
 
 import json
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,35 +14,7 @@ from agent.control.protocol import Request, decode_answer, decode_request
 from agent.decide.status import Status, encode_status
 from agent.errors import AgentError, NotRunning, ProtocolError
 from tests.adapters.answers import STATUS
-
-
-@contextmanager
-def other_agent(folder: Path, *pieces: bytes, pause: float = 0.0) -> Iterator[None]:
-    """Answer one client at the place of a control socket, with pieces of anything, the last one again and again."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(address.socket_in(folder)))
-        listener.listen(1)
-        left = threading.Event()
-
-        def serve() -> None:
-            peer, _ = listener.accept()
-            with peer:
-                peer.recv(65_536)
-                try:
-                    for piece in pieces:
-                        peer.sendall(piece)
-                    while not left.wait(pause) and pause:
-                        peer.sendall(pieces[-1])
-                except OSError:
-                    pass
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield
-        finally:
-            left.set()
-            thread.join()
+from tests.adapters.other_agent import other_agent
 
 
 def test_an_answer_that_comes_in_drips_ends_with_the_command_s_patience(tmp_path: Path) -> None:
