@@ -19,6 +19,7 @@ from celery_delivery.sending.zones import tell_of_naive
 from celery_delivery.settings import profile
 from celery_delivery.settings.weakened import weakened
 from celery_delivery.worker.hooks import contain
+from celery_delivery.worker.retries import keep_retries
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ def create_app_from(
         contain(task)
         if mending.applies(internals.CERTAIN):
             task.Request = _request(task.Request)
+        keep_retries(task)
     return app
 
 

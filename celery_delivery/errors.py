@@ -28,6 +28,10 @@ class DelayError(ValueError):
     """A task can't wait so long."""
 
 
+class ResultRefused(RuntimeError):
+    """A task has ended, and the broker does not take its result; the message says how it ended, and why, such as a limit."""
+
+
 class TaskExit(RuntimeError):
     """A task raised what is no Exception, such as SystemExit, and has failed by it; the message is that one's repr."""
 
@@ -46,6 +50,10 @@ class SendError(OperationalError):
 
 class NotAccepted(SendError):
     """The broker does not have the task: it refused it, or could not be reached."""
+
+
+class Refused(NotAccepted):
+    """The broker refuses the task for good: it is too large, or there is no right to send it."""
 
 
 class Unconfirmed(SendError):

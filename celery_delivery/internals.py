@@ -115,6 +115,11 @@ HOOKS = Mend(
     ),
     "a task or hook that raises what is no Exception, such as SystemExit, may end its worker, or keep its place for good",
 )
+RETRIES = Mend(
+    "retries",
+    ("celery.app.task:Task.retry.apply_async", "celery.app.task:Task.retry.requeue"),
+    "a task whose retry can't be sent becomes a dead letter, whatever the reason",
+)
 OUTCOMES = Mend(
     "plain outcomes",
     (
@@ -200,10 +205,7 @@ PATIENT_POOL = Mend(
 )
 TLS = Mend(
     "TLS",
-    (
-        "kombu.transport.pyamqp:Transport.establish_connection.server_hostname",
-        "kombu.connection:Connection.ssl",
-    ),
+    ("kombu.transport.pyamqp:Transport.establish_connection.server_hostname", "kombu.connection:Connection.ssl"),
     "the second broker of a failover list is refused over TLS, and refusals are OpenSSL's own text",
 )
 REPLIES = Mend(

@@ -11,7 +11,7 @@ ever where the broker is away                                 it hangs
 a task's own tasks have none                                  `.get()` in allow_join_result() hangs    on_task_call
 a forked child has its parent's queue and connection          results arrive at the wrong process      ReplyBackend
 
-`celery_delivery.results.reader` has what reads them.
+`celery_delivery.results.reader` has what reads them, and `refused` what is done about those that the broker does not take.
 """
 
 import atexit
@@ -24,12 +24,12 @@ from weakref import WeakSet
 
 from amqp.exceptions import AMQPError
 from celery import Celery, _state, signals
-from celery.backends.rpc import RPCBackend
 from celery.utils.log import get_logger
 
 from celery_delivery import forks
 from celery_delivery.errors import SendError
 from celery_delivery.results.reader import ReplyConsumer
+from celery_delivery.results.refused import Telling
 from celery_delivery.results.tolerant import Tolerant
 from celery_delivery.sending.pools import broker_key
 from celery_delivery.sending.producer import Producer
@@ -43,7 +43,7 @@ FORMER = 20  # queues that are read beside the newest
 _log = get_logger(__name__)
 
 
-class ReplyBackend(Tolerant, RPCBackend):
+class ReplyBackend(Tolerant, Telling):
     """Sends a result to the process that sent the task, where any thread may wait for it."""
 
     ResultConsumer = ReplyConsumer

@@ -10,12 +10,15 @@ message counts for the next. Here each answer counts for the message that it nam
 
 import time
 from collections import Counter
+from collections.abc import Container
 from enum import Enum
 from typing import Any
 
 from amqp.exceptions import RecoverableConnectionError
 
 from celery_delivery import internals, mending
+
+SMALL = 16_384  # bytes; no broker has a limit below that
 
 
 class Answer(Enum):
@@ -37,6 +40,7 @@ class Confirms:
         mending.require(internals.CONFIRMS)
         channel.confirm_select(nowait=True)
         self.last = 0  # delivery tag of the newest message: the broker counts them too
+        self.proven = SMALL  # bytes of a message that the broker does not refuse for its size on this channel
         self.is_blocked = False  # by the broker, which is short of memory or disk
         self._channel = channel
         self._waiting: dict[int, str] = {}  # task ids by delivery tag, in the order of sending
@@ -79,6 +83,10 @@ class Confirms:
     def is_answered(self, tag: int) -> bool:
         """Say whether the broker has answered for a message."""
         return self.was_written(tag) and tag not in self._waiting
+
+    def unanswered(self, tags: Container[int]) -> list[str]:
+        """Return the task ids of what else was written than these messages, and is not answered for."""
+        return [task_id for tag, task_id in self._waiting.items() if tag not in tags]
 
     def answer(self, tag: int) -> Answer:
         """Return the answer for a message, once."""

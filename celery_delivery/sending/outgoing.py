@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from celery_delivery.errors import NotAccepted, SendError, Unconfirmed
+from kombu.serialization import dumps
+
+from celery_delivery.errors import NotAccepted, Refused, SendError, Unconfirmed
 
 
 class Fate(Enum):
@@ -19,22 +21,24 @@ class Fate(Enum):
 class Outgoing:
     """A message as Celery hands it to a producer, while it is being sent.
 
-    options: those of kombu's `Producer.publish` that concern the message.
+    body: as it goes to the broker. options: those of kombu's `Producer.publish` that concern the message.
     replies: who expects a result of the task, and names the queue for it; None where nobody does.
     reply_queue: the queue for its result that it was last sent with; empty for none of this process.
     tag: its number on the channel that it was last written to.
     may_be_there: it was written once, and the answer has not come.
     was_nacked: the last answer was a nack.
+    is_refused: no other attempt would help.
     reason: why the last attempt failed.
     """
 
-    body: Any
+    body: bytes
     options: dict[str, Any]
     replies: Any = None
     reply_queue: str = ""
     tag: int = 0
     may_be_there: bool = False
     was_nacked: bool = False
+    is_refused: bool = False
     reason: str = ""
     cause: BaseException | None = None
     fate: Fate | None = None
@@ -50,12 +54,18 @@ class Outgoing:
 
     @property
     def task_id(self) -> str | None:
-        """The task's id."""
-        return self.headers.get("id")
+        """The id of the task, or of that whose result it is."""
+        return self.headers.get("id") or self.options.get("correlation_id")
 
     def keeps(self, reason: str, cause: BaseException | None = None) -> None:
         """Note what has kept it from being accepted; it may be tried again."""
         self.reason, self.cause = reason, cause
+
+    def refuse(self, error: BaseException) -> None:
+        """Note that the broker refuses it; it is not tried again."""
+        self.keeps(str(error), error)
+        self.is_refused = True
+        self.settled()
 
     def settled(self) -> Fate:
         """Return the message's fate; what is not settled now will not be tried again."""
@@ -65,8 +75,20 @@ class Outgoing:
 
     def error(self, broker: str) -> SendError:
         """Return what to raise where it was not accepted."""
-        name = f"task {self.headers['task']}[{self.task_id}]" if self.is_task else "a result"
+        name = f"task {self.headers['task']}[{self.task_id}]" if self.is_task else f"the result of task {self.task_id}"
         if self.fate is Fate.UNKNOWN:
             advice = "It may be there: send it again with the same task_id"
             return Unconfirmed(f"{name} was sent to {broker} and not confirmed: {self.reason}. {advice}", self.task_id)
-        return NotAccepted(f"{name} was not accepted by {broker}: {self.reason}", self.task_id)
+        kind = Refused if self.is_refused else NotAccepted
+        return kind(f"{name} was not accepted by {broker}: {self.reason}", self.task_id)
+
+
+def encoded(body: Any, options: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Return a body as it goes to the broker, and the options of `Producer.publish` for it; raises EncodeError."""
+    kind, encoding = options.get("content_type"), options.get("content_encoding")
+    if not kind:
+        kind, encoding, body = dumps(body, serializer=options.get("serializer"))
+    if isinstance(body, str):
+        encoding = encoding or "utf-8"
+        body = body.encode(encoding)
+    return body, {**options, "serializer": None, "content_type": kind, "content_encoding": encoding}

@@ -25,10 +25,11 @@ from amqp.exceptions import (
     UnexpectedFrame,
 )
 from celery.app.amqp import AMQP
+from celery.utils.log import get_logger
 from kombu.messaging import Producer as StockProducer
 
 from celery_delivery.sending.confirms import Answer, Confirms
-from celery_delivery.sending.outgoing import Fate, Outgoing
+from celery_delivery.sending.outgoing import Fate, Outgoing, encoded
 from celery_delivery.sending.pools import Pool, pool_of
 from celery_delivery.settings.safe import CONNECT_TIMEOUT
 from celery_delivery.topology import delays
@@ -41,11 +42,14 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts; each paus
 # What another attempt may cure. Everything else is the broker's last word, such as a missing right.
 PASSING = (OSError, RecoverableConnectionError, RecoverableChannelError, InternalError, UnexpectedFrame)
 
+_log = get_logger(__name__)
+
 
 class Producer(StockProducer):
     """Publishes a task so that the broker has it when the call returns; else raises NotAccepted or Unconfirmed.
 
-    Results are written and not waited for: they are for somebody who may be gone, so that no queue takes them.
+    Results are for somebody who may be gone, so that no queue takes them. Only those that are larger than all before are waited
+    for.
     """
 
     _replies: Any = None
@@ -75,10 +79,11 @@ class Producer(StockProducer):
             raise message.error(self.connection.as_uri()) from message.cause
 
     def outgoing(self, body: Any, options: dict[str, Any]) -> Outgoing:
-        """Return a message with what belongs to it; `options` are those of `publish`."""
+        """Return a message with what belongs to it; `options` are those of `publish`. Raises EncodeError."""
         ours = {"retry", "retry_policy", "confirm_timeout"}
         kept = {name: value for name, value in options.items() if name not in ours}
         replies, self._replies = self._replies, None
+        body, kept = encoded(body, kept)
         return Outgoing(body, {**kept, "declare": kept.get("declare") or ()}, replies)
 
     def deliver(self, messages: Sequence[Outgoing], seconds: float) -> None:
@@ -98,16 +103,26 @@ class Producer(StockProducer):
     def attempt(self, messages: Sequence[Outgoing], seconds: float) -> None:
         """Send messages at once, and settle those that the broker answers for."""
         deadline = time.monotonic() + seconds
+        left = messages
+        while left:
+            left = self._send(left, deadline)
+
+    def _send(self, messages: Sequence[Outgoing], deadline: float) -> Sequence[Outgoing]:
+        """Send messages over one channel; return those that it was closed for by the fault of others, for another one."""
         confirms = None
         for message in messages:
-            message.tag = 0
+            message.tag, message.was_nacked = 0, False
         try:
-            channel = self._connect(seconds)
-            if any(message.is_task for message in messages):
-                confirms = Confirms.of(channel)
+            channel = self._connect(deadline - time.monotonic())
+            confirms = Confirms.of(channel)
             for message in messages:
-                self._write(message, channel, confirms)
-            if confirms is not None:
+                if len(message.body) > confirms.proven:
+                    self._write_alone(message, channel, confirms, deadline)
+                else:
+                    self._write(message, channel, confirms)
+                    if not message.is_task:
+                        message.fate = Fate.ACCEPTED
+            if any(message.is_task for message in messages):
                 confirms.wait(confirms.last, deadline)
         except PASSING as error:
             self._settle(messages, confirms)
@@ -117,12 +132,11 @@ class Producer(StockProducer):
         except AMQPError as error:
             self._settle(messages, confirms)
             self._leave()
-            if len(messages) > 1:
-                _doubt(messages, confirms)
             if not _is_about_replies(messages, error):
-                self._find(messages, error, deadline)
+                return self._find(messages, confirms, error, deadline)
         else:
             self._settle(messages, confirms)
+        return ()
 
     def _connect(self, seconds: float) -> Any:
         connection = self.connection
@@ -135,11 +149,18 @@ class Producer(StockProducer):
         for name in queues:
             channel.queue_delete(name, nowait=name is not queues[0])
 
-    def _write(self, message: Outgoing, channel: Any, confirms: Confirms | None) -> None:
+    def _write_alone(self, message: Outgoing, channel: Any, confirms: Confirms, deadline: float) -> None:
+        """Write what may be above the broker's limit, and wait: it closes the channel for that, and drops what comes behind."""
+        confirms.wait(confirms.last, deadline)
+        self._write(message, channel, confirms)
+        confirms.wait(confirms.last, deadline)
+        confirms.proven = len(message.body)
+
+    def _write(self, message: Outgoing, channel: Any, confirms: Confirms) -> None:
         options = message.options
-        if confirms is None or not message.is_task:
+        if not message.is_task:
+            message.tag = confirms.last + 1
             super().publish(message.body, **options)
-            message.fate = Fate.ACCEPTED
             return
         for queue in options["declare"]:
             self._declare(queue, channel)
@@ -208,15 +229,26 @@ class Producer(StockProducer):
         self.connection.collect()
         self.revive(self.connection)  # else every later attempt meets the channel that is gone
 
-    def _find(self, messages: Sequence[Outgoing], error: Exception, deadline: float) -> None:
-        """Find out which message it is that the broker refuses with an error, by sending each alone."""
-        unsettled = [message for message in messages if message.fate is None]
-        for message in unsettled:
-            if len(messages) > 1:
+    def _find(
+        self, messages: Sequence[Outgoing], confirms: Confirms | None, error: Exception, deadline: float
+    ) -> Sequence[Outgoing]:
+        """Find out which message it is that the broker refuses with an error; return those that it can't be."""
+        unsettled = [message for message in messages if message.fate is None and not message.was_nacked]
+        if confirms is None:  # there was no channel: it refuses us
+            for message in unsettled:
+                message.refuse(error)
+            return ()
+        if earlier := confirms.unanswered([message.tag for message in messages]):
+            _log.error("What was sent before may be lost, of the tasks %s: %s", ", ".join(earlier), error)
+            return unsettled
+        written = [message for message in unsettled if confirms.was_written(message.tag)] or unsettled[:1]
+        if len(written) == 1:
+            written[0].refuse(error)
+        else:
+            for message in written:
                 self.attempt([message], deadline - time.monotonic())
-            else:
-                message.keeps(str(error), error)
-                message.settled()
+                message.may_be_there |= message.fate is None  # the first time was not answered for
+        return [message for message in unsettled if message.fate is None and not confirms.was_written(message.tag)]
 
 
 class Sending(AMQP):

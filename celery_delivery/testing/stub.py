@@ -24,7 +24,7 @@ from kombu import serialization
 
 from celery_delivery.apps import App
 from celery_delivery.errors import NotAccepted
-from celery_delivery.sending.outgoing import Fate, Outgoing
+from celery_delivery.sending.outgoing import Fate, Outgoing, encoded
 from celery_delivery.sending.producer import Producer
 from celery_delivery.testing.messages import End, Message, Outcome
 from celery_delivery.testing.results import StubResults
@@ -89,8 +89,8 @@ class StubBroker:
             raise NotAccepted(
                 f"task {headers['task']}[{headers['id']}] was not accepted: the broker is away", headers["id"]
             )
-        kind, encoding, text = serialization.dumps(body, options.get("serializer"))
-        payload = text.encode() if isinstance(text, str) else text
+        payload, options = encoded(body, options)
+        kind, encoding = options["content_type"], options["content_encoding"]
         now = datetime.now(UTC)
         countdown = delays.seconds_until(headers.get("eta"), now)
         declared = next((queue.name for queue in options.get("declare") or ()), None)

@@ -155,6 +155,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
         rpc_backend().exception_to_python({"exc_type": "JSONDecodeError", "exc_module": "json.decoder"}),
         json.JSONDecodeError,
     ),
+    "retries": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].retry, "__wrapped__"),
     "tolerant results": lambda: Tolerant.store_result is not Backend.store_result,
     "arguments": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"], "__header__"),
 }
