@@ -274,6 +274,11 @@ ON_DEMAND = Mend(
     ),
     "no task is sent while Redis, where its result is to go, is away",
 )
+UNREACHED = Mend(
+    "unreached groups",
+    ("celery.backends.base:Backend.mark_as_failure._fail_chain", "celery.backends.base:Backend._fail_chain.task_id"),
+    "who waits for a group that is never sent, because a step before it has failed, waits for ever",
+)
 ARGUMENTS = Mend(
     "arguments",
     ("celery.app.task:Task.apply_async.__header__",),

@@ -14,6 +14,7 @@ from celery_delivery import internals, mending
 from celery_delivery.results.on_demand import on_demand
 from celery_delivery.results.replies import replies
 from celery_delivery.results.tolerant import Missing, Store
+from celery_delivery.results.unreached import Unreached
 
 
 def backend(app: Celery, url: str | None = None) -> Any:
@@ -46,7 +47,7 @@ def _tolerant(stock: Any) -> Any:
     if issubclass(stock, AsyncBackendMixin) and stock is not RPCBackend and mending.applies(internals.ON_DEMAND):
         stock = on_demand(stock)
     stock_log.addFilter(_without_traceback)
-    return type(stock.__name__, (Store, stock), {})
+    return type(stock.__name__, (Store, Unreached, stock), {})
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

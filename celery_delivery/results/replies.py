@@ -31,6 +31,7 @@ from celery_delivery.errors import SendError
 from celery_delivery.results.reader import ReplyConsumer
 from celery_delivery.results.refused import Telling
 from celery_delivery.results.tolerant import Tolerant
+from celery_delivery.results.unreached import Unreached
 from celery_delivery.sending.pools import broker_key
 from celery_delivery.sending.producer import Producer
 
@@ -43,7 +44,7 @@ FORMER = 20  # queues that are read beside the newest
 _log = get_logger(__name__)
 
 
-class ReplyBackend(Tolerant, Telling):
+class ReplyBackend(Tolerant, Unreached, Telling):
     """Sends a result to the process that sent the task, where any thread may wait for it."""
 
     ResultConsumer = ReplyConsumer

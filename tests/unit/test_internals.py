@@ -156,6 +156,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
         json.JSONDecodeError,
     ),
     "retries": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].retry, "__wrapped__"),
+    "unreached groups": lambda: rpc_backend()._fail_chain.__func__ is not Backend._fail_chain,
     "tolerant results": lambda: Tolerant.store_result is not Backend.store_result,
     "arguments": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"], "__header__"),
 }
