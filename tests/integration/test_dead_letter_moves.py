@@ -27,8 +27,8 @@ from tests.node import Node, children
 from tests.waiting import wait_until
 
 
-@pytest.mark.rabbitmq_4
 class TestAReplay:
+    @pytest.mark.rabbitmq_4
     def test_sends_a_letter_back_as_it_was(self, alpha: Node) -> None:
         message = task("alpha", "return", 7, id="one")
         message.properties |= {"reply_to": "somebody", "priority": 3}
@@ -60,6 +60,7 @@ class TestAReplay:
         alpha.wait_for("alpha", lambda queue: queue["succeeded"] == 1, "has run the task")
         assert waiting(alpha, "alpha.dead") == 0
 
+    @pytest.mark.rabbitmq_4
     def test_keeps_account_of_every_death(self, alpha: Node) -> None:
         bury(alpha, "alpha", [task(id="cat")])
         (before,) = letters(alpha)
@@ -71,6 +72,7 @@ class TestAReplay:
         assert (letter["deaths"], letter["first"]) == (3, before["first"])
         assert letter["last"] >= letter["first"]
 
+    @pytest.mark.rabbitmq_4
     def test_of_all_ends_though_letters_die_again_at_once(self, alpha: Node) -> None:
         bury(alpha, "alpha", (task("omega", id=str(number)) for number in range(20)))
         alpha.start()
@@ -104,6 +106,7 @@ class TestAReplay:
         assert errors.startswith("agent: The desk's process ended early")
         assert 0 < len(json.loads(output)["replayed"]) <= waiting(alpha, "alpha")
 
+    @pytest.mark.rabbitmq_4
     def test_into_a_queue_that_refuses_leaves_the_letters_where_they_are(self, alpha: Node) -> None:
         bury(alpha, "alpha", [task(id="one"), task(id="two")])
         alpha.broker.control("set_policy", "-p", alpha.vhost, "full", "^alpha$", '{"max-length": 1}')
