@@ -56,7 +56,7 @@ test-units: .venv/dev
 test-rabbitmq-4: .venv/dev
 	@scripts/prepare-tests
 	@.venv/bin/python -m tests.rabbitmq_4 .cache/rabbitmq-4
-	TEST_RABBITMQ=$(CURDIR)/.cache/rabbitmq-4 .venv/bin/python -m pytest --no-skips $(AT_ONCE) -m rabbitmq_4 $(PYTEST)
+	TEST_RABBITMQ=$(CURDIR)/.cache/rabbitmq-4 .venv/bin/python -m pytest --no-skips $(AT_ONCE) -m rabbitmq_4 tests/chaos tests/integration $(PYTEST)
 
 test-ansible: .venv/dev .venv/ansible
 	@scripts/prepare-tests
