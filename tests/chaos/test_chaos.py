@@ -30,7 +30,7 @@ def test_the_safe_profile_loses_nothing(
 def test_the_ledger_sees_what_the_article_profile_loses_with_a_killed_worker(
     tmp_path: Path, network: Network, broker_inside: RabbitMQ
 ) -> None:
-    fault = Fault("kill -9 of a worker", (kill_worker,) * 2, Load(200, RATE, long_every=20))
+    fault = Fault("kill -9 of a worker", (kill_worker,), Load(200, RATE, long_every=10), at=(0.1,))
     outcome = _play(fault, fault.setting("prefork", "article"), tmp_path, network, broker_inside)
     assert outcome.trouble is None
     assert outcome.verdict.lost
