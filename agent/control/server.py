@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import socket
 import time
 from collections.abc import Callable
@@ -30,7 +29,7 @@ from typing import Protocol
 from agent.control import address
 from agent.control.protocol import LONGEST_REQUEST, Answer, Refusal, Request, decode_request, encode_answer, refusal
 from agent.errors import FAILURE, AgentError, ConfigurationError
-from agent.guest.receiving import receive, refuse_descriptors
+from agent.guest.receiving import is_gone, receive, refuse_descriptors
 
 BACKLOG = 64
 MOST_CONNECTIONS = 64
@@ -84,9 +83,7 @@ class Connection:
 
     def is_gone(self) -> bool:
         """Tell whether the client has closed its end."""
-        poll = select.poll()
-        poll.register(self._peer, 0)
-        return any(events & select.POLLHUP for _, events in poll.poll(0))
+        return is_gone(self._peer)
 
     def _stop_listening(self) -> None:
         if self._is_registered:

@@ -7,6 +7,7 @@ data then has it wait for as long as the sender has chosen: seen for 600 s, and 
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from contextlib import suppress
@@ -20,6 +21,13 @@ def refuse_descriptors(receiver: socket.socket) -> None:
     """Have the kernel refuse descriptors that are sent to a socket, or to those that it accepts; an older one can't."""
     with suppress(OSError):
         receiver.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
+
+
+def is_gone(peer: socket.socket) -> bool:
+    """Tell whether a peer has closed its end; `receive` returns nothing then, as it does for an empty datagram."""
+    poll = select.poll()
+    poll.register(peer, 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))
 
 
 def receive(peer: socket.socket, size: int) -> bytes:

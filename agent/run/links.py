@@ -1,23 +1,37 @@
-"""What ties each worker's process to the daemon: a socket that it reports on, its scoreboard, and its cgroup."""
+"""What ties each worker's process to the daemon: a socket that it reports on, its scoreboard, and its cgroup.
+
+User code has all descriptors of its worker, and may write to the socket whatever it likes, as fast as it can:
+
+    on the socket                              what becomes of it
+    -----------------------------------------  ---------------------------------------------------------------------
+    what is no report, an empty datagram too   is counted; the log tells of the 1st, 2nd, 4th, 8th…
+    more than MOST_REPORTS within SPAN, right  wait in the socket until SPAN is over; where that is full, their sender
+    or wrong                                   waits, or is refused
+"""
 
 from __future__ import annotations
 
 import os
 import resource
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector
 
 from agent.guest.messages import LARGEST, Connecting, Consuming, decode
-from agent.guest.receiving import receive, refuse_descriptors
+from agent.guest.receiving import is_gone, receive, refuse_descriptors
 from agent.guest.scoreboard import Pulse, Scoreboard, create
 from agent.guest.spec import Limits
 from agent.run.cgroups import Cgroups
 from agent.run.logs import Log
+from agent.run.timers import Timers
 
 Key = tuple[str, int]  # queue and generation: one process
+
+MOST_REPORTS = 20  # a worker makes two when it starts, and two each time that it has lost its connection
+SPAN = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +60,16 @@ class Link:
     """The daemon's ends.
 
     misunderstood: how many reports were none. pulse: the newest that could be read.
+    reports: how many came in the present span, which ends at `until`. spans: how many had more than are read in one.
     """
 
     report: socket.socket
     board: Scoreboard
     misunderstood: int = 0
     pulse: Pulse | None = None
+    reports: int = 0
+    until: float = 0.0
+    spans: int = 0
 
 
 class Links:
@@ -60,12 +78,14 @@ class Links:
     def __init__(
         self,
         selector: BaseSelector,
+        timers: Timers,
         cgroups: Cgroups,
         log: Log,
         on_report: Callable[[str, int, Connecting | Consuming], None],
     ) -> None:
         """Start without links; `on_report` is called with queue, generation and what the worker said."""
         self._selector = selector
+        self._timers = timers
         self._cgroups = cgroups
         self._log = log
         self._on_report = on_report
@@ -83,7 +103,7 @@ class Links:
             undo.callback(os.close, descriptor)
             board = Scoreboard(descriptor)
             undo.callback(board.close)
-            self._selector.register(ours, EVENT_READ, lambda: self._readable(queue, generation))
+            self._hear(ours, queue, generation)
             undo.callback(self._selector.unregister, ours)
             group = self._cgroups.open(queue, generation, limits)
             undo.pop_all()
@@ -105,7 +125,8 @@ class Links:
         """Forget a process, where there is one, and end what it has left behind."""
         link = self._links.pop((queue, generation), None)
         if link is not None:
-            self._unregister(link.report)
+            self._timers.cancel(_rest(queue, generation))
+            self._end(link.report)
             link.board.close()
         self._cgroups.close(queue, generation)
 
@@ -117,12 +138,13 @@ class Links:
             datagram = receive(link.report, LARGEST)
         except (BlockingIOError, ConnectionError):
             return
-        if not datagram:  # its end comes as an exit; the scoreboard is still wanted then
-            self._unregister(link.report)
+        if not datagram and is_gone(link.report):  # its end comes as an exit; the scoreboard is still wanted then
+            self._end(link.report)
             return
+        self._count(link, queue, generation)
         try:
             message = decode(datagram)
-        except ValueError as error:  # user code has all of the worker's descriptors, and may write to the wrong one
+        except ValueError as error:
             self._misunderstood(link, queue, generation, error)
             return
         if isinstance(message, (Connecting, Consuming)):
@@ -132,7 +154,7 @@ class Links:
 
     def _misunderstood(self, link: Link, queue: str, generation: int, reason: object) -> None:
         link.misunderstood += 1
-        if link.misunderstood.bit_count() == 1:  # the 1st, 2nd, 4th, 8th…: a task can send thousands in a second
+        if link.misunderstood.bit_count() == 1:
             self._log.trouble(
                 "report-not-understood",
                 queue=queue,
@@ -141,10 +163,42 @@ class Links:
                 reason=reason,
             )
 
-    def _unregister(self, report: socket.socket) -> None:
+    def _hear(self, report: socket.socket, queue: str, generation: int) -> None:
+        self._selector.register(report, EVENT_READ, lambda: self._readable(queue, generation))
+
+    def _count(self, link: Link, queue: str, generation: int) -> None:
+        """Count a report; where there are too many, leave those that come to wait until the span is over."""
+        now = time.monotonic()
+        if now >= link.until:
+            link.reports, link.until = 0, now + SPAN
+        link.reports += 1
+        if link.reports < MOST_REPORTS:
+            return
+        self._selector.unregister(link.report)
+        self._timers.after(
+            link.until - now, _rest(queue, generation), lambda: self._hear(link.report, queue, generation)
+        )
+        link.spans += 1
+        if link.spans.bit_count() == 1:
+            self._log.trouble(
+                "reports-held-back",
+                queue=queue,
+                generation=generation,
+                most=MOST_REPORTS,
+                seconds=SPAN,
+                count=link.spans,
+            )
+
+    def _end(self, report: socket.socket) -> None:
         if report.fileno() >= 0:
-            self._selector.unregister(report)
+            if report in self._selector.get_map():
+                self._selector.unregister(report)
             report.close()
+
+
+def _rest(queue: str, generation: int) -> str:
+    """Return the name of the timer that ends a rest."""
+    return f"reports of {queue} {generation}"
 
 
 def raise_descriptor_limit() -> None:

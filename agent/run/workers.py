@@ -59,7 +59,7 @@ class Workers:
         self._find = find
         self._on_event = on_event
         self._cgroups = Cgroups(loop.selector, loop.timers, self._ran_out_of_memory)
-        self._links = Links(loop.selector, self._cgroups, log, self._reported)
+        self._links = Links(loop.selector, loop.timers, self._cgroups, log, self._reported)
         self._forkserver = ForkServer(children, loop.selector, loop.timers, log, self._answered)
         self._metrics = Metrics(children, loop.selector, loop.timers, log)
 

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from selectors import BaseSelector
@@ -15,13 +16,12 @@ import pytest
 from agent.guest.messages import Connecting, Consuming, Fork, Prepare, encode
 from agent.guest.scoreboard import Pulse, Scoreboard
 from agent.guest.spec import Limits, TemplateSpec
+from agent.run import links
 from agent.run.cgroups import Cgroups
 from agent.run.links import Ends, Links
 from agent.run.timers import Timers
 from tests.adapters.loop import Facts, Loop
 from tests.unit.specs import SPEC
-
-GARBAGE = 50_000
 
 
 class Node:
@@ -30,7 +30,7 @@ class Node:
     def __init__(self, selector: BaseSelector, timers: Timers, log: Facts) -> None:
         self.cgroups = Cgroups(selector, timers, lambda queue, generation, event: None)
         self.reports: list[Any] = []
-        self.links = Links(selector, self.cgroups, log, lambda *report: self.reports.append(report))
+        self.links = Links(selector, timers, self.cgroups, log, lambda *report: self.reports.append(report))
 
     def open(self, generation: int = 1) -> Ends:
         return self.links.open("emails", generation, Limits())
@@ -98,16 +98,58 @@ def test_what_is_no_report_is_logged_and_the_next_one_is_heard(
     assert (fact["queue"], fact["generation"], fact["count"]) == ("emails", 1, 1)
 
 
-def test_what_is_sent_thousands_of_times_is_logged_some_times_with_how_often_it_was(
-    node: Node, report: socket.socket, loop: Loop, log: Facts
+@pytest.mark.parametrize("said", [b"a line of a task's own log", encode(Consuming()), b""])
+def test_a_worker_that_says_too_much_is_heard_for_a_part_of_the_time_and_the_log_tells_little(
+    node: Node, report: socket.socket, loop: Loop, log: Facts, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
+    monkeypatch.setattr(links, "SPAN", 0.1)
     report.setblocking(False)
-    for datagram in [b"a line of a task's own log"] * GARBAGE + [encode(Consuming())]:
+    sent = 0
+    until = time.monotonic() + 10 * links.SPAN
+    while time.monotonic() < until:
+        while sends(report, said):
+            sent += 1
+        loop.turn()
+    heard = len(node.reports) + sum(fact["count"] for fact in log.of("report-not-understood")[-1:])
+    assert 0 < heard <= 11 * links.MOST_REPORTS
+    assert sent > heard + links.MOST_REPORTS  # or nothing was shown
+    assert len(log.facts) < 20
+
+
+def test_what_is_said_after_too_much_is_heard_in_its_turn(
+    node: Node, report: socket.socket, loop: Loop, log: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "SPAN", 0.1)
+    for datagram in [b"garbage"] * 3 * links.MOST_REPORTS + [encode(Consuming())]:
         while not sends(report, datagram):
             loop.turn()
     loop.until(lambda: node.reports)
-    counts = [fact["count"] for fact in log.of("report-not-understood")]
-    assert counts == [2**power for power in range(16)]
+    assert [fact["count"] for fact in log.of("report-not-understood")] == [1, 2, 4, 8, 16, 32]
+    assert [fact["count"] for fact in log.of("reports-held-back")] == [1, 2]
+
+
+def test_a_worker_that_says_too_much_wakes_nobody_until_its_span_is_over_and_another_is_heard(
+    node: Node, report: socket.socket, loop: Loop, selector: BaseSelector
+) -> None:
+    others = node.open(generation=2)
+    with socket.socket(fileno=os.dup(others.report)) as other:
+        for _ in range(links.MOST_REPORTS + 1):
+            report.send(encode(Connecting()))
+        loop.until(lambda: len(node.reports) == links.MOST_REPORTS)
+        assert not selector.select(0)
+        other.send(encode(Consuming()))
+        loop.until(lambda: ("emails", 2, Consuming()) in node.reports)
+    node.links.close("emails", 1)  # in the middle of its rest
+    others.close()
+    node.links.close("emails", 2)
+
+
+def test_an_empty_datagram_is_no_end(node: Node, report: socket.socket, loop: Loop, log: Facts) -> None:
+    """Else nothing that the worker says later would be heard: it would be shown as consuming with its broker stopped."""
+    report.send(b"")
+    report.send(encode(Connecting()))
+    loop.until(lambda: node.reports)
+    assert len(log.of("report-not-understood")) == 1
 
 
 def test_a_worker_that_is_gone_leaves_its_last_words_and_wakes_nobody(
