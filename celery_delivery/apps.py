@@ -58,7 +58,7 @@ def create_app_from(
     for each in WorkerClasses:
         task = app.register_task(_task(each, known))
         contain(task)
-        if mending.applies(internals.CERTAIN):
+        if mending.applies(internals.worker.CERTAIN):
             task.Request = _request(task.Request)
         keep_retries(task)
     return app
@@ -115,7 +115,7 @@ def _task(WorkerClass: type[celery.Task], contracts: Contracts) -> celery.Task:
     if contracts.has(WorkerClass):
         chosen = contracts.implementation_of(WorkerClass) or unimplemented(WorkerClass)
     task = chosen()
-    if mending.applies(internals.ARGUMENTS):
+    if mending.applies(internals.client.ARGUMENTS):
         task.__header__ = argument_check(WorkerClass, contracts)
     return task
 

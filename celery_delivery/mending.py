@@ -10,7 +10,7 @@ from types import CodeType
 from typing import Any
 
 from celery_delivery.errors import UnsupportedError
-from celery_delivery.internals import MEASURED, Mend
+from celery_delivery.internals.mend import MEASURED, Mend
 
 _log = logging.getLogger(__name__)
 

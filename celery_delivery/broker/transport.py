@@ -35,7 +35,7 @@ class Transport(pyamqp.Transport):
 
     client: Any
 
-    @mending.where(internals.TLS)
+    @mending.where(internals.client.TLS)
     def establish_connection(self) -> Any:
         """Return a new connection to the client's current host; raises TlsError where that fails because of TLS."""
         client = self.client

@@ -24,11 +24,11 @@ def backend(app: Celery, url: str | None = None) -> Any:
     """
     try:
         stock, url = by_url(app.conf.result_backend, app.loader)
-        if stock is RPCBackend and mending.applies(internals.REPLIES):
+        if stock is RPCBackend and mending.applies(internals.client.REPLIES):
             return replies(app, url)
         return _tolerant(stock)(app=app, url=url)
     except Exception as error:  # a library's, a store's, or of what a plug-in has
-        if not mending.applies(internals.TOLERANT):
+        if not mending.applies(internals.client.TOLERANT):
             raise
         return Missing(app, error)
 
@@ -44,7 +44,7 @@ def uses_replies(app: Celery) -> bool:
 
 @cache
 def _tolerant(stock: Any) -> Any:
-    if issubclass(stock, AsyncBackendMixin) and stock is not RPCBackend and mending.applies(internals.ON_DEMAND):
+    if issubclass(stock, AsyncBackendMixin) and stock is not RPCBackend and mending.applies(internals.client.ON_DEMAND):
         stock = on_demand(stock)
     stock_log.addFilter(_without_traceback)
     return type(stock.__name__, (Store, Unreached, stock), {})

@@ -26,7 +26,7 @@ class Faithful(Backend):
 
     def mark_as_failure(self, task_id: str, exc: BaseException, *args: Any, **kwargs: Any) -> Any:
         """Store what was raised."""
-        if mending.applies(internals.FAITHFUL):
+        if mending.applies(internals.client.FAITHFUL):
             exc = what_was_raised(exc, sys.exception())
         return super().mark_as_failure(task_id, exc, *args, **kwargs)
 
@@ -41,7 +41,9 @@ class Faithful(Backend):
     def exception_to_python(self, exc: Any) -> Any:
         """Return the exception that was stored."""
         made = super().exception_to_python(exc)
-        if not (isinstance(exc, dict) and isinstance(made, BaseException) and mending.applies(internals.FAITHFUL)):
+        if not (
+            isinstance(exc, dict) and isinstance(made, BaseException) and mending.applies(internals.client.FAITHFUL)
+        ):
             return made
         message = exc.get("exc_message") or ()
         args = tuple(message) if isinstance(message, list | tuple) else (message,)

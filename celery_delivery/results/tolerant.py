@@ -34,7 +34,7 @@ class Tolerant(Faithful):
     The result is lost then, and the log says so. To run the task again would not be better: it has had its effect.
     """
 
-    @mending.where(internals.TOLERANT)
+    @mending.where(internals.client.TOLERANT)
     def store_result(self, task_id: str, result: Any, state: str, *args: Any, **kwargs: Any) -> Any:
         """Store a result or another state; raises EncodeError for what can't be stored anywhere, a fault of the task."""
         begun = time.monotonic()
@@ -54,16 +54,16 @@ class Tolerant(Faithful):
 class Store(Tolerant):
     """Goes before the backend of a store that is no broker: one that is away is not waited for more than once."""
 
-    @mending.where(internals.TOLERANT)
+    @mending.where(internals.client.TOLERANT)
     def _ensure_retryable(self, *args: Any, max_retries: int | None = None, **kwargs: Any) -> Any:
         return super()._ensure_retryable(*args, max_retries=0 if losses.reason else max_retries, **kwargs)
 
-    @mending.where(internals.TOLERANT)
+    @mending.where(internals.client.TOLERANT)
     def _store_result(self, *args: Any, **kwargs: Any) -> Any:
         losses.check()
         return super()._store_result(*args, **kwargs)
 
-    @mending.where(internals.TOLERANT)
+    @mending.where(internals.client.TOLERANT)
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
         """Count a task that has ended in its chord, whose body is sent with the last one."""
         try:

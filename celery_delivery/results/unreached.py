@@ -15,7 +15,7 @@ from celery_delivery import internals, mending
 class Unreached(Backend):
     """Goes before a backend among the bases of a class: what has failed is told of the tasks of a group, too."""
 
-    @mending.where(internals.UNREACHED)
+    @mending.where(internals.client.UNREACHED)
     def _fail_chain(self, chain: Any, *args: Any, **options: Any) -> None:
         super()._fail_chain(list(_tasks(chain)) if isinstance(chain, list) else chain, *args, **options)
 

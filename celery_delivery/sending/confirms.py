@@ -37,7 +37,7 @@ class Confirms:
 
         Raises UnsupportedError where py-amqp is not of a release whose channels are known.
         """
-        mending.require(internals.CONFIRMS)
+        mending.require(internals.client.CONFIRMS)
         channel.confirm_select(nowait=True)
         self.last = 0  # delivery tag of the newest message: the broker counts them too
         self.proven = SMALL  # bytes of a message that the broker does not refuse for its size on this channel

@@ -78,7 +78,7 @@ class ReadyFirst(bootsteps.StartStopStep):
 
     def include_if(self, _consumer: Any) -> bool:
         """Say whether the mend applies."""
-        return mending.applies(internals.READY_FIRST)
+        return mending.applies(internals.worker.READY_FIRST)
 
     def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
         """Put ourselves before the poller's own method."""
@@ -100,7 +100,7 @@ class WakeOnSignal(bootsteps.StartStopStep):
 
     def include_if(self, _consumer: Any) -> bool:
         """Say whether the mend applies."""
-        return mending.applies(internals.WAKE_ON_SIGNAL)
+        return mending.applies(internals.worker.WAKE_ON_SIGNAL)
 
     def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
         """Have the hub watch the end that the interpreter writes to when a signal comes."""
@@ -130,26 +130,26 @@ class Consumer(StockConsumer):
         def default_steps(self) -> tuple[Any, ...]:
             """What Celery looks up when it makes a consumer."""
             steps = StockConsumer.Blueprint.default_steps
-            if mending.applies(internals.NO_DELAYED_DELIVERY):
+            if mending.applies(internals.worker.NO_DELAYED_DELIVERY):
                 steps = (step for step in steps if not step.endswith(":DelayedDelivery"))
             return (*steps, ReadyFirst, WakeOnSignal)
 
     def __init__(self, on_task_request: Any, *args: Any, pool: Any = None, **kwargs: Any) -> None:
         """Have heartbeats go out while a task runs in the loop's own thread, and while threads end theirs."""
         run = on_task_request
-        if mending.applies(internals.REDELIVERIES):
+        if mending.applies(internals.worker.REDELIVERIES):
             run = partial(self._give, run)
-        if isinstance(pool, SoloPool) and mending.applies(internals.HEART):
+        if isinstance(pool, SoloPool) and mending.applies(internals.worker.HEART):
             run = partial(self._run_with_heart, Heart(), run)
-        if isinstance(pool, ThreadPool) and mending.applies(internals.DRAIN):
+        if isinstance(pool, ThreadPool) and mending.applies(internals.worker.DRAIN):
             pool.on_stop = partial(drain, pool.on_stop)
         self._signatures = Signatures()
         self._times = Times()
         self._refused: int | None = 0  # attempts in a row; None while there is a consumer
         self._writes = WholeWrites(pool)
-        if pool is not None and mending.applies(internals.OUTCOMES):
+        if pool is not None and mending.applies(internals.worker.OUTCOMES):
             pool.apply_async = plain_outcomes(pool.apply_async)
-        if mending.applies(internals.SLOTS):
+        if mending.applies(internals.worker.SLOTS):
             spare_the_stack(kwargs.get("controller"))
         super().__init__(run, *args, pool=pool, **kwargs)
         self._redeliveries = Redeliveries(self.initial_prefetch_count or 1, isinstance(pool, ThreadPool))
@@ -163,11 +163,11 @@ class Consumer(StockConsumer):
         with heart.beating(self.connection.connection) if has_heartbeats else nullcontext():
             run(request)
 
-    @mending.where(internals.DEAD_LETTERS)
+    @mending.where(internals.worker.DEAD_LETTERS)
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """Return what is called with each message; one that no task can be made of is rejected."""
         stock = super().create_task_handler(*args, **kwargs)
-        knows_deliveries = mending.applies(internals.REDELIVERIES)
+        knows_deliveries = mending.applies(internals.worker.REDELIVERIES)
 
         def handle(message: Any) -> None:
             try:
@@ -183,19 +183,19 @@ class Consumer(StockConsumer):
 
         return handle
 
-    @mending.where(internals.REDELIVERIES)
+    @mending.where(internals.worker.REDELIVERIES)
     def call_soon_ack(self, method: Any, *args: Any, **kwargs: Any) -> Any:
         """Have a message acked or rejected, or the one that took its place."""
         return super().call_soon_ack(self._redeliveries.settled(method), *args, **kwargs)
 
-    @mending.where(internals.DEAD_LETTERS)
+    @mending.where(internals.worker.DEAD_LETTERS)
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject what can't be decoded."""
         kind = f"type {message.content_type!r}, encoding {message.content_encoding!r}"
         _log.critical("Rejected a message that can't be decoded (%s): %r", kind, exc)
         message.reject_log_error(_log, self.connection_errors)
 
-    @mending.where(internals.DEAD_LETTERS)
+    @mending.where(internals.worker.DEAD_LETTERS)
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Reject it, and tell whoever waits for a result."""
         super().on_invalid_task(body, message, exc)
@@ -211,7 +211,7 @@ class Consumer(StockConsumer):
             )
             self._tell(partial(self.app.backend.mark_as_failure, headers["id"], exc, request=request))
 
-    @mending.where(internals.DEAD_LETTERS)
+    @mending.where(internals.worker.DEAD_LETTERS)
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Reject it, and tell whoever waits for a result."""
         self._tell(partial(super().on_unknown_task, body, message, exc))
@@ -225,11 +225,11 @@ class Consumer(StockConsumer):
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes, with pauses that stay short."""
         self._writes.catch_up()  # there is no loop now that would
-        if mending.applies(internals.SHORT_PAUSES):
+        if mending.applies(internals.worker.SHORT_PAUSES):
             _shorten_pauses(conn)
         connected = super().ensure_connected(conn)
         if connected.supports_heartbeats and mending.applies(
-            internals.WHOLE_WRITES
+            internals.worker.WHOLE_WRITES
         ):  # the embedded broker has no frames
             self._writes.guard(connected.connection)
             self._writes.hold_signals()
@@ -238,10 +238,10 @@ class Consumer(StockConsumer):
     def register_with_event_loop(self, hub: Any) -> None:
         """Have the loop look at each turn for signals that have waited."""
         super().register_with_event_loop(hub)
-        if mending.applies(internals.WHOLE_WRITES):
+        if mending.applies(internals.worker.WHOLE_WRITES):
             hub.on_tick.add(self._writes.catch_up)
 
-    @mending.where(internals.LOST_CONNECTION)
+    @mending.where(internals.worker.LOST_CONNECTION)
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """End what can't be acked any more, and tell nobody: it is not a failure, the broker delivers it again."""
         if self.app.conf.worker_cancel_long_running_tasks_on_connection_loss and self._can_end_tasks:
@@ -272,7 +272,7 @@ class Consumer(StockConsumer):
         self._refused = None
         super().on_ready()
 
-    @mending.where(internals.COLD_SHUTDOWN)
+    @mending.where(internals.worker.COLD_SHUTDOWN)
     def cancel_active_requests(self) -> None:
         """End what is running, for a cold shutdown, where the pool can; it has not been acked, and is delivered again.
 

@@ -35,7 +35,7 @@ _log = get_logger(__name__)
 
 def contain(task: celery.Task) -> None:
     """Have what a task's own code raises be that task's failure, or a line in the log; once for each task of an app."""
-    if not mending.applies(internals.HOOKS):
+    if not mending.applies(internals.worker.HOOKS):
         return
     for name in BEFORE:
         setattr(task, name, _failing(task, getattr(task, name)))

@@ -22,7 +22,7 @@ TIME_LIMIT = 1500.0
 class PatientPool(StockTaskPool.Pool):
     """The pool behind the pool, which remembers what its children have."""
 
-    @mending.where(internals.PATIENT_POOL)
+    @mending.where(internals.worker.PATIENT_POOL)
     def flush(self) -> None:
         """Forget the tasks that no child has; the broker delivers them again."""
         held = [job for job in tuple(self._cache.values()) if not job._accepted and job._write_to is not None]

@@ -22,7 +22,7 @@ PATIENCE = 60.0
 
 def keep_retries(task: celery.Task) -> None:
     """Have `task.retry` raise what becomes of a task whose retry can't be sent; once for each task of an app."""
-    if mending.applies(internals.RETRIES):
+    if mending.applies(internals.worker.RETRIES):
         task.retry = _retry(task, task.retry)
 
 

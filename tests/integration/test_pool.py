@@ -63,7 +63,7 @@ def test_the_stock_pool_still_forgets_it() -> None:
 def test_a_release_that_was_not_measured_keeps_its_own_pool_and_says_so() -> None:
     code = SCRIPT.replace(
         "hub = Hub()",
-        "import logging, celery_delivery.internals as i\nlogging.basicConfig()\n"
+        "import logging, celery_delivery.internals.mend as i\nlogging.basicConfig()\n"
         "i.MEASURED['billiard'] = ((1, 0), (1, 1))\nhub = Hub()",
         1,
     )

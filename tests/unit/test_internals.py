@@ -24,11 +24,12 @@ from celery.worker.consumer import Consumer as StockConsumer
 from kombu.asynchronous import Hub
 from kombu.transport import pyamqp
 
-from celery_delivery import internals, leanings, mending
+from celery_delivery import internals, mending
 from celery_delivery.apps import create_app_from
 from celery_delivery.broker.transport import Transport
 from celery_delivery.errors import UnsupportedError
-from celery_delivery.internals import MEASURED, Mend
+from celery_delivery.internals import unswitched
+from celery_delivery.internals.mend import MEASURED, Mend
 from celery_delivery.results.backends import _tolerant, backend
 from celery_delivery.results.replies import ReplyBackend
 from celery_delivery.results.tolerant import Tolerant
@@ -37,7 +38,7 @@ from celery_delivery.worker.consumer import Consumer, ReadyFirst, WakeOnSignal
 from celery_delivery.worker.pool import PatientPool
 from celery_tasks.tasks import SleepTask
 
-LIBRARY = Path(internals.__file__).parent
+LIBRARY = Path(mending.__file__).parent
 SETTINGS = "celery_tasks.celery_config"
 EVERY_MEND = pytest.mark.parametrize("mend", internals.OPTIONAL, ids=lambda mend: mend.name)
 
@@ -163,7 +164,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
 
 
 @pytest.mark.parametrize(
-    "mend", [*internals.REQUIRED, *internals.OPTIONAL, leanings.AGENT, leanings.TESTING], ids=lambda mend: mend.name
+    "mend", [*internals.REQUIRED, *internals.OPTIONAL, unswitched.AGENT, unswitched.TESTING], ids=lambda mend: mend.name
 )
 def test_all_that_a_mend_needs_is_in_the_installed_packages(mend: Mend) -> None:
     assert mending.obstacle(mend) is None
@@ -200,7 +201,7 @@ def test_a_function_that_something_has_put_in_the_place_of_celery_s_counts_as_th
 
 def test_a_method_that_is_renamed_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(StockConsumer, "cancel_active_requests")
-    assert not mending.applies(internals.COLD_SHUTDOWN)
+    assert not mending.applies(internals.worker.COLD_SHUTDOWN)
 
 
 @EVERY_MEND
@@ -275,6 +276,6 @@ def test_what_is_private_to_others_is_named_in_one_module() -> None:
             for node in ast.walk(ast.parse(text))
             if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
         }
-    mends = (*internals.REQUIRED, *internals.OPTIONAL, leanings.AGENT, leanings.TESTING)
+    mends = (*internals.REQUIRED, *internals.OPTIONAL, unswitched.AGENT, unswitched.TESTING)
     named = {re.split(r"[.:]", name)[-1] for mend in mends for name in mend.names}
     assert used - own - named == set()

@@ -1,6 +1,6 @@
-"""What is leaned on beside the mends of `internals`, by an agent's worker and by `testing`: nothing of it can be off."""
+"""What is leaned on beside the mends, by an agent's worker and by `testing`: nothing of it can be off."""
 
-from celery_delivery.internals import Mend
+from celery_delivery.internals.mend import Mend
 
 AGENT = Mend(
     "the agent's worker",

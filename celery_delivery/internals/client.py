@@ -1,0 +1,126 @@
+"""What leads to the broker and to result stores leans on, and who sends and waits for results."""
+
+from celery_delivery.internals.mend import Mend
+
+TLS = Mend(
+    "TLS",
+    ("kombu.transport.pyamqp:Transport.establish_connection.server_hostname", "kombu.connection:Connection.ssl"),
+    "the second broker of a failover list is refused over TLS, and refusals are OpenSSL's own text",
+)
+REPLIES = Mend(
+    "replies",
+    (
+        "celery._state:task_join_will_block",
+        "celery.app.base:Celery.send_task.thread_oid",
+        "celery.app.base:Celery.thread_oid",
+        "celery.backends.asynchronous:AsyncBackendMixin._collect_into",
+        "celery.backends.asynchronous:AsyncBackendMixin._remove_pending_result",
+        "celery.backends.asynchronous:AsyncBackendMixin.add_pending_result",
+        "celery.backends.asynchronous:BaseResultConsumer.drain_events_until.drainer",
+        "celery.backends.asynchronous:Drainer.drain_events_until",
+        "celery.backends.asynchronous:Drainer.wait_for",
+        "celery.backends.rpc:ResultConsumer.consume_from",
+        "celery.backends.rpc:ResultConsumer.drain_events",
+        "celery.backends.rpc:ResultConsumer.on_after_fork",
+        "celery.backends.rpc:ResultConsumer.on_state_change",
+        "celery.backends.rpc:RPCBackend.ResultConsumer",
+        "celery.backends.rpc:RPCBackend._after_fork",
+        "celery.backends.rpc:RPCBackend.binding",
+        "celery.backends.rpc:RPCBackend.get_task_meta._pending_messages",
+        "celery.backends.rpc:RPCBackend.oid",
+        "celery.backends.rpc:RPCBackend.on_task_call",
+        "celery.backends.base:Backend.__init__._pending_messages",
+        "celery.backends.base:Backend.__init__.thread_safe",
+        "celery.result:AsyncResult.__init__._cache",
+        "celery.utils.collections:BufferMap.put.maxsize",
+        "kombu.messaging:Consumer._basic_consume",
+    ),
+    "results wait without a bound, and a broker that was away is not read from any more",
+)
+FAITHFUL = Mend(
+    "faithful exceptions",
+    (
+        "celery.backends.base:Backend.exception_to_python.exc_message",
+        "celery.backends.base:Backend.prepare_exception.exc_type",
+        "celery.utils.serialization:UnpickleableExceptionWrapper",
+    ),
+    "an exception that can't be made of its args comes to the caller as one of another class, or without its text",
+)
+TOLERANT = Mend(
+    "tolerant results",
+    (
+        "celery.backends.base:DisabledBackend._is_disabled",
+        "celery.backends.base:Backend.store_result._ensure_retryable",
+        "celery.backends.base:Backend.store_result._store_result",
+        "celery.backends.base:Backend._ensure_retryable.max_retries",
+        "celery.backends.base:Backend.mark_as_done.on_chord_part_return",
+        "celery.backends.filesystem:FilesystemBackend._do_directory_test",
+    ),
+    "a task whose result can't be stored counts as failed, after minutes",
+)
+ON_DEMAND = Mend(
+    "results on demand",
+    (
+        "celery.backends.asynchronous:BaseResultConsumer._connection_errors",
+        "celery.backends.asynchronous:BaseResultConsumer.reconnect_on_error._reconnect",
+        "celery.backends.asynchronous:BaseResultConsumer.consume_from",
+        "celery.backends.asynchronous:BaseResultConsumer.cancel_for",
+        "celery.backends.asynchronous:BaseResultConsumer.drain_events",
+        "celery.backends.asynchronous:BaseResultConsumer.on_wait_for_pending",
+        "celery.backends.asynchronous:BaseResultConsumer._after_fork.on_after_fork",
+        "celery.backends.asynchronous:AsyncBackendMixin._add_pending_result.consume_from",
+        "celery.backends.base:Backend.on_task_call",
+    ),
+    "no task is sent while Redis, where its result is to go, is away",
+)
+UNREACHED = Mend(
+    "unreached groups",
+    ("celery.backends.base:Backend.mark_as_failure._fail_chain", "celery.backends.base:Backend._fail_chain.task_id"),
+    "who waits for a group that is never sent, because a step before it has failed, waits for ever",
+)
+ARGUMENTS = Mend(
+    "arguments",
+    ("celery.app.task:Task.apply_async.__header__",),
+    "wrong arguments are sent, and become dead letters",
+)
+CONFIRMS = Mend(
+    "confirms",
+    (
+        "celery.app.base:Celery.amqp_cls",
+        "celery.app.amqp:AMQP.Producer",
+        "celery.app.amqp:AMQP.producer_pool",
+        "celery.app.base:Celery.send_task.producer_or_acquire",
+        "celery.app.base:Celery.producer_pool.producer_pool",
+        "kombu.messaging:Producer.publish",
+        "kombu.messaging:Producer.revive",
+        "kombu.connection:Connection.collect",
+        "kombu.connection:Connection.declared_entities",
+        "kombu.connection:Connection.ensure_connection",
+        "kombu.connection:Connection.maybe_switch_next",
+        "amqp.channel:Channel.confirm_select",
+        "amqp.channel:Channel.__init__.basic_publish",
+        "amqp.channel:Channel._on_basic_ack.events",
+        "amqp.channel:Channel._on_basic_nack.events",
+        "amqp.channel:Channel._on_basic_return.events",
+        "amqp.connection:Connection._on_blocked.on_blocked",
+        "amqp.connection:Connection._on_unblocked.on_unblocked",
+        "amqp.connection:Connection.drain_events",
+    ),
+    "a task that the broker does not have would count as sent",
+)
+SHARED_CONNECTIONS = Mend(
+    "shared connections",
+    (
+        "kombu.connection:ConnectionPool.new",
+        "kombu.pools:ProducerPool.close_after_fork",
+        "kombu.resource:Resource.close_after_fork",
+        "kombu.resource:Resource.acquire",
+    ),
+    "a forked process would read the answers to its parent's messages",
+)
+
+OWN_SETTINGS = Mend(
+    "own settings",
+    ("celery.app.base:Celery.add_defaults", "celery.app.utils:Settings.value_set_for"),
+    "a project's own settings would count less than the profile's",
+)

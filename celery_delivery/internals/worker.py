@@ -1,0 +1,177 @@
+"""What a worker leans on."""
+
+from celery_delivery.internals.mend import Mend
+
+_CONSUMER = "celery.worker.consumer.consumer:Consumer"
+_POOL = "celery.concurrency.asynpool:AsynPool"
+_HUB = "kombu.asynchronous.hub:Hub"
+
+READY_FIRST = Mend(
+    "ready first",
+    (f"{_CONSUMER}.register_with_event_loop", f"{_HUB}.poller", f"{_HUB}.call_soon._ready", f"{_HUB}.create_loop.poll"),
+    "a solo worker with a small prefetch may wait with acks for seconds",
+)
+WAKE_ON_SIGNAL = Mend(
+    "wake on signal",
+    (f"{_CONSUMER}.register_with_event_loop", f"{_HUB}.add_reader"),
+    "an idle worker may take seconds to see a signal",
+)
+WHOLE_WRITES = Mend(
+    "whole writes",
+    (
+        f"{_CONSUMER}.ensure_connected",
+        "amqp.connection:Connection.frame_writer",
+        "amqp.connection:Connection.send_heartbeat.frame_writer",
+        "amqp.abstract_channel:AbstractChannel.send_method.frame_writer",
+        f"{_HUB}.create_loop.on_tick",
+        "celery.concurrency.prefork:TaskPool.on_start._pool",
+        f"{_POOL}._create_write_handlers._active_writers",
+        f"{_POOL}.flush._active_writers",
+    ),
+    "SIGQUIT may leave a worker waiting for itself",
+)
+HEART = Mend(
+    "heart",
+    (
+        "celery.concurrency.solo:TaskPool",
+        "kombu.connection:Connection.supports_heartbeats",
+        "amqp.connection:Connection.send_heartbeat",
+        "amqp.connection:Connection.heartbeat_tick.heartbeat",
+    ),
+    "a task of the solo pool that is longer than two heartbeats may run twice",
+)
+DRAIN = Mend(
+    "drain",
+    (
+        "celery.concurrency.thread:TaskPool.on_stop.executor",
+        "celery.concurrency.base:BasePool.stop.on_stop",
+        "celery.concurrency.prefork:_run_ready_callbacks",
+        f"{_HUB}.fire_timers",
+    ),
+    "what a worker of the threads pool runs while it stops may run twice, if it stops for longer than two heartbeats",
+)
+SHORT_PAUSES = Mend(
+    "short pauses",
+    (f"{_CONSUMER}.ensure_connected.ensure_connection", "kombu.connection:Connection.ensure_connection"),
+    "a worker may be without a consumer for half a minute after its broker is back",
+)
+NO_DELAYED_DELIVERY = Mend(
+    "no delayed delivery",
+    ("celery.worker.consumer.delayed_delivery:DelayedDelivery", f"{_CONSUMER}.Blueprint.default_steps"),
+    "a worker declares 28 queues that it does not need at each connection",
+)
+DEAD_LETTERS = Mend(
+    "dead letters",
+    (
+        f"{_CONSUMER}.create_task_handler",
+        f"{_CONSUMER}.on_decode_error",
+        f"{_CONSUMER}.on_invalid_task",
+        f"{_CONSUMER}.on_unknown_task",
+        "celery.utils.objects:Bunch",
+        "celery.backends.base:Backend.mark_as_failure",
+        "kombu.message:Message.reject_log_error",
+    ),
+    "messages that no task can be made of are acked and gone, or end the worker",
+)
+HOOKS = Mend(
+    "hooks",
+    (
+        "billiard.common:terminate_handler_fired",
+        "celery.app.task:Context.called_directly",
+        "celery.app.task:Task.before_start",
+        "celery.app.task:Task.on_success",
+        "celery.app.task:Task.on_failure",
+        "celery.app.task:Task.on_retry",
+        "celery.app.task:Task.after_return",
+        "celery.app.task:Task.retry.override_max_retries",
+    ),
+    "a task or hook that raises what is no Exception, such as SystemExit, may end its worker, or keep its place for good",
+)
+RETRIES = Mend(
+    "retries",
+    ("celery.app.task:Task.retry.apply_async", "celery.app.task:Task.retry.requeue"),
+    "a task whose retry can't be sent becomes a dead letter, whatever the reason",
+)
+OUTCOMES = Mend(
+    "plain outcomes",
+    (
+        "billiard.common:terminate_handler_fired",
+        "billiard.einfo:ExceptionInfo.__init__.traceback",
+        "billiard.einfo:ExceptionWithTraceback.__init__.exc",
+        "celery.app.task:get_actual_ignore_result",
+        "celery.app.trace:fast_trace_task",
+        "celery.app.trace:trace_task_ret",
+        "celery.backends.base:Backend.mark_as_failure.store_result",
+        "celery.worker.request:create_request_cls.apply_async",
+        "celery.worker.state:should_stop",
+        "celery.worker.state:should_terminate",
+    ),
+    "a task whose error can't be read by the worker's main process, a MemoryError among them, may stop its queue",
+)
+REDELIVERIES = Mend(
+    "redeliveries",
+    (
+        f"{_CONSUMER}.create_task_handler.call_soon_ack",
+        f"{_CONSUMER}.create_task_handler.ack_log_error",
+        f"{_CONSUMER}.create_task_handler.reject_log_error",
+        f"{_CONSUMER}.__init__.on_task_request",
+        f"{_CONSUMER}.__init__.initial_prefetch_count",
+        "celery.worker.request:Request.message",
+        "celery.worker.request:Request.on_accepted.time_start",
+        "celery.worker.state:active_requests",
+        "kombu.message:Message.ack_log_error",
+        "kombu.message:Message.reject_log_error",
+    ),
+    "what is delivered again after a lost connection runs again, in threads beside its first run",
+)
+CERTAIN = Mend(
+    "certain outcomes",
+    (
+        "celery.app.task:Task.Request",
+        "celery.worker.request:Request._context",
+        "celery.worker.request:Request.on_timeout.acks_on_timeout",
+        "celery.worker.request:Request.reject.acknowledged",
+        "celery.worker.request:Request.revoked",
+        "celery.worker.request:create_request_cls.revoked",
+        "celery.worker.state:task_ready",
+        "celery.worker.worker:WorkController._process_task.TaskRevokedError",
+    ),
+    "nobody is told of a task that ends its process each time, and too soon of one that its time limit kills",
+)
+SLOTS = Mend(
+    "slots",
+    ("celery.worker.worker:WorkController._process_task._quick_release",),
+    "a prefork worker in which hundreds of tasks expire may end",
+)
+COLD_SHUTDOWN = Mend(
+    "cold shutdown",
+    (
+        f"{_CONSUMER}.cancel_active_requests",
+        "celery.concurrency.base:BasePool.terminate_job",
+        "celery.concurrency.solo:TaskPool",
+        "celery.worker.state:active_requests",
+    ),
+    "SIGQUIT makes the task of a solo worker fail, and it is acked",
+)
+LOST_CONNECTION = Mend(
+    "lost connection",
+    (
+        f"{_CONSUMER}.on_connection_error_after_connected",
+        "celery.concurrency.base:BasePool.terminate_job",
+        "celery.worker.state:active_requests",
+        "celery.worker.request:Request.cancel.emit_retry",
+        "celery.worker.request:Request.acknowledge.acknowledged",
+    ),
+    "a worker may take 10 s more to connect again for each task that it runs",
+)
+PATIENT_POOL = Mend(
+    "patient pool",
+    (
+        "celery.concurrency.prefork:TaskPool.Pool",
+        f"{_POOL}.flush._accepted",
+        f"{_POOL}.flush._cache",
+        f"{_POOL}.flush._write_to",
+        "billiard.pool:ApplyResult.__init__._job",
+    ),
+    "a task that has ended may run again when its worker stops or loses its connection",
+)
