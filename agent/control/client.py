@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.control import address
+from agent.control.peer import Peer, peer_of, user_name
 from agent.control.protocol import LONGEST_ANSWER, Answer, Refusal, Request, decode_answer, encode_request
 from agent.decide.plan import Difference
 from agent.decide.status import Status
@@ -21,28 +22,30 @@ RELOAD_TIMEOUT = 330.0  # seconds; the planner's own deadline is below
 def status(folder: Path, timeout: float = STATUS_TIMEOUT) -> Status:
     """Return the status of the instance with a runtime folder.
 
-    timeout: seconds for all of it. Raises NotRunning, or AgentError where it is hung, or answers something else.
+    timeout: seconds for all of it. Raises NotRunning, or AgentError where it is hung, answers something else, or is none.
     """
-    answer = _ask(folder, Request.STATUS, timeout)
+    answer, who = _ask(folder, Request.STATUS, timeout)
     if not isinstance(answer, Status):
         raise ProtocolError(f"the agent at {folder} did not answer with a status")
+    if not who.may_call_itself(answer.pid):
+        raise _false_agent(folder, f"{who}, says that it is process {answer.pid}")
     return answer
 
 
 def reload(folder: Path, timeout: float = RELOAD_TIMEOUT) -> Difference:
     """Have the instance read its env file anew; return what changes, or raise what is wrong with the file."""
-    answer = _ask(folder, Request.RELOAD, timeout)
+    answer, _ = _ask(folder, Request.RELOAD, timeout)
     if not isinstance(answer, Difference):
         raise ProtocolError(f"the agent at {folder} did not answer to a reload")
     return answer
 
 
-def _ask(folder: Path, request: Request, timeout: float) -> Answer:
-    """Return the answer of a running agent; raises what it refuses, and why there is none, as an AgentError."""
+def _ask(folder: Path, request: Request, timeout: float) -> tuple[Answer, Peer]:
+    """Return the answer of a running agent, and who it is; raises what it refuses, and why there is none, as an AgentError."""
     path = address.socket_in(folder)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
-            line = _converse(connection, path, encode_request(request), timeout)
+            line, who = _converse(connection, path, encode_request(request), timeout)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
             raise NotRunning(f"no agent listens at {path}") from error
         except PermissionError as error:
@@ -66,7 +69,20 @@ def _ask(folder: Path, request: Request, timeout: float) -> Answer:
         refused = AgentError(answer.message)
         refused.exit_status = answer.exit_status
         raise refused
-    return answer
+    return answer, who
+
+
+def _false_agent(folder: Path, why: str) -> AgentError:
+    return AgentError(f"what answers at {address.socket_in(folder)} is no agent of this node: {why}. End it")
+
+
+def _checked(connection: socket.socket, path: Path) -> Peer:
+    """Return who listens; raises AgentError where that is neither root nor the owner of the folder, which agents see to."""
+    who = peer_of(connection)
+    owner = path.parent.stat().st_uid
+    if who.uid not in (0, owner):
+        raise _false_agent(path.parent, f"it is {who}, and the folder is of user {user_name(owner)}")
+    return who
 
 
 def _group(path: Path) -> str:
@@ -77,8 +93,8 @@ def _group(path: Path) -> str:
         return "of its folder"
 
 
-def _converse(connection: socket.socket, path: Path, request: bytes, timeout: float) -> bytes:
-    """Send a line and return the line that is answered; raises OSError."""
+def _converse(connection: socket.socket, path: Path, request: bytes, timeout: float) -> tuple[bytes, Peer]:
+    """Send a line and return the line that is answered, and who has answered; raises OSError, or AgentError."""
     deadline = time.monotonic() + timeout
     # The kernel lets a socket that blocks wait for its turn to connect, but not one that Python gave a timeout.
     connection.setsockopt(
@@ -86,19 +102,25 @@ def _converse(connection: socket.socket, path: Path, request: bytes, timeout: fl
     )
     with address.short(path) as name:
         connection.connect(name)
-    connection.settimeout(timeout)
+    who = _checked(connection, path)
+    connection.settimeout(_left(deadline))
     with suppress(ConnectionError):  # it may be told why it is not served before it has asked
         connection.sendall(request)
     line = bytearray()
     while not line.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        if left <= 0.0:
-            raise TimeoutError
-        connection.settimeout(left)
+        connection.settimeout(_left(deadline))
         received = connection.recv(262_144)
         if not received:
             raise ConnectionResetError("closed before the answer")
         line += received
         if len(line) > LONGEST_ANSWER:
             raise OSError(f"its answer has more than {LONGEST_ANSWER} bytes")
-    return bytes(line)
+    return bytes(line), who
+
+
+def _left(deadline: float) -> float:
+    """Return the seconds that are left; raises TimeoutError where none are."""
+    left = deadline - time.monotonic()
+    if left <= 0.0:
+        raise TimeoutError
+    return left

@@ -18,7 +18,7 @@ from agent.errors import FAILURE, AgentError, ProtocolError
 from agent.guest.decoding import parse, read
 
 LONGEST_REQUEST = 65_536  # bytes
-LONGEST_ANSWER = 67_108_864  # bytes; a status has some 500 for each queue, and 100 for each running task
+LONGEST_ANSWER = 16_777_216  # bytes; a status has some 1,000 for each queue, and 100 for each running task
 
 
 class Request(Enum):

@@ -4,12 +4,12 @@ Who may connect is decided by the folder it lies in: mode 0750, the agent's user
 
     a client                                  what becomes of it
     ----------------------------------------  -----------------------------------------------------------------------
-    says nothing, or does not read            is told so and closed, after CLIENT_TIMEOUT, or before to make room
+    says nothing, or does not read            is told so and closed, after CLIENT_TIMEOUT
     sends more than one request               has the first one answered; the rest is not read
     shuts its sending side down               has its answer all the same
     is gone before its answer is there        is closed when the answer is, or before to make room
-    comes when all places are taken by        is told that the agent is busy, and closed
-    clients who wait for the agent
+    comes when all places are taken           has the place of another, see `agent.control.places`
+    loses its place to another                is told why it is not served, and closed
     asks what the agent fails at              is told so; the fault is the daemon's to log
 """
 
@@ -21,16 +21,18 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from operator import itemgetter
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Protocol
 
 from agent.control import address
+from agent.control.peer import Peer, peer_of
+from agent.control.places import Place, to_be_given_up
 from agent.control.protocol import LONGEST_REQUEST, Answer, Refusal, Request, decode_request, encode_answer, refusal
 from agent.errors import FAILURE, AgentError, ConfigurationError
 from agent.guest.receiving import is_gone, receive, refuse_descriptors
 
+BUSY = "the agent is busy with other requests: try again in a moment"
 BACKLOG = 64
 MOST_CONNECTIONS = 64
 CLIENT_TIMEOUT = 5.0  # seconds for a client to send its request, and as many to take its answer; both are one line
@@ -49,17 +51,23 @@ class Timers(Protocol):
 class Connection:
     """One client: a request on its way in, then the answer on its way out.
 
-    deadline: until when it has to do its part, by the monotonic clock; None while the daemon has to.
+    deadline: until when it has to do its part, by the monotonic clock; None while the daemon has to. client: who it is.
     """
 
     def __init__(self, server: Server, peer: socket.socket) -> None:
         self.deadline: float | None = time.monotonic() + CLIENT_TIMEOUT
+        self.client = peer_of(peer)
         self._server = server
         self._peer = peer
         self._received = b""
         self._unsent = b""
-        self._server.selector.register(peer, EVENT_READ, self._readable)
+        self._server.selector.register(peer, EVENT_READ, self.read)
         self._is_registered = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer still reaches it."""
+        return self in self._server.connections
 
     def answer(self, answer: Answer) -> None:
         """Send the answer and close; harmless when the client has gone already."""
@@ -75,10 +83,11 @@ class Connection:
         self._server.forget(self)
 
     def give_up(self) -> None:
-        """Close, for the client has been silent; tell it so, where it has not been sent a part of its answer."""
+        """Close before the answer; tell the client why, where it has not been sent a part of one."""
         self._stop_listening()
         if not self._unsent:
-            _refuse(self._peer, f"a request was expected within {CLIENT_TIMEOUT:g} s")
+            silent = f"a request was expected within {CLIENT_TIMEOUT:g} s"
+            _refuse(self._peer, BUSY if self.deadline is None else silent)
         self.close()
 
     def is_gone(self) -> bool:
@@ -90,7 +99,8 @@ class Connection:
             self._is_registered = False
             self._server.selector.unregister(self._peer)
 
-    def _readable(self) -> None:
+    def read(self) -> None:
+        """Take what the client has sent so far."""
         try:
             received = receive(self._peer, LONGEST_REQUEST + 1 - len(self._received))
         except BlockingIOError:
@@ -118,7 +128,7 @@ class Connection:
             self.answer(Refusal("the agent failed at this request; its log says where", FAILURE))
 
     def _writable(self) -> None:
-        if self not in self._server.connections:  # it left before its answer was there
+        if not self.is_open:  # it left before its answer was there
             return
         try:
             sent = self._peer.send(self._unsent)
@@ -200,12 +210,12 @@ class Server:
                 self._refuse_without_descriptors()
             return  # else it went away again
         peer.setblocking(False)
-        if not self._has_room():
-            _refuse(peer, "the agent is busy with other requests: try again in a moment")
-            return
-        self.connections[Connection(self, peer)] = None
+        connection = Connection(self, peer)
+        self._make_room(connection.client)
+        self.connections[connection] = None
         if len(self.connections) == 1:
             self._timers.after(CLIENT_TIMEOUT, "clients", self._close_late)
+        connection.read()  # it has asked already, most likely, and is served before anybody can take its place
 
     def _refuse_without_descriptors(self) -> None:
         """Let the spare descriptor go for a client: as long as it waits to be accepted, the loop would find it ready."""
@@ -223,16 +233,15 @@ class Server:
             os.close(self._spare)
             self._spare = None
 
-    def _has_room(self) -> bool:
-        """Return whether there is a place, which who has left, or has been silent for longest, may have to give up."""
+    def _make_room(self, newcomer: Peer) -> None:
+        """Have a place for a client, which who has left, or who has many, may have to give up."""
         if len(self.connections) >= MOST_CONNECTIONS:
             for connection in [each for each in self.connections if each.is_gone()]:
                 connection.close()
         if len(self.connections) >= MOST_CONNECTIONS:
-            silent = [(each.deadline, each) for each in self.connections if each.deadline is not None]
-            if silent:
-                min(silent, key=itemgetter(0))[1].give_up()
-        return len(self.connections) < MOST_CONNECTIONS
+            connections = list(self.connections)
+            places = [Place(each.client, each.deadline is not None) for each in connections]
+            connections[to_be_given_up(places, newcomer)].give_up()
 
     def _close_late(self) -> None:
         now = time.monotonic()

@@ -17,8 +17,8 @@ class Reloaders:
         self._later: list[Connection] = []
 
     def add(self, connection: Connection) -> None:
-        """Have a client wait for the next reading that begins."""
-        self._later.append(connection)
+        """Have a client wait for the next reading that begins; who has left meanwhile no longer does."""
+        self._later = [*(each for each in self._later if each.is_open), connection]
 
     def begin(self) -> None:
         """A reading begins, or there will be none any more."""

@@ -1,12 +1,14 @@
 """An answer of the control socket, for the tests of both its sides."""
 
+import os
+
 from agent.decide.limits import without_cgroup
 from agent.decide.status import Status
 
 STATUS = Status(
     instance="magic",
     version="1.0",
-    pid=1,
+    pid=os.getpid(),
     uptime=1.0,
     state="running",
     summary="consuming from 0 queues",

@@ -4,6 +4,8 @@ import os
 import resource
 import select
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -169,14 +171,45 @@ def test_a_request_without_an_end_is_refused(daemon: Daemon, tmp_path: Path) -> 
         assert "at most 65536 bytes" in decode_refusal(answer_to(daemon, peer))
 
 
-def test_a_command_is_told_when_all_places_are_taken(daemon: Daemon, tmp_path: Path, ask: Ask) -> None:
+def test_who_waits_in_every_place_gives_one_up_and_is_told_that_the_agent_is_busy(
+    daemon: Daemon, tmp_path: Path, ask: Ask
+) -> None:
     with ExitStack() as busy:
-        for _ in range(MOST_CONNECTIONS):
-            busy.enter_context(connected(tmp_path)).sendall(b'{"request": "reload"}\n')
+        peers = [busy.enter_context(connected(tmp_path)) for _ in range(MOST_CONNECTIONS)]
+        for peer in peers:
+            peer.sendall(b'{"request": "reload"}\n')
             daemon.loop.turn()
         daemon.loop.until(lambda: len(daemon.waiting) == MOST_CONNECTIONS)
-        with pytest.raises(AgentError, match="busy with other requests"):
-            ask(client.status)
+        assert ask(client.status) == STATUS
+        assert "busy with other requests" in decode_refusal(answer_to(daemon, peers[0]))
+        assert not daemon.waiting[0].is_open
+        assert daemon.waiting[1].is_open
+
+
+# Has as many reloads wait as it may, gives none of its places up, and takes each that it can get.
+GREEDY = """
+import socket, sys
+held = []
+while True:
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    peer.connect(sys.argv[1])
+    peer.sendall(b'{"request": "reload"}\\n')
+    held = [*held[-500:], peer]
+"""
+
+
+def test_one_who_takes_every_place_that_there_is_costs_another_none(daemon: Daemon, tmp_path: Path, ask: Ask) -> None:
+    with connected(tmp_path) as patient:
+        patient.sendall(b'{"request": "reload"}\n')
+        daemon.loop.until(lambda: daemon.waiting)
+        with subprocess.Popen([sys.executable, "-c", GREEDY, str(address.socket_in(tmp_path))]) as greedy:
+            daemon.loop.until(lambda: len(daemon.waiting) > 3 * MOST_CONNECTIONS)
+            for _ in range(5):
+                assert ask(client.status) == STATUS
+            greedy.kill()
+        assert len(daemon.server.connections) <= MOST_CONNECTIONS
+        daemon.waiting[0].answer(CHANGE)
+        assert decode_answer(answer_to(daemon, patient)) == CHANGE
 
 
 def test_clients_that_left_before_their_answer_make_room(daemon: Daemon, tmp_path: Path, ask: Ask) -> None:

@@ -1,14 +1,19 @@
 """Commands before an agent that is none, or that has been told lies: what it says reaches no terminal as it is."""
 
 import json
+import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.cli.main import main
+from agent.control import client
+from agent.control.peer import Peer, peer_of
 from agent.control.protocol import Refusal, encode_answer
 from agent.decide.plan import Difference
+from agent.errors import FAILURE, AgentError
 from tests.adapters.answers import STATUS
 from tests.adapters.other_agent import other_agent
 from tests.unit.test_render import QUEUE
@@ -56,6 +61,35 @@ def test_a_refusal_is_one_plain_line(folder: Path, capsys: pytest.CaptureFixture
     with other_agent(folder, encode_answer(Refusal(HOSTILE, 1))):
         main(["status", "magic"])
     assert_plain(capsys.readouterr().err, lines=1)
+
+
+def test_one_that_says_that_it_is_another_process_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with other_agent(folder, encode_answer(replace(STATUS, pid=os.getppid()))):
+        assert main(["status", "magic"]) == FAILURE
+    said = capsys.readouterr()
+    assert said.out == "magic: no answer\n"
+    assert f"is no agent of this node: process {os.getpid()} of user" in said.err
+    assert f"says that it is process {os.getppid()}" in said.err
+
+
+def test_one_of_a_user_who_does_not_own_its_folder_is_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "peer_of", lambda _: Peer(os.getpid(), 47_110))
+    with other_agent(folder, b"", encode_answer(STATUS)):
+        with pytest.raises(
+            AgentError, match=r"is no agent of this node: it is process \d+ of user 47110, and the folder"
+        ):
+            client.status(folder)
+        monkeypatch.setattr(client, "peer_of", lambda _: Peer(os.getpid(), 0))
+        assert client.status(folder) == STATUS
+
+
+def test_the_kernel_tells_who_is_at_the_other_end() -> None:
+    one, other = socket.socketpair(socket.AF_UNIX)
+    with one, other:
+        peer = peer_of(one)
+    assert peer == Peer(os.getpid(), os.geteuid())
+    assert peer.may_call_itself(os.getpid())
+    assert not peer.may_call_itself(os.getppid())
 
 
 def test_what_a_reload_changes_is_one_plain_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
