@@ -177,7 +177,7 @@ class Server:
             with address.short(self._path) as name:
                 self._listener.bind(name)
             os.chmod(self._path, 0o660)
-            self._own = self._path.stat().st_ino
+            self._own = self._path.lstat()
         except OSError as error:
             self._listener.close()
             raise ConfigurationError(f"{self._path} can't be made: {error.strerror}. Remove what is there.") from error
@@ -192,9 +192,16 @@ class Server:
         self.selector.unregister(self._listener)
         self._listener.close()
         self._close_spare()
-        with suppress(OSError):  # it has been removed, or the folder with it
-            if self._path.stat().st_ino == self._own:  # it may be another agent's
+        if self.is_in_place():  # else it has been removed, or is another agent's
+            with suppress(OSError):
                 self._path.unlink()
+
+    def is_in_place(self) -> bool:
+        """Say whether clients find this socket."""
+        try:
+            return os.path.samestat(self._path.lstat(), self._own)
+        except OSError:
+            return False
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that was closed; harmless when it was dropped already."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from selectors import EVENT_READ
 
 from agent.control.protocol import Request
-from agent.control.server import Connection, Server
+from agent.control.server import Connection
 from agent.decide import lifecycle, status, supervisor
 from agent.decide.events import Action, Adopt, Confused, Drain, Due, Fork, Happened, NodeEvent, Stalled
 from agent.decide.lifecycle import Life, Phase
@@ -29,10 +29,10 @@ from agent.guest.kernel import become_subreaper
 from agent.guest.spec import TemplateSpec
 from agent.run.children import Children
 from agent.run.links import raise_descriptor_limit
-from agent.run.lock import hold_lock
 from agent.run.logs import Log
 from agent.run.loop import Loop
 from agent.run.metrics import Samples
+from agent.run.place import Place
 from agent.run.planner_process import DEADLINE, PlannerProcess
 from agent.run.reloaders import Reloaders
 from agent.run.signals import Meaning, Wakeup
@@ -75,16 +75,12 @@ class Daemon:
             raise
 
     def _run(self) -> int:
-        lock = hold_lock(self._folder)
+        place = Place(self._folder, self._loop, self._log, self._on_request)
         raise_descriptor_limit()
         become_subreaper()
         self._agent = replace(self._agent, enforcement=self._workers.divide_cgroup())
         wakeup = Wakeup()
         self._loop.selector.register(wakeup, EVENT_READ, lambda: self._on_signals(wakeup.read()))
-        loop = self._loop
-        server = Server(
-            self._folder, loop.selector, loop.timers, self._on_request, lambda error: loop.report(error, "request")
-        )
         try:
             self._signs.of_life(watchdog_interval(os.environ, os.getpid()))
             self._signs.of_patience()
@@ -95,8 +91,7 @@ class Daemon:
             if self._planner is not None:
                 self._planner.close()
             self._workers.close()
-            server.close()
-            os.close(lock)
+            place.close()
             self._log.flush()
         if self._reason is not None:
             raise self._reason

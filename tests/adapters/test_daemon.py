@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.adapters.agents import Agent
+from agent.errors import FAILURE
+from tests.adapters.agents import ROOT, Agent
 from tests.waiting import wait_until
 
 # An agent that fails, once, at the news that queue alpha's first worker consumes.
@@ -107,6 +111,24 @@ def test_a_fault_at_a_plan_is_the_answer_to_who_asked_and_what_runs_goes_on(agen
     assert {name: queue["pid"] for name, queue in after.items()} == {
         name: queue["pid"] for name, queue in before.items()
     }
+
+
+def test_a_runtime_folder_that_is_removed_comes_back_and_lets_no_second_agent_in(agent: Agent) -> None:
+    agent.start()
+    before = agent.wait_until_consuming()
+    shutil.rmtree(agent.folder / "run")
+    wait_until(lambda: "place-taken-again" in agent.log.read_text(), 30)
+    second = subprocess.run(
+        [sys.executable, "-m", "agent", "run", "magic"],
+        cwd=ROOT,
+        env=agent.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (second.returncode, "magic is running already" in second.stderr) == (FAILURE, True)
+    assert agent.queues()["alpha"]["pid"] == before["alpha"]["pid"]
 
 
 def test_signals_that_mean_nothing_to_it_end_nothing(agent: Agent) -> None:

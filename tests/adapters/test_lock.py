@@ -55,3 +55,35 @@ def test_a_folder_that_can_not_be_made_is_told_with_what_to_do(tmp_path: Path) -
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"file/magic can't be written .* CELERY_AGENT_RUNTIME_DIR"):
         hold_lock(tmp_path / "file" / "magic")
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / "magic").mkdir()
+    (tmp_path / "magic" / "lock").symlink_to(elsewhere)
+    with pytest.raises(ConfigurationError, match="is a link to elsewhere"):
+        hold_lock(tmp_path / "magic")
+    assert not elsewhere.exists()
+
+
+def test_a_link_in_place_of_its_folder_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "magic").symlink_to(elsewhere)
+    with pytest.raises(ConfigurationError, match="is a link to elsewhere"):
+        hold_lock(tmp_path / "magic")
+    assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o1777])
+def test_a_folder_where_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "magic").mkdir()
+    (tmp_path / "magic").chmod(mode)
+    with pytest.raises(ConfigurationError, match="can be written by others: make it the agent's alone"):
+        hold_lock(tmp_path / "magic")
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.run.lock.os.geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(ConfigurationError, match="is another user's"):
+        hold_lock(tmp_path / "magic")
