@@ -1,7 +1,10 @@
 """What a forked child must let go of, whoever forks it. Nothing is arranged before a process has something of the kind."""
 
 import os
-from collections.abc import Callable
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _arranged: set[Callable[[], None]] = set()
 
@@ -11,3 +14,32 @@ def let_go_in_children(do: Callable[[], None]) -> None:
     if do not in _arranged:
         _arranged.add(do)
         os.register_at_fork(after_in_child=do)
+
+
+@contextmanager
+def children_end_here() -> Iterator[None]:
+    """End each child that `os.fork` makes in the block where it would leave it, with the status it would have as a program.
+
+    As in a child of multiprocessing, no atexit function is called.
+    """
+    process = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != process:
+            _end(sys.exc_info()[1])
+
+
+def _end(error: BaseException | None) -> None:
+    status = 0 if error is None else 1
+    try:
+        if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+            status = error.code or 0
+        elif isinstance(error, SystemExit):
+            sys.stderr.write(f"{error.code}\n")
+        elif error is not None:
+            traceback.print_exception(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status & 0xFF)

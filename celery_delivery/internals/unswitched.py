@@ -24,6 +24,7 @@ AGENT = Mend(
         "celery.concurrency.asynpool:AsynPool._process_by_pid",
         "billiard.process:_set_current_process._mproc",
         "billiard.process:BaseProcess.daemon._config",
+        "billiard.process:BaseProcess.authkey._config",
         "celery.concurrency:get_implementation",
         "celery.worker.components:Pool.create.initargs",
     ),

@@ -8,6 +8,8 @@
     anything, by on_failure or on_retry; what is     the same, or a failure is told besides what had     logged; what
     no Exception or MemoryError, by on_success or    been told before                                    was told before
     after_return                                                                                         stands
+    nothing, or anything, in a child of os.fork      the child goes on as a copy of the worker: tells    the child ends,
+                                                     the result too, and takes tasks by its connection   with its status
 
 Reject is let through: a hook may ask for it.
 
@@ -24,7 +26,7 @@ from billiard.common import terminate_handler_fired
 from celery.exceptions import Reject, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 
-from celery_delivery import internals, mending
+from celery_delivery import forks, internals, mending
 from celery_delivery.errors import TaskExit
 
 BEFORE = ("run", "before_start")
@@ -67,7 +69,8 @@ def _failing(task: celery.Task, method: Callable[..., Any]) -> Callable[..., Any
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            return method(*args, **kwargs)
+            with forks.children_end_here():
+                return method(*args, **kwargs)
         except Exception:
             raise
         except BaseException as error:
@@ -82,7 +85,8 @@ def _logged(name: str, hook: Callable[..., Any], place: int) -> Callable[..., No
     @wraps(hook)
     def call(*args: Any, **kwargs: Any) -> None:
         try:
-            hook(*args, **kwargs)
+            with forks.children_end_here():
+                hook(*args, **kwargs)
         except Reject:
             raise
         except BaseException as error:

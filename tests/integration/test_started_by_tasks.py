@@ -11,7 +11,7 @@ from tests.node import Node, is_alive
 from tests.waiting import wait_until
 
 STARTING = """
-import json, multiprocessing, os, subprocess, time
+import json, multiprocessing, os, subprocess, sys, time
 from concurrent.futures import ProcessPoolExecutor
 import celery
 from celery.signals import worker_process_init
@@ -24,6 +24,11 @@ def prepare(**_):
 
 def square(number):
     return number * number
+
+def square(number):
+    return number * number
+
+ENDS = {"exit": sys.exit, "exit 3": lambda: sys.exit(3), "text": lambda: sys.exit("so"), "return": str, "raise": lambda: 1 / 0}
 
 class Alpha(celery.Task):
     name = "alpha"
@@ -45,6 +50,20 @@ class Alpha(celery.Task):
     def executor(self):
         with ProcessPoolExecutor(2) as executor:
             return list(executor.map(square, [1, 2, 3]))
+
+    def spawned(self):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return pool.map(abs, [-4])
+
+    def manager(self):
+        with multiprocessing.Manager() as manager:
+            return list(manager.list([1]))
+
+    def forked(self, end):
+        pid = os.fork()
+        if pid == 0:
+            return ENDS[end]()
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
     def ignored_signals(self):
         status = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True).stdout
@@ -74,6 +93,8 @@ RIGHT = {
     "terminated_process": -15,
     "pool": [1, 4, 9],
     "executor": [1, 4, 9],
+    "spawned": [4],
+    "manager": [1],
     "ignored_signals": [],
     "preparations": 1,
 }
@@ -92,6 +113,20 @@ def test_a_task_starts_processes_and_programs_as_any_program_does(node: Node, po
     calls = f"{{what: worker.delay(what) for what in {list(RIGHT)!r}}}"
     code = f"print(json.dumps({{what: result.get(timeout=60) for what, result in {calls}.items()}}))"
     assert node.produce(code, "alpha") == RIGHT
+
+
+FORKED = {"exit": 0, "exit 3": 3, "text": 1, "return": 0, "raise": 1}
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_what_a_task_forks_ends_where_it_leaves_the_task_and_is_no_second_worker(node: Node, pool: str) -> None:
+    run(node, pool)
+    calls = f"{{end: worker.delay('forked', end) for end in {list(FORKED)!r}}}"
+    code = f"print(json.dumps({{end: result.get(timeout=20) for end, result in {calls}.items()}}))"
+    assert node.produce(code, "alpha") == FORKED
+    queue = node.queue("alpha")
+    assert (queue["succeeded"], queue["failed"], queue["active_count"]) == (len(FORKED), 0, 0)
+    assert node.run("status", node.instance, "--strict").returncode == 0
 
 
 @pytest.mark.parametrize("by", ["its time limit", "a lost connection"])

@@ -4,6 +4,8 @@ Celery's own pool                                               here
 --------------------------------------------------------------  -----------------------------------------------
 prefork: multiprocessing starts nothing: "daemonic processes    it does, as in the other pools
 are not allowed to have children" (celery #4525)
+prefork: multiprocessing spawns nothing: "Pickling an           it does
+AuthenticationString object is disallowed"
 prefork: the programs of tasks ignore SIGINT, as the process    they don't
 does: what is ignored stays so over exec (bgtunnel #1)
 prefork: the programs of a task that is killed live on          they end with it
@@ -48,7 +50,11 @@ def processes(base: Any) -> Any:
         def on_loop_start(self, pid: int) -> None:
             signal.signal(signal.SIGINT, ignore)
             # What it guards against can't be: what is left of a task's processes ends with the worker, at the latest.
-            current_process()._config["daemon"] = False  # noqa: SLF001 - the setter refuses for a running one
+            process = current_process()
+            process._config["daemon"] = False  # noqa: SLF001 - the setter refuses for a running one
+            # multiprocessing hands its own kind of key on to what it spawns, and refuses that of Celery's.
+            key = multiprocessing.process.AuthenticationString(process.authkey)  # type: ignore[attr-defined]
+            process._config["authkey"] = key  # noqa: SLF001
             worker_process_shutdown.connect(_end_children)
             super().on_loop_start(pid)
 
