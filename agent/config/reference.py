@@ -69,8 +69,9 @@ of your own may have these values in its code instead. [broker.md](broker.md) ha
 
 `CELERY_TASKS_BROKER=embedded` takes the folder `celery-tasks-UID` below the system's temporary folder (`/tmp`, unless `TMPDIR`
 names another). All programs of a user that say `embedded` share it, so what one project left there is seen by the next. For a
-folder of your own, say `embedded:///srv/trial` on both sides. The embedded broker promises nothing: a task that a killed worker
-had is lost.
+folder of your own, say `embedded:///srv/trial` on both sides. The folder is made for its user alone, who is the same on both
+sides. Who else could write there would decide what is run; so a folder of another user, one that others may change, and a link,
+anywhere on the path, are refused, for root too. The embedded broker promises nothing: a task that a killed worker had is lost.
 """
 
 _JSON = """

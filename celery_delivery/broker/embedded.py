@@ -10,6 +10,7 @@ It promises nothing: a message leaves the folder when it is fetched, so what a k
 """
 
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from kombu.transport import TRANSPORT_ALIASES, filesystem
 from celery_delivery.errors import SettingError
 
 SCHEME = "embedded"
+FOLDERS = ("queues", "control", "results")
 POLLING_INTERVAL = 0.1  # seconds; kombu's default of 1 s makes every answer feel slow
 
 
@@ -29,7 +31,7 @@ def folder(environment: Mapping[str, str]) -> Path | None:
     if not setting:
         return None
     if setting == SCHEME:
-        return Path(tempfile.gettempdir()) / f"celery-tasks-{os.getuid()}"
+        return Path(tempfile.gettempdir()) / f"celery-tasks-{os.geteuid()}"
     prefix = f"{SCHEME}://"
     if setting.startswith(prefix + "/"):
         return Path(setting.removeprefix(prefix))
@@ -68,18 +70,49 @@ def register() -> None:
 
 
 def make(place: Path) -> None:
-    """Make the folder of an embedded broker, for this user alone; raises SettingError."""
+    """Make the folder of an embedded broker, for this user alone; raises SettingError.
+
+    Whoever may write to it decides what runs here, and so does whoever may put something else in the place of a folder on
+    the way to it. So another user's is refused, and a link, for root too.
+    """
+    me = os.geteuid()
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if place.stat().st_uid != os.getuid() and os.getuid() != 0:
-            raise SettingError(f"the embedded broker's folder {place} belongs to another user: name one of yours")
-        for name in ("queues", "control", "results"):
-            (place / name).mkdir(mode=0o700, exist_ok=True)
+        for each in (*reversed(place.parents), place):
+            _have(each, {0, me}, stat.S_ISVTX)  # in a sticky folder, as /tmp is, each changes only what is his
+        for name in FOLDERS:
+            _have(place / name, {me}, 0)
+    except _Refused as error:
+        raise SettingError(
+            f"the embedded broker's folder {place} is refused: {error}. Name one that only this user can change, with "
+            "CELERY_TASKS_BROKER=embedded:///folder"
+        ) from None
     except OSError as error:
         raise SettingError(
             f"the embedded broker's folder {place} can't be made ({error.strerror}): "
             "name another with CELERY_TASKS_BROKER=embedded:///folder"
         ) from error
+
+
+class _Refused(Exception):
+    pass
+
+
+def _have(folder: Path, owners: set[int], redeeming: int) -> None:
+    """Make a folder where none is; raises OSError, and _Refused where others than these users decide what is in it.
+
+    redeeming: the bit of its mode with which it may be writable for others, 0 where none is.
+    """
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        raise _Refused(f"{folder} is a link")
+    if found.st_uid not in owners:
+        raise _Refused(f"{folder} belongs to another user (uid {found.st_uid})")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & redeeming:
+        raise _Refused(f"{folder} can be changed by others (mode {stat.S_IMODE(found.st_mode):o})")
 
 
 class Channel(filesystem.Channel):

@@ -41,6 +41,14 @@ class Alpha(celery.Task):
         return os.getpid()
 """
 
+# Fails where workers are forked from, and not where the planner looks.
+CARELESS = """
+import json, os
+if open("/proc/self/comm").read() == "agent-template\\n":
+    print(json.dumps([os.environ["API_TOKEN"]]), flush=True)
+    raise OSError(os.environ["API_TOKEN"])
+"""
+
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
@@ -167,7 +175,8 @@ def test_no_secret_is_written_down(talking: Node, journal: Journal) -> None:
 
 def test_where_stderr_is_a_file_there_are_plain_lines_and_no_secret(talking: Node, journal: Journal) -> None:
     with talking.env_file.open("a") as file:
-        file.write("API_TOKEN=swordfish\n")
+        file.write("API_TOKEN='sword\"fish'\nCELERY_AGENT_PRELOAD=careless\n")
+    (talking.code / "careless.py").write_text(CARELESS)
     talking.start()
     talking.wait_until_consuming()
     talking.send("alpha", "secret")
@@ -176,7 +185,9 @@ def test_where_stderr_is_a_file_there_are_plain_lines_and_no_secret(talking: Nod
     lines = talking.log.read_text()
     assert "celery-agent[magic]: worker-consuming queue=alpha generation=1\n" in lines
     assert "an error\n" in lines
-    assert "swordfish" not in lines
+    assert "careless could not be preloaded: OSError: **\n" in lines
+    assert '["**"]\n' in lines
+    assert "fish" not in lines
     assert journal.received == []
 
 

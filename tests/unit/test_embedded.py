@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,8 +64,51 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_another_user_s_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "broker").mkdir()
-    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
-    with pytest.raises(SettingError, match=f"folder {tmp_path}/broker belongs to another user: name one of"):
-        make(tmp_path / "broker")
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder in which everybody may make something, as in /tmp."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        path = Path(folder)
+        path.chmod(0o1777)
+        yield path
+
+
+def test_a_folder_in_tmp_is_made_there(shared: Path) -> None:
+    make(shared / "broker")
+    make(shared / "broker")
+
+
+@pytest.mark.parametrize("where", ["broker", "broker/queues", "broker/results", "on the way"])
+def test_another_user_s_folder_is_refused_for_root_too(shared: Path, where: str) -> None:
+    place = shared / ("on the way/broker" if where == "on the way" else "broker")
+    (shared / where).mkdir(parents=True, mode=0o700)
+    os.chown(shared / where, 1000, 1000)
+    assert refusal(place) == f"{shared / where} belongs to another user (uid 1000)"
+
+
+@pytest.mark.parametrize("where", ["broker", "broker/queues", "broker/control", "on the way"])
+def test_a_link_is_refused_and_nothing_is_written_through_it(shared: Path, where: str) -> None:
+    place = shared / ("on the way/broker" if where == "on the way" else "broker")
+    (shared / "aim").mkdir()
+    (shared / where).parent.mkdir(exist_ok=True)
+    (shared / where).symlink_to(shared / "aim")
+    assert refusal(place) == f"{shared / where} is a link"
+    assert list((shared / "aim").iterdir()) == []
+
+
+@pytest.mark.parametrize(("where", "mode"), [("broker", 0o770), ("broker/queues", 0o1777), ("on the way", 0o777)])
+def test_a_folder_that_others_may_change_is_refused(shared: Path, where: str, mode: int) -> None:
+    place = shared / ("on the way/broker" if where == "on the way" else "broker")
+    (shared / where).mkdir(parents=True)
+    (shared / where).chmod(mode)
+    assert refusal(place) == f"{shared / where} can be changed by others (mode {mode:o})"
+
+
+def refusal(place: Path) -> str:
+    """Return why a folder is refused."""
+    with pytest.raises(SettingError) as refused:
+        make(place)
+    found = re.fullmatch(r"the embedded broker's folder (.*) is refused: (.*)\. Name one that .*", str(refused.value))
+    assert found is not None
+    assert found[1] == str(place)
+    return found[2]

@@ -133,11 +133,12 @@ def speak(instance: str, environment: Mapping[str, str]) -> Voice:
     """Make records of what this process writes to stdout and stderr, where stderr leads to the journal."""
     journal = connected(environment)
     name = f"celery-agent[{instance}]"
+    redact = Redactor(environment.items())
     if journal is None:
-        _unleash(name)
+        _unleash(name, redact)
     else:
         fields = {"SYSLOG_IDENTIFIER": identifier(instance), "CELERY_INSTANCE": instance}
-        _redirect(Output(journal, Lines(name, PATIENCE), fields, Redactor(environment.items())))
+        _redirect(Output(journal, Lines(name, PATIENCE), fields, redact))
     return Voice(instance, journal)
 
 
@@ -149,7 +150,7 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
     name = f"celery-agent[{voice.instance}/{queue}]"
     adapt: _Journaling | _Redacting
     if voice.journal is None:
-        _unleash(name)
+        _unleash(name, redact)
         lead_celery_to_stderr(name)
         stdout = Lines(name, PATIENCE, STDOUT)  # without the buffer of sys.stdout, in which the signal may have come
         _say_for_celery(lambda text: stdout.write(f"{text}\n".encode(errors="backslashreplace")))
@@ -220,10 +221,10 @@ def _made_for_stderr(logger: logging.Logger) -> Iterator[tuple[logging.Logger, l
                 yield each, handler
 
 
-def _unleash(name: str) -> None:
-    """Write to stdout and stderr without waiting for their readers for long."""
-    sys.stdout = patient(sys.__stdout__ or _null(), name)
-    sys.stderr = patient(sys.__stderr__ or _null(), name)
+def _unleash(name: str, redact: Redactor) -> None:
+    """Write to stdout and stderr without secrets, and without waiting for their readers for long."""
+    sys.stdout = patient(sys.__stdout__ or _null(), name, redact)
+    sys.stderr = patient(sys.__stderr__ or _null(), name, redact)
 
 
 def _redirect(output: Output) -> None:

@@ -11,6 +11,7 @@ from celery.utils.log import LoggingProxy
 
 from ..journal import PATIENCE
 from ..lines import STDERR, Lines
+from ..secrets import Redactor
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -62,11 +63,23 @@ def lead_celery_to_stderr(name: str) -> None:
     log.LoggingProxy = Logged
 
 
-def patient(original: TextIO, name: str) -> TextIO:
-    """Return a text stream in the place of an original that waits for its reader for PATIENCE seconds at most."""
-    return io.TextIOWrapper(
+class _Text(io.TextIOWrapper):
+    """Text of a standard stream, without secrets."""
+
+    redact: Redactor
+
+    def write(self, text: str, /) -> int:
+        super().write(self.redact(text))
+        return len(text)
+
+
+def patient(original: TextIO, name: str, redact: Redactor) -> TextIO:
+    """Return a stream for text without secrets in the place of an original; it waits for its reader for PATIENCE seconds."""
+    stream = _Text(
         io.BufferedWriter(Patient(Lines(name, PATIENCE, original.fileno()))),
         encoding=original.encoding,
         errors=original.errors,
         line_buffering=getattr(original, "line_buffering", False),
     )
+    stream.redact = redact
+    return stream
