@@ -29,11 +29,11 @@ COLLECTION = ROOT / "deploy/ansible"
 PACKAGES = ("python3-venv", "rabbitmq-server", "tzdata")
 PLAY_TIMEOUT = 1800.0  # seconds; a whole site takes one minute on a quiet machine
 
-_SECRETS = """
-vault_fleet_secret: 4f3c5d9e0b7a4f3c5d9e0b7a4f3c5d9e
-vault_broker_cookie: a5c9e0b7d2a5c9e0b7d2
-vault_authority_passphrase: four words in a row
-"""
+SECRETS = {
+    "vault_fleet_secret": "4f3c5d9e0b7a4f3c5d9e0b7a4f3c5d9e",
+    "vault_broker_cookie": "a5c9e0b7d2a5c9e0b7d2",
+    "vault_authority_passphrase": "four words in a row",
+}
 PRODUCE = """
 import sys
 sys.path[:0] = ["/opt/celery-agent/code/consumer/current"]
@@ -71,12 +71,17 @@ class Played:
 class Site:
     """Hosts of a lab by the groups of an inventory, and the controller that provisions them."""
 
-    def __init__(self, lab: Lab, folder: Path, packages: tuple[str, ...] = PACKAGES) -> None:
-        """Prepare a controller in a folder; hosts are added, then `boot` is called."""
+    def __init__(self, lab: Lab, folder: Path, packages: tuple[str, ...] = PACKAGES, verbosity: int = 0) -> None:
+        """Prepare a controller in a folder; hosts are added, then `boot` is called.
+
+        verbosity: how many -v all playbooks are played with.
+        """
         self.lab = lab
         self.folder = folder
         self.inventory = folder / "inventory"
         self.hosts: dict[str, Host] = {}
+        self.played: list[Played] = []
+        self._verbosity = verbosity
         self._groups: dict[str, list[str]] = {}
         self._variables: dict[str, dict[str, object]] = {}
         self._packages = packages
@@ -85,7 +90,7 @@ class Site:
         (folder / "vault-password").write_text("lab\n")
         self.secrets = {"ANSIBLE_VAULT_PASSWORD_FILE": str(folder / "vault-password")}
         vault = self.inventory / "group_vars/all/vault.yml"
-        vault.write_text(_SECRETS)
+        vault.write_text(json.dumps(SECRETS))
         self._ansible("ansible-vault", "encrypt", str(vault))
         self.release = build_release(folder / "dist")
 
@@ -132,7 +137,9 @@ class Site:
         where = ["--inventory", str(self.inventory), f"playbooks/{playbook}.yml"]
         done = self._ansible("ansible-playbook", *where, *arguments)
         changed = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", done.stdout, re.MULTILINE)
-        return Played(done.returncode, done.stdout + done.stderr, {host: int(count) for host, count in changed})
+        played = Played(done.returncode, done.stdout + done.stderr, {host: int(count) for host, count in changed})
+        self.played.append(played)
+        return played
 
     def provision(self, playbook: str = "site", *arguments: str) -> Played:
         """Play a playbook that must succeed."""
@@ -225,6 +232,7 @@ class Site:
             **self.secrets,
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._connections),
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_VERBOSITY": str(self._verbosity),
         }
         return subprocess.run(
             self.lab.enter(program, *arguments),

@@ -3,6 +3,8 @@
 The short form; the rest of deploy/ansible is played by tests/ansible (`make test-ansible`).
 """
 
+import base64
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,13 +13,18 @@ import pytest
 
 from tests.node import ROOT
 from tests.system.lab import Lab
-from tests.system.site import Site
+from tests.system.site import SECRETS, Site
 from tests.waiting import wait_until
 
 CLUSTER_PORT = 25672  # where a broker listens for others, of which there are none here
 RELEASE = "/opt/celery-agent/current"
 PATH = "{{ code_paths.consumer }}:{{ code_paths.consumer }}/src"
-MAGIC = {"CELERY_AGENT_TASKS": "magic_consumer.tasks:ActualMagicCeleryTask", "CELERY_AGENT_PATH": PATH}
+TOKEN = "swordfish-47"  # of user code
+MAGIC = {
+    "CELERY_AGENT_TASKS": "magic_consumer.tasks:ActualMagicCeleryTask",
+    "CELERY_AGENT_PATH": PATH,
+    "PAYMENT_TOKEN": TOKEN,
+}
 WORDS = {"CELERY_AGENT_TASKS": "magic_consumer.tasks:CountWords", "CELERY_AGENT_PATH": PATH}
 
 # An environment of somebody's own, with Celery and nothing of ours.
@@ -32,7 +39,7 @@ rm -r /srv/own/lib/python3*/site-packages/celery_agent* /srv/own/lib/python3*/si
 
 @pytest.fixture(scope="module")
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = Site(lab, tmp_path_factory.mktemp("site"))
+    site = Site(lab, tmp_path_factory.mktemp("site"), verbosity=3)
     site.add("broker1", "brokers")
     site.add("node1", "nodes", "desks")
     _write_instances(site, magic=MAGIC, words=WORDS)
@@ -100,6 +107,43 @@ def test_code_that_an_instance_went_back_to_is_not_removed_with_the_old(site: Si
     node.run("kill", "-KILL", str(worker["pid"]))  # the next one imports it anew
     wait_until(lambda: site.status("node1", "magic")["queues"][0]["pid"] not in {worker["pid"], None}, 60, "a worker")
     assert site.send("MagicCeleryTask", 1, 2, 3) == "6"
+
+
+FAILING = {
+    "an instance's settings": ("agent", {"agent_instances": {"magic": MAGIC | {"CELERY_AGENT_DEFAULTS__POOL": "no"}}}),
+    "a proof of the firewall": (
+        "network",
+        {
+            "fleet_has_rules": True,
+            "firewall_proofs": [{"name": "p", "host": "nowhere", "argv": ["cat"], "stdin": TOKEN}],
+        },
+    ),
+    "a signature": (
+        "broker",
+        {"authority_renewal_days": 9999, "authority_certificate_days": 1, "authority_passphrase": f"wrong {TOKEN}"},
+    ),
+    "the way to the broker": ("agent", {"fleet_port": 1}),
+}
+
+
+def test_no_secret_is_printed_by_what_succeeds_or_fails_with_three_v(site: Site) -> None:
+    site.provision("verify")
+    for what, (playbook, variables) in FAILING.items():
+        assert site.play(playbook, "--extra-vars", json.dumps(variables)).status != 0, what
+    users = ("magic.node1", "words.node1", "desk.node1", "producer.producer1")
+    passwords = [hashlib.sha256(f"{SECRETS['vault_fleet_secret']}/{user}".encode()).hexdigest() for user in users]
+    secrets = {"TOKEN": TOKEN, "a key": "PRIVATE KEY", **SECRETS, **dict(zip(users, passwords, strict=True))}
+    printed = "".join(played.output for played in site.played)
+    assert "EXEC" in printed  # it is -vvv
+    assert {name for name, secret in secrets.items() if any(each in printed for each in _spelt(secret))} == set()
+
+
+def _spelt(secret: str) -> Iterator[str]:
+    """Yield a secret as it is, and in base64, wherever it begins in a longer text."""
+    yield secret
+    for before in range(3):
+        coded = base64.b64encode(b"x" * before + secret.encode()).decode()
+        yield coded[4 if before else 0 : -4]
 
 
 def _write_instances(site: Site, **instances: dict[str, str]) -> None:
