@@ -24,10 +24,13 @@ def refuse_descriptors(receiver: socket.socket) -> None:
 
 
 def is_gone(peer: socket.socket) -> bool:
-    """Tell whether a peer has closed its end; `receive` returns nothing then, as it does for an empty datagram."""
-    poll = select.poll()
-    poll.register(peer, 0)
-    return any(events & select.POLLHUP for _, events in poll.poll(0))
+    """Tell whether a peer has closed its end."""
+    return _is_there(select.POLLHUP, peer)
+
+
+def says_no_more(peer: socket.socket) -> bool:
+    """Tell whether a peer has closed its end or shut it down; `receive` returns nothing for an empty datagram, too."""
+    return _is_there(select.POLLRDHUP, peer)
 
 
 def receive(peer: socket.socket, size: int) -> bytes:
@@ -38,3 +41,9 @@ def receive(peer: socket.socket, size: int) -> bytes:
             sent.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         os.close(descriptor)
     return received
+
+
+def _is_there(event: int, peer: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(peer, event)
+    return any(events & event for _, events in poll.poll(0))

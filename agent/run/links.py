@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector
 
 from agent.guest.messages import LARGEST, Connecting, Consuming, decode
-from agent.guest.receiving import is_gone, receive, refuse_descriptors
+from agent.guest.receiving import is_gone, receive, refuse_descriptors, says_no_more
 from agent.guest.scoreboard import Pulse, Scoreboard, create
 from agent.guest.spec import Limits
 from agent.run.cgroups import Cgroups
@@ -138,7 +138,10 @@ class Links:
             datagram = receive(link.report, LARGEST)
         except (BlockingIOError, ConnectionError):
             return
-        if not datagram and is_gone(link.report):  # its end comes as an exit; the scoreboard is still wanted then
+        if not datagram and says_no_more(link.report):
+            if not is_gone(link.report):
+                self._misunderstood(link, queue, generation, "it has shut its socket down, and is heard no more")
+            # Its end comes as an exit; the scoreboard is still wanted then.
             self._end(link.report)
             return
         self._count(link, queue, generation)

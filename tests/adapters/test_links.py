@@ -152,6 +152,16 @@ def test_an_empty_datagram_is_no_end(node: Node, report: socket.socket, loop: Lo
     assert len(log.of("report-not-understood")) == 1
 
 
+def test_a_socket_that_is_shut_down_is_told_and_wakes_nobody(
+    node: Node, report: socket.socket, loop: Loop, log: Facts, selector: BaseSelector
+) -> None:
+    report.shutdown(socket.SHUT_WR)
+    loop.until(lambda: log.facts)
+    assert "is heard no more" in log.of("report-not-understood")[0]["reason"]
+    assert not selector.select(0)
+    assert len(log.facts) == 1
+
+
 def test_a_worker_that_is_gone_leaves_its_last_words_and_wakes_nobody(
     node: Node, selector: BaseSelector, loop: Loop
 ) -> None:
