@@ -64,7 +64,7 @@ def page(chance: random.Random) -> bytes:
     if chance.random() < 0.3:
         active = [_value(chance, 2) for _ in range(chance.randrange(3))]
         text = json.dumps(
-            [_value(chance, 1), [_value(chance, 1)], active, *(_value(chance, 1) for _ in range(4))]
+            [_value(chance, 1), [_value(chance, 1)], active, *(_value(chance, 1) for _ in range(6))]
         ).encode()
         text = text[: SIZE - _HEADER.size]
     length = len(text) if chance.random() < 0.8 else chance.randrange(2**32)

@@ -11,7 +11,7 @@ import pytest
 
 from agent.guest.scoreboard import MOST_ACTIVE, SIZE, ActiveTask, Pulse, Scoreboard, create
 
-GOOD = [12.5, ["emails"], [["id-1", "send", 10.0]], 1, 3, 2, 1, "no broker"]
+GOOD = [12.5, ["emails"], [["id-1", "send", 10.0]], 1, 3, 2, 1, "no broker", "no room"]
 SEED = 8
 INPUTS = 2_000
 
@@ -38,7 +38,7 @@ def test_nobody_can_change_its_size(descriptor: int, size: int) -> None:
 def test_a_page_that_is_written_as_a_worker_does_is_read(descriptor: int) -> None:
     write(descriptor, json.dumps(GOOD).encode())
     active = (ActiveTask("id-1", "send", 10.0),)
-    assert Scoreboard(descriptor).read() == Pulse(12.5, ("emails",), active, 1, 3, 2, 1, "no broker")
+    assert Scoreboard(descriptor).read() == Pulse(12.5, ("emails",), active, 1, 3, 2, 1, "no broker", "no room")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_length_that_has_no_room_says_nothing(descriptor: int, length: int) ->
 
 
 def test_names_can_be_written_to_any_place(descriptor: int) -> None:
-    write(descriptor, json.dumps([1.0, ["\ud800"], [["\udfff", "\ud800", 1.0]], 1, 0, 0, 0, "\udfff"]).encode())
+    write(descriptor, json.dumps([1.0, ["\ud800"], [["\udfff", "\ud800", 1.0]], 1, 0, 0, 0, "\udfff", ""]).encode())
     pulse = Scoreboard(descriptor).read()
     assert pulse is not None
     assert (*pulse.queues, pulse.active[0].id, pulse.active[0].name) == ("?", "?", "?")
