@@ -14,12 +14,11 @@ from celery_delivery.contract.fit import argument_check
 from celery_delivery.errors import SettingError
 from celery_delivery.results.backends import backend
 from celery_delivery.results.replies import ReplyBackend
-from celery_delivery.sending.producer import Sending
 from celery_delivery.sending.zones import tell_of_naive
 from celery_delivery.settings import profile
 from celery_delivery.settings.weakened import weakened
 from celery_delivery.worker.hooks import contain
-from celery_delivery.worker.retries import keep_retries
+from celery_delivery.worker.retries import Following, keep_retries
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ def create_app_from(
     if is_safe:
         for mend in internals.REQUIRED:
             mending.require(mend)
-        app.amqp_cls = Sending
+        app.amqp_cls = Following
         app.backend_cls = backend
         _hush_celery()
     _apply_profile(app, queues.pop())

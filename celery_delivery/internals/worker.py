@@ -89,8 +89,12 @@ HOOKS = Mend(
 )
 RETRIES = Mend(
     "retries",
-    ("celery.app.task:Task.retry.apply_async", "celery.app.task:Task.retry.requeue"),
-    "a task whose retry can't be sent becomes a dead letter, whatever the reason",
+    (
+        "celery.app.amqp:AMQP._retry_publish",
+        "celery.app.task:Task.retry.apply_async",
+        "celery.app.task:Task.retry.requeue",
+    ),
+    "a task whose retry can't be sent becomes a dead letter, whatever the reason; a chain may end while the broker is away",
 )
 OUTCOMES = Mend(
     "plain outcomes",

@@ -1,9 +1,12 @@
-"""Why a process can't store results at present, for whoever wants to tell of it."""
+"""Why a process can't store results at present, for whoever wants to tell of it; and those that it could not."""
 
 import time
 from collections.abc import Callable
 
 from celery.exceptions import BackendError, BackendStoreError
+from kombu.utils.functional import LRUCache
+
+MOST_KEPT = 100  # results; a worker whose connection was lost has no more tasks delivered again that it has run
 
 
 class Losses:
@@ -17,6 +20,7 @@ class Losses:
         self.reason = ""
         self.tell: Callable[[str], None] = lambda _reason: None
         self._not_before = 0.0  # by the monotonic clock
+        self._kept = LRUCache(limit=MOST_KEPT)  # what stores a result, by task id
 
     def note(self, reason: str, seconds: float) -> None:
         """Note what came of an attempt that took so long."""
@@ -32,6 +36,16 @@ class Losses:
         """
         if self.reason and time.monotonic() < self._not_before:
             raise BackendStoreError(self.reason)
+
+    def keep(self, task_id: str, store: Callable[[], object]) -> None:
+        """Keep what stores a task's result, in case its message is delivered again."""
+        self._kept[task_id] = store
+
+    def store_again(self, task_id: str) -> None:
+        """Store the result of a task that has run and is not run again, if it could not be stored when it ended."""
+        store = self._kept.pop(task_id, None)
+        if store is not None:
+            store()
 
 
 losses = Losses()

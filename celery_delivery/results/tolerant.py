@@ -14,10 +14,12 @@ settings, is asked for once more to tell of it                and stops its queu
 """
 
 import time
+from functools import partial
 from typing import Any, NoReturn
 
 from celery import Celery
 from celery.backends.base import DisabledBackend
+from celery.states import READY_STATES
 from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 
@@ -31,7 +33,8 @@ _log = get_logger(__name__)
 class Tolerant(Faithful):
     """Goes before a backend among the bases of a class: a task has ended as it has, though its result can't be stored.
 
-    The result is lost then, and the log says so. To run the task again would not be better: it has had its effect.
+    The result is lost then, and the log says so, unless the task's message is delivered again to this process. To run the
+    task again would not be better: it has had its effect.
     """
 
     @mending.where(internals.client.TOLERANT)
@@ -46,6 +49,8 @@ class Tolerant(Faithful):
             reason = reason_of(error)
             losses.note(reason, time.monotonic() - begun)
             _log.error("%s of task %s could not be stored, and is lost: %s", state, task_id, reason)
+            if state in READY_STATES:
+                losses.keep(task_id, partial(self.store_result, task_id, result, state, *args, **kwargs))
             return result
         losses.note("", 0.0)
         return stored

@@ -6,7 +6,7 @@ it again: beside the first run in a threads pool, whose tasks can't be ended; af
     the first delivery           the message that comes again
     ---------------------------  -----------------------------------------------------------
     runs, or waits for a thread  takes its place: it is acked or rejected when the run ends
-    was acked                    is acked at once
+    was acked                    is acked at once; a result that could not be stored is stored first
     was rejected, or dropped     is a new task
 
 On one channel no ack is lost: what is delivered again there comes from another worker that died, and is a new task, although
@@ -25,6 +25,8 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.request import Request
 
+from celery_delivery.results.losses import losses
+
 _log = get_logger(__name__)
 
 
@@ -34,7 +36,7 @@ class _Delivery:
     __slots__ = ("__weakref__", "again", "channel", "is_acked", "is_settled", "request")
 
     def __init__(self, channel: Any) -> None:
-        self.channel = ref(channel)
+        self.channel = ref(channel)  # by which it came last
         self.request: ReferenceType[Request] | None = None  # once it was given to the pool
         self.again: Any = None  # the newest message that took its place
         self.is_settled = False
@@ -60,15 +62,18 @@ class Redeliveries:
         key = _identity(message)
         with self._lock:
             before = self._of.get(key) if message.delivery_info.get("redelivered") else None
-            was_acked = before is not None and before.is_acked and before.channel() is not message.channel
+            if before is not None and before.channel() is message.channel:
+                before = None  # another message with the same id and arguments
+            was_acked = before is not None and before.is_acked
             if before is None or not (was_acked or self._runs(before)):
                 message.delivery = self._of[key] = _Delivery(message.channel)
                 return False
             if not was_acked:
-                before.again = message
+                before.again, before.channel = message, ref(message.channel)
         name, task_id = message.headers.get("task"), message.headers.get("id")
         if was_acked:
             _log.warning("Task %s[%s] is delivered again, and was run: it is acked once more", name, task_id)
+            losses.store_again(task_id)  # the broker was away then, and is here
             message.ack_log_error(_log, errors)
         else:
             _log.warning("Task %s[%s] is delivered again while it runs here: it is acked when it ends", name, task_id)

@@ -1,14 +1,23 @@
-"""A retry that can't be sent is no dead letter: its task has failed, or is delivered again where the broker may take it later.
+"""What comes after a task, a retry or a chain's next step, and can't be sent: the task is delivered again, or has failed.
 
-Stock Celery 5.7 rejects the task's message whatever the reason is, be it a broker that is short of memory for a minute
-(celery #9174).
+Where the broker may take it later it is delivered again.
+
+fault of stock Celery 5.7                                     seen as                                  mend
+------------------------------------------------------------  ---------------------------------------  ------------
+a task whose retry can't be sent is rejected, whatever the    a dead letter, where the broker was      keep_retries
+reason is (celery #9174)                                      short of memory for a minute
+a task that is done counts as failed where a callback, or     a chain ends at the step during which    Following
+the chain's next step, can't be sent                          the broker was away
 """
 
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import celery
+from celery import current_task
 from celery.exceptions import Reject
+from celery.utils.log import get_logger
 from kombu.exceptions import OperationalError
 
 from celery_delivery import internals, mending
@@ -18,6 +27,24 @@ from celery_delivery.sending.producer import Sending
 # Seconds to send a retry in. Each delivery runs the task, and after six there is a dead letter: a broker that takes nothing has
 # some minutes.
 PATIENCE = 60.0
+
+_log = get_logger(__name__)
+
+
+class Following(Sending):
+    """Celery's `app.amqp` for apps whose tasks are delivered again where what follows them can't be sent."""
+
+    @mending.where(internals.worker.RETRIES)
+    def _retry_publish(self, publish: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        try:
+            return super()._retry_publish(publish, *args, **options)
+        except OperationalError as error:
+            task = current_task
+            if not (task and _may_come_later(error, task)) or task.request.is_eager:
+                raise
+            text = "Task %s[%s] is done, and given back, to run again: what follows it could not be sent: %s"
+            _log.error(text, task.name, task.request.id, error)
+            raise Reject(error, requeue=True) from error
 
 
 def keep_retries(task: celery.Task) -> None:
@@ -34,8 +61,13 @@ def _retry(task: celery.Task, stock: Any) -> Any:
             return stock(*args, **{**patience, **options})
         except Reject as error:
             reason = error.reason
-        if isinstance(reason, OperationalError) and not isinstance(reason, Refused) and task.acks_late:
+        if _may_come_later(reason, task):
             raise Reject(reason, requeue=True)
         raise reason
 
     return retry
+
+
+def _may_come_later(reason: Any, task: celery.Task) -> bool:
+    """Say whether the broker may take later what it has not taken, and whether the task can be delivered again."""
+    return isinstance(reason, OperationalError) and not isinstance(reason, Refused) and bool(task.acks_late)

@@ -24,6 +24,7 @@ class Alpha(celery.Task):
             notes.write(self.request.id + "\\n")
         while not os.path.exists(file):
             time.sleep(0.05)
+        return self.request.id
 """
 
 
@@ -50,6 +51,52 @@ def test_what_is_delivered_again_to_the_worker_that_runs_it_is_run_once(
     assert Counter(notes.read_text().split()) == dict.fromkeys(sent, 1)
     assert node.stop() == 0
     assert node.broker.messages("alpha", node.vhost) == 0, "all are acked"
+
+
+def test_what_has_run_while_the_broker_was_away_is_told_and_followed_later(node: Node, tmp_path: Path) -> None:
+    notes, file = tmp_path / "notes", tmp_path / "file"
+    (node.code / "greek.py").write_text(NOTED)
+    node.variables["CELERY_TASKS_RESULTS"] = "rpc"
+    node.configure("alpha", DEFAULTS__POOL="threads", DEFAULTS__CONCURRENCY="2")
+    node.start(NOTES=str(notes))
+    node.wait_until_consuming()
+    code = f"""
+import celery
+alone = worker.delay({str(file)!r})
+steps = celery.chain(worker.si({str(file)!r}), worker.si({str(file)!r})).delay()
+print(alone.id, steps.parent.id, steps.id, flush=True)
+print(alone.get(timeout=90), steps.get(timeout=90), flush=True)"""
+    with node.producing(code, "alpha") as producer:
+        assert producer.stdout is not None
+        alone, first, second = producer.stdout.readline().split()
+        node.wait_for("alpha", lambda queue: queue["active_count"] == 2, "runs both")
+        node.broker.settle()
+        node.broker.kill()
+        try:
+            file.touch()
+            node.wait_for("alpha", lambda queue: queue["active_count"] == 0, "has run both, and given up to tell")
+        finally:
+            node.broker.start()
+        assert producer.stdout.readline().split() == [alone, second]
+    assert Counter(notes.read_text().split()) == {alone: 1, first: 2, second: 1}
+    assert node.run("status", node.instance, "--strict").returncode == 0
+
+
+def test_a_task_with_the_id_of_one_that_runs_is_a_task_of_its_own(node: Node, tmp_path: Path) -> None:
+    notes, file = tmp_path / "notes", tmp_path / "file"
+    (node.code / "greek.py").write_text(NOTED)
+    node.configure("alpha", DEFAULTS__POOL="threads", DEFAULTS__CONCURRENCY="2")
+    send = f'[worker.apply_async(({str(file)!r},), task_id="twice") for _ in range(2)]; print("null")'
+    assert node.produce(send, "alpha") is None
+    with node.broker.connect(node.vhost) as another:
+        channel = another.channel()
+        wait_until(lambda: channel.basic_get("alpha"), what="one has it")
+        node.start(NOTES=str(notes))
+        node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the other")
+    file.touch()
+    wait_until(lambda: notes.read_text().split() == ["twice", "twice"], what="both have run")
+    assert node.stop() == 0
+    assert node.broker.messages("alpha", node.vhost) == 0, "both are acked"
 
 
 def delivered_again(node: Node, count: int) -> bool:

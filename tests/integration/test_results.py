@@ -79,6 +79,9 @@ print(waiting.get(timeout=90), worker.apply_async(("return", 2), confirm_timeout
         producer.stdin.write("\n")
         producer.stdin.flush()
         meanwhile = producer.stdout.readline()
+        wait_until(
+            lambda: "could not be stored" in node.log.read_text(), 60, "the worker has given up to send the result"
+        )
         node.broker.start()
         assert (meanwhile, producer.stdout.readline()) == ("TimeoutError\n", "5 2\n")
 
