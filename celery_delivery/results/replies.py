@@ -10,12 +10,15 @@ the queue is declared, and waited for, with each task; for    a third of the tim
 ever where the broker is away                                 it hangs
 a task's own tasks have none                                  `.get()` in allow_join_result() hangs    on_task_call
 a forked child has its parent's queue and connection          results arrive at the wrong process      ReplyBackend
+a task may name any queue for its result, and a worker        a producer's words in the dead letters   destination_for
+may write to all of them                                      of queues that it has no right to
 
 `celery_delivery.results.reader` has what reads them, and `refused` what is done about those that the broker does not take.
 """
 
 import atexit
 import os
+import re
 import threading
 import uuid
 from multiprocessing.util import Finalize
@@ -37,6 +40,8 @@ from celery_delivery.sending.producer import Producer
 
 REPLIES = "replies."  # begins the name of every queue for results
 MOST_REPLIES = 100_000  # results that wait in such a queue; the oldest go first
+# Ours, those of stock Celery's producers, and those whose names only the broker can give.
+_FOR_REPLIES = re.compile(rf"{re.escape(REPLIES)}.|amq\.|[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$")
 # Seconds for results of tasks that a task has sent: the broker's consumer_timeout, which no task can outlast.
 LONGEST_TASK = 1800.0
 FORMER = 20  # queues that are read beside the newest
@@ -64,6 +69,14 @@ class ReplyBackend(Tolerant, Unreached, Telling):
             super().on_task_call(producer, task_id)
         elif not self._is_refused:
             producer.expect_replies(self)
+
+    def destination_for(self, task_id: str, request: Any) -> tuple[str, str]:
+        """Return the queue that a task names for its result, "" where it names another kind, and its correlation id."""
+        queue, correlation = super().destination_for(task_id, request)
+        if not queue or _FOR_REPLIES.match(queue):
+            return queue, correlation
+        _log.error("The result of task %s is dropped: reply_to is %r, which is no queue for results.", task_id, queue)
+        return "", correlation
 
     @property
     def queues(self) -> tuple[Any, ...]:

@@ -118,6 +118,22 @@ def test_a_task_sends_tasks_where_its_worker_has_no_right_to_a_queue_for_results
         broker.control("delete_user", "narrow")
 
 
+def test_a_result_goes_to_no_queue_but_those_for_results(node: Node) -> None:
+    run(node, "alpha", "beta", DEFAULTS__POOL="solo")
+    send = "print(json.dumps(worker.apply_async(('return', 1), reply_to='beta.dead').id))"
+    task_id = node.produce(send, "alpha")
+    node.wait_for("alpha", lambda queue: queue["succeeded"] == 1, "has run it")
+    assert (
+        node.produce("print(worker.delay('return', 2).get(timeout=60))", "alpha") == 2
+    )  # what came before has arrived
+    look = (
+        "with worker.app.connection_for_read() as link: print(json.dumps(str(link.channel().basic_get('beta.dead'))))"
+    )
+    assert node.produce(look, "alpha") == "None"
+    line = f"The result of task {task_id} is dropped: reply_to is 'beta.dead', which is no queue for results."
+    assert line in node.log.read_text()
+
+
 def test_any_thread_gets_the_results_of_its_process(node: Node) -> None:
     run(node, DEFAULTS__POOL="threads", DEFAULTS__CONCURRENCY="4")
     code = """
