@@ -10,7 +10,8 @@
     a cold shutdown asks every pool to end its tasks, which       SIGQUIT of a solo worker: its task     cancel_active_...
     threads and solo can't (NotImplementedError)                  fails by that error, and is acked
     what the broker refuses, such as a queue that is there with   11 log lines a second, for ever        on_refused
-    other arguments, is asked for again at once
+    other arguments, is asked for again at once; and so is who     22 log lines a second                  on_connection_...
+    it does not let in, as with a wrong password
     tasks that a lost connection ends are reported to the         10 s without an attempt to connect,     on_connection_...
     result backend, through the broker that is away               for each task that ran
     quorum queues make it declare 28 queues for delayed tasks     a quorum leader killed: 18 s without   Blueprint
@@ -253,11 +254,22 @@ class Consumer(StockConsumer):
         if self._refused is None or not isinstance(exc, ChannelError):
             self._refused = 0
             return
-        if self._refused == 0:
+        self._wait(exc)
+
+    @mending.where(internals.worker.LOST_CONNECTION)
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Wait: what comes here is no broker that is away, but one that refuses the worker, as for a wrong password."""
+        super().on_connection_error_before_connected(exc)
+        self._wait(exc)
+
+    def _wait(self, exc: Exception) -> None:
+        """Wait before the broker is asked again for what it has refused, longer and longer."""
+        refused = self._refused or 0
+        if refused == 0:
             self.on_refused(str(exc))
         soon = SOON if isinstance(exc, NotFound) else 0
-        pause = min(RETRY_STEP * 2 ** max(0, self._refused - soon), REFUSED_LONGEST)
-        self._refused = min(self._refused + 1, 20)
+        pause = min(RETRY_STEP * 2 ** max(0, refused - soon), REFUSED_LONGEST)
+        self._refused = min(refused + 1, 20)
         deadline = time.monotonic() + pause
         while time.monotonic() < deadline:
             state.maybe_shutdown()

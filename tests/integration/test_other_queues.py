@@ -60,6 +60,26 @@ def test_a_queue_of_another_kind_is_told_by_check_status_and_log(
     assert node.run("check", node.instance).returncode == 0
 
 
+def test_a_worker_whom_the_broker_does_not_let_in_says_so_and_waits(node: Node) -> None:
+    vhost = f"{node.vhost}-later"
+    node.variables["RABBITMQ_VHOST"] = vhost
+    node.configure("alpha")
+    node.start()
+    seen = wait_until(lambda: obstacle(node), 60, "the worker says what holds it up")
+    assert seen is not None
+    assert f"vhost {vhost} not found" in seen
+    assert node.run("status", node.instance, "--strict").returncode == 1
+    node.broker.add_vhost(vhost)
+    try:
+        node.wait_until_consuming()
+        assert obstacle(node) is None
+        assert node.log.read_text().count("No tasks are run: the broker refuses") == 1
+        assert "Frequent restarts" not in node.log.read_text()
+        assert node.stop() == 0
+    finally:
+        node.broker.delete_vhost(vhost)
+
+
 def test_a_worker_that_is_refused_waits_longer_and_longer(node: Node) -> None:
     with node.broker.connect(node.vhost) as connection:
         connection.channel().queue_declare("alpha", durable=True, auto_delete=False)
