@@ -84,6 +84,7 @@ HOOKS = Mend(
         "celery.app.task:Task.on_retry",
         "celery.app.task:Task.after_return",
         "celery.app.task:Task.retry.override_max_retries",
+        "celery.app.task:Task.replace",
     ),
     "a task or hook that raises what is no Exception, such as SystemExit, may end its worker, or keep its place for good",
 )
@@ -161,6 +162,7 @@ LOST_CONNECTION = Mend(
     "lost connection",
     (
         f"{_CONSUMER}.on_connection_error_after_connected",
+        f"{_CONSUMER}.on_connection_error_before_connected",
         "celery.concurrency.base:BasePool.terminate_job",
         "celery.worker.state:active_requests",
         "celery.worker.request:Request.cancel.emit_retry",

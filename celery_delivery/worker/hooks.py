@@ -15,6 +15,9 @@ Reject is let through: a hook may ask for it.
 
 `retry(max_retries=)` is kept by stock Celery with the task, whose later runs are retried as often, and in the pool threads
 those beside it, where the task has `autoretry_for` (celery PR #6436). Here it is kept with the run.
+
+What a task is replaced by has, in stock Celery, its result sent to the worker, where the results come through the broker:
+the caller waits for ever. Here the caller is told.
 """
 
 from collections.abc import Callable
@@ -23,7 +26,8 @@ from typing import Any
 
 import celery
 from billiard.common import terminate_handler_fired
-from celery.exceptions import Reject, WorkerShutdown, WorkerTerminate
+from celery.canvas import Signature, chain
+from celery.exceptions import Ignore, Reject, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 
 from celery_delivery import forks, internals, mending
@@ -44,6 +48,11 @@ def contain(task: celery.Task) -> None:
     for name, place in AFTER.items():
         setattr(task, name, _logged(task.name, getattr(task, name), place))
     type(task).override_max_retries = _OfTheRun("override_max_retries")
+    task.replace = _answering(task, task.replace)
+
+
+class Replaced(Ignore):
+    """The task has ended, and what it is replaced by has its result."""
 
 
 class _OfTheRun:
@@ -63,6 +72,21 @@ class _OfTheRun:
 
     def __delete__(self, task: celery.Task) -> None:
         del vars(task.request)[self._name]
+
+
+def _answering(task: celery.Task, replace: Callable[[Signature], Any]) -> Callable[[Signature], Any]:
+    @wraps(replace)
+    def call(signature: Signature) -> Any:
+        last = signature
+        while isinstance(last, chain) and last.tasks:
+            last = last.tasks[-1]
+        last.set(reply_to=task.request.reply_to)
+        try:
+            return replace(signature)
+        except Ignore as done:
+            raise Replaced(*done.args) from None
+
+    return call
 
 
 def _failing(task: celery.Task, method: Callable[..., Any]) -> Callable[..., Any]:

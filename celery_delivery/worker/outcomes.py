@@ -25,6 +25,7 @@ from celery.worker import state
 from kombu.utils.encoding import safe_repr
 
 from celery_delivery.errors import TaskExit
+from celery_delivery.worker.hooks import Replaced
 
 _log = get_logger(__name__)
 
@@ -60,8 +61,9 @@ def outcome_of(
         failed, result, seconds = 1, ExceptionInfo(), 0.0
         _tell(name, task_id, request, error, result.traceback)
     if failed:
+        raised = _raised(result)
         result = plain(result)
-        if isinstance(result.exception, Ignore):
+        if isinstance(raised, Ignore) and not isinstance(raised, Replaced):
             _log.info("Task %s[%s] raised Ignore: whoever waits for its result is told nothing", name, task_id)
     return failed, result, seconds
 
@@ -71,7 +73,7 @@ def plain(info: ExceptionInfo) -> ExceptionInfo:
 
     Celery's own three, which say what becomes of the message, stay what they are.
     """
-    raised = info.exception.exc if isinstance(info.exception, ExceptionWithTraceback) else info.exception
+    raised = _raised(info)
     match raised:
         case Reject():
             info.exception = Reject(_text(raised.reason), requeue=bool(raised.requeue))
@@ -84,6 +86,11 @@ def plain(info: ExceptionInfo) -> ExceptionInfo:
     info.type = type(info.exception)
     info.tb = None  # its text is in `traceback`
     return info
+
+
+def _raised(info: ExceptionInfo) -> BaseException:
+    error: BaseException = info.exception
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error
 
 
 def _text(value: Any) -> str | None:

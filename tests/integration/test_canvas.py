@@ -23,6 +23,10 @@ class Add(celery.Task):
         flat = [each for given in numbers for each in (given if isinstance(given, list) else [given])]
         if min(flat) < 0:
             raise ValueError("negative")
+        if flat[0] == 50:
+            raise self.replace(self.s(1, 2))
+        if flat[0] == 60:
+            raise self.replace(chain(self.s(1), self.s(2)))
         return sum(flat)
 
 class Outer(celery.Task):
@@ -63,7 +67,10 @@ FORMS = {
     f"group(chain(s(-1), s(2)), s(3)){GET}": "ValueError: negative",
     "kept(group(chain(s(-1), s(2)), chain(s(3), s(4))).apply_async())": ["negative", "7"],
     "group(chain(s(1).set(countdown=60), s(2)), s(3)).apply_async().get(timeout=1)": "TimeoutError: The operation timed out.",
-    # Stock Celery waits for ever for these: the groups are never sent.
+    # Stock Celery waits for ever for these: the results go to the worker.
+    f"s(50){GET}": 3,
+    f"chain(s(60), s(3)){GET}": 6,
+    # And for these: the groups are never sent.
     "kept(chain(s(-1), group(s(2), chain(s(3), s(4)))).apply_async())": ["negative", "negative"],
     f"group(chain(s(-1), group(s(2), s(3))), s(4)){GET}": "ValueError: negative",
 }
