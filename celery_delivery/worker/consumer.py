@@ -18,6 +18,7 @@
     at each connection (`queues` has what delays need)            a consumer, 17 of them for these
     a message that can't be decoded, and a wrong signature, are   a task that is gone, or a worker that  create_task_handler,
     acked; others end the worker, again and again                 keeps dying                            on_decode_error
+    a false x-death of a client                                   dead letters of all queues stop         deaths
     SIGQUIT is handled in the middle of a frame, or of a job for  a worker that waits for itself for    WholeWrites
     a pool's process                                              ever: 1 signal in 3 under load
     what gets past the tracer, or is not to be read, is nobody's  the queue stands still, or ends it     plain_outcomes
@@ -52,6 +53,7 @@ from celery.worker.consumer import Consumer as StockConsumer
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from celery_delivery import internals, mending
+from celery_delivery.worker import deaths
 from celery_delivery.worker.drain import drain
 from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.incoming import Signatures, Times
@@ -182,7 +184,7 @@ class Consumer(StockConsumer):
                     self._times.settle(message)
                     stock(message)
 
-        return handle
+        return deaths.guarded(self, handle)
 
     @mending.where(internals.worker.REDELIVERIES)
     def call_soon_ack(self, method: Any, *args: Any, **kwargs: Any) -> Any:
@@ -192,9 +194,9 @@ class Consumer(StockConsumer):
     @mending.where(internals.worker.DEAD_LETTERS)
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject what can't be decoded."""
-        kind = f"type {message.content_type!r}, encoding {message.content_encoding!r}"
-        _log.critical("Rejected a message that can't be decoded (%s): %r", kind, exc)
-        message.reject_log_error(_log, self.connection_errors)
+        kind = (message.content_type, message.content_encoding)
+        _log.critical("Rejected a message that can't be decoded (type %r, encoding %r): %r", *kind, exc)
+        deaths.reject(self, message)
 
     @mending.where(internals.worker.DEAD_LETTERS)
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
@@ -229,9 +231,7 @@ class Consumer(StockConsumer):
         if mending.applies(internals.worker.SHORT_PAUSES):
             _shorten_pauses(conn)
         connected = super().ensure_connected(conn)
-        if connected.supports_heartbeats and mending.applies(
-            internals.worker.WHOLE_WRITES
-        ):  # the embedded broker has no frames
+        if connected.supports_heartbeats and mending.applies(internals.worker.WHOLE_WRITES):  # embedded: no frames
             self._writes.guard(connected.connection)
             self._writes.hold_signals()
         return connected

@@ -1,0 +1,141 @@
+"""Messages that the broker must not make a dead letter of as they are: with their header x-death it could not go on.
+
+RabbitMQ 3.10 writes each death into x-death, and believes what a client has put there:
+
+    x-death of a client               when its message dies
+    --------------------------------  ---------------------------------------------------------------------------------
+    [5], [{"count": "x", …}]          RabbitMQ's worker for dead letters crashes, again and again, and with it end those
+                                      of all virtual hosts (`docs/broker.md`)
+    [{"queue": "Q.dead", …}]          it takes that for a circle, where it does not die by a rejection, and keeps the
+                                      message inside of queue Q
+
+Some deaths are the broker's own act, so such a message is looked for when it comes, before a task of it can run:
+
+    it comes                a copy without x-death, marked, goes to the same queue; when that is confirmed, it is acked
+    the copy comes          it is rejected, and the broker makes a dead letter of it
+    the copy is not taken   the message is kept, and a copy is sent later
+
+Where the worker dies before the ack, there will be two dead letters. The copy goes by the queue's own exchange, where a worker
+may write if it may write anywhere: it needs that for retries.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from amqp.exceptions import AMQPError
+from amqp.serialization import dumps
+from celery.exceptions import InvalidTaskError
+from celery.utils.log import get_logger
+
+from celery_delivery.errors import SendError
+from celery_delivery.sending.outgoing import Fate, Outgoing
+from celery_delivery.settings.profile import is_safe
+from celery_delivery.topology.queues import dead_letter_queue
+
+HEADER = "x-death"
+MARK = "celery-tasks-undying"  # header of a copy: the one that it was made without
+REASON = f"its header {HEADER} is none that the broker can go on with"
+
+_SECONDS = 3.0  # to wait for a confirm: all that time the worker does nothing else
+_PAUSE = 5.0  # seconds until the next attempt
+_KEPT = ("priority", "correlation_id", "reply_to", "message_id", "timestamp", "type", "app_id")  # of the properties
+
+_log = get_logger(__name__)
+
+
+def can_die(headers: Mapping[str, Any], queue: str) -> bool:
+    """Say whether the broker can make a dead letter of a message of a queue; what is no list it replaces."""
+    deaths = headers.get(HEADER)
+    return not isinstance(deaths, list) or all(_is_death(each, dead_letter_queue(queue)) for each in deaths)
+
+
+def _is_death(entry: Any, dead: str) -> bool:
+    return isinstance(entry, dict) and type(entry.get("count", 0)) is int and entry.get("queue") != dead
+
+
+def guarded(consumer: Any, handle: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return what is called with each message: `handle`, unless it can't die, or is the copy of one."""
+
+    def look(message: Any) -> None:
+        if _is_undying(consumer, message):
+            _replace(consumer, message)
+        elif MARK in message.headers:
+            consumer.on_invalid_task(None, message, InvalidTaskError(REASON))
+        else:
+            handle(message)
+
+    return look
+
+
+def reject(consumer: Any, message: Any) -> None:
+    """Have a message become a dead letter, by a copy where it has to be."""
+    if _is_undying(consumer, message):
+        _replace(consumer, message)
+    else:
+        message.reject_log_error(_log, consumer.connection_errors)
+
+
+def _is_undying(consumer: Any, message: Any) -> bool:
+    conf = consumer.app.conf
+    return is_safe(conf) and not can_die(message.headers, conf.task_default_queue)  # others have no dead letters
+
+
+def _replace(consumer: Any, message: Any) -> None:
+    """Send a copy that may die, and ack the message; else try again later, while the message's connection lasts."""
+    if message.channel.connection is None:  # it is delivered again by another one
+        return
+    task_id, queue = message.headers.get("id"), consumer.app.conf.task_default_queue
+    try:
+        _send(consumer.app, _Copy(message.body, _options(message, queue)))
+    except (SendError, OSError) as error:
+        text = "Message %r must not die as it is: %s. No copy of it is taken. It is kept, and tried again in %d s: %s"
+        _log.error(text, task_id, REASON, _PAUSE, error)
+        consumer.timer.call_after(_PAUSE, partial(_replace, consumer, message))
+    else:
+        _log.error("Message %r becomes a dead letter without running, by a copy: %s", task_id, REASON)
+        message.ack_log_error(_log, consumer.connection_errors)
+
+
+class _Copy(Outgoing):
+    """A message that is confirmed whether or not it is a task."""
+
+    @property
+    def is_task(self) -> bool:
+        """Say that it is waited for."""
+        return True
+
+
+def _send(app: Any, copy: Outgoing) -> None:
+    with app.producer_pool.acquire(block=True) as producer:
+        producer.deliver([copy], _SECONDS)
+    if copy.settled() is not Fate.ACCEPTED:
+        raise SendError(copy.reason) from copy.cause
+
+
+def _options(message: Any, queue: str) -> dict[str, Any]:
+    """Return what a copy of a message is published with; without what the broker would check again, as user_id."""
+    given = message.headers
+    # kombu has decompressed the body, unless it could not.
+    unsent = {HEADER} if message.errors else {HEADER, "compression"}
+    headers = {name: value for name, value in given.items() if name not in unsent and _can_be_sent({name: value})}
+    return {
+        **{name: message.properties[name] for name in _KEPT if name in message.properties},
+        "headers": {**headers, MARK: HEADER},
+        "exchange": queue,
+        "routing_key": queue,
+        "content_type": message.content_type or "application/data",
+        "content_encoding": message.content_encoding or "binary",
+        "delivery_mode": 2,
+        "declare": (),
+    }
+
+
+def _can_be_sent(header: Mapping[Any, Any]) -> bool:
+    """Say whether py-amqp can write a header that it could read; one that is nested deeply it can't."""
+    try:
+        dumps("F", [dict(header)])
+    except (AMQPError, ValueError, TypeError, RecursionError, struct.error):
+        return False
+    return True
