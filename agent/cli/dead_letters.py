@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.cli.letter_table import listing, whole
 from agent.cli.operating import configuration_of, password_in
 from agent.cli.options import json_text
+from agent.cli.plain import plain
 from agent.config.credentials import with_credentials
 from agent.config.instances import folders
 from agent.config.validation import Configuration
@@ -118,7 +119,7 @@ def _tell(options: argparse.Namespace, instance: str, found: Visit, word: str) -
         counts = ", ".join(f"{queues.count(queue)} of {queue}" for queue in sorted(set(queues)))
         print(f"{instance}: {len(found.done)} {word}{': ' if counts else ''}{counts}")
     if found.problem:
-        print(f"agent: {found.problem}", file=sys.stderr)
+        print(f"agent: {plain(found.problem)}", file=sys.stderr)
         return FAILURE
     return OK
 

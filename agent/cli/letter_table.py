@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
+from itertools import pairwise
 
+from agent.cli.plain import plain
 from agent.cli.table import fit, table, terminal_width
 from agent.guest.dead_letter import DeadLetter
 
@@ -31,7 +33,7 @@ def listing(instance: str, letters: Sequence[DeadLetter]) -> str:
 
 def whole(letter: DeadLetter) -> str:
     """Return all of a letter."""
-    headers = json.dumps(letter.headers or {}, indent=2).replace("\n", "\n" + INDENT)
+    headers = json.dumps(letter.headers or {}, indent=2).replace("\n", "\n" + INDENT)  # of ASCII alone
     lines = {
         "id": letter.id,
         "queue": letter.queue,
@@ -42,7 +44,8 @@ def whole(letter: DeadLetter) -> str:
         "headers": headers,
         "body": letter.body or "",
     }
-    return "\n".join(f"{name:<{len(INDENT)}}{text}" for name, text in lines.items())
+    shown = {name: text if text is headers else plain(text) for name, text in lines.items()}
+    return "\n".join(f"{name:<{len(INDENT)}}{text}" for name, text in shown.items())
 
 
 def arguments(letter: DeadLetter) -> str:
@@ -54,10 +57,13 @@ def arguments(letter: DeadLetter) -> str:
 
 
 def moment(seconds: float | None) -> str:
-    """Return a time in this host's time zone."""
+    """Return a time in this host's time zone; one that no calendar has as it is."""
     if seconds is None:
         return "-"
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g}"
 
 
 def _row(letter: DeadLetter, width: int) -> tuple[str, ...]:
@@ -69,7 +75,10 @@ def _row(letter: DeadLetter, width: int) -> tuple[str, ...]:
 
 def _enough(ids: Set[str]) -> int:
     """Return how many characters tell all ids apart."""
-    width = SHORTEST_ID
-    while len({each[:width] for each in ids}) < len(ids):
-        width += 1
-    return width
+    return max([SHORTEST_ID, *(_shared(*pair) + 1 for pair in pairwise(sorted(ids)))])
+
+
+def _shared(one: str, other: str) -> int:
+    """Return with how many characters both texts begin."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, yours) in pairs if mine != yours), min(len(one), len(other)))

@@ -17,12 +17,12 @@ returns many letters in any order (seen: 1,502 of 3,000 out of place), so that t
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from amqp import Message
@@ -35,8 +35,9 @@ from celery_delivery.settings.profile import is_safe
 from celery_delivery.topology.queues import dead_letter_queue
 
 from ..dead_letter import DeadLetter, Done
+from .frames import tolerant
 from .importing import Emit
-from .letters import headers_again, letter_of
+from .letters import headers_again, headers_of, is_readable, letter_of
 from .probe import fault_of
 
 CONNECT_TIMEOUT = 5.0  # seconds for a connection
@@ -95,7 +96,7 @@ def _check(app: Celery) -> None:
 
 @contextmanager
 def _connection(app: Any) -> Iterator[Any]:
-    limits = {"read_timeout": ANSWER_TIMEOUT, "write_timeout": ANSWER_TIMEOUT}
+    limits = {"read_timeout": ANSWER_TIMEOUT, "write_timeout": ANSWER_TIMEOUT, "frame_handler": tolerant}
     with app.connection_for_write(
         connect_timeout=CONNECT_TIMEOUT, heartbeat=HEARTBEAT, transport_options=limits
     ) as connection:
@@ -110,7 +111,7 @@ def _read(connection: Any, queue: str, apps: Mapping[str, Celery], emit: Emit) -
     try:
         count = channel.queue_declare(name, passive=True).message_count
         for number, raw in enumerate(_fetched(channel, name, count), 1):
-            yield Held(letter_of(channel.message_to_python(raw), queue, apps), raw, channel)
+            yield Held(letter_of(raw, queue, apps), raw, channel)
             if number % SIGN_OF_LIFE == 0:
                 emit({"read": number})
     except NotFound:
@@ -164,20 +165,20 @@ def _chosen(held: Sequence[Held], ids: Sequence[str], emit: Emit) -> list[Held]:
 
 def _list(chosen: Sequence[Held], emit: Emit) -> None:
     for each in chosen:
-        emit({"letter": _value(each.letter)})
+        emit({"letter": _plain(asdict(each.letter))})
 
 
 def _show(chosen: Sequence[Held], emit: Emit) -> None:
     for each in chosen:
-        body = each.raw.body
-        text = body if isinstance(body, str) else bytes(body).decode(errors="backslashreplace")
-        emit({"letter": {**_value(each.letter), "headers": _plain(each.raw.headers), "body": text}})
+        content = {"headers": headers_of(each.raw), "body": each.raw.body}
+        emit({"letter": _plain({**asdict(each.letter), **content})})
 
 
 def _replay(chosen: Sequence[Held], emit: Emit) -> None:
     """Send letters back, a few at a time on their way, and ack each that is confirmed."""
     for start in range(0, len(chosen), WINDOW):
-        sent = [(each, _send(each)) for each in chosen[start : start + WINDOW]]
+        window = chosen[start : start + WINDOW]
+        sent = [(each, _send(each)) for each in window if is_readable(each.raw)]
         refusals = []
         for each, tag in sent:
             letter, confirms = each.letter, Confirms.of(each.channel)
@@ -191,12 +192,19 @@ def _replay(chosen: Sequence[Held], emit: Emit) -> None:
                 refusals.append(f"{letter.id} stays: {_REFUSALS[answer].format(repr(letter.queue))}")
         if refusals:
             raise _Refused(refusals[0])
+    for each in chosen:
+        if not is_readable(each.raw):
+            raise _Refused(f"{each.letter.id} stays: {each.letter.text}. It can be shown, and purged.")
 
 
 def _send(each: Held) -> int:
-    """Publish a letter to its task queue; return the tag that its confirm will have."""
+    """Publish a letter to its task queue; return the tag that its confirm will have.
+
+    Without user_id: the broker takes none but that of who sends.
+    """
     letter, confirms = each.letter, Confirms.of(each.channel)
-    properties = {**each.raw.properties, "application_headers": headers_again(each.raw.headers, letter)}
+    properties = {**each.raw.properties, "application_headers": headers_again(headers_of(each.raw), letter)}
+    properties.pop("user_id", None)
     with _rights(letter.queue):
         each.channel.basic_publish(
             Message(each.raw.body, **properties), exchange=letter.queue, routing_key=letter.queue, mandatory=True
@@ -223,13 +231,22 @@ def _purge(chosen: Sequence[Held], emit: Emit) -> None:
         emit({"acted": asdict(Done(each.letter.id, each.letter.queue))})
 
 
-def _value(letter: DeadLetter) -> Any:
-    return _plain(asdict(letter))
-
-
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it; what it has no word for, such as a time, as text."""
-    return json.loads(json.dumps(value, default=str))
+    """Return a value as JSON has it; what it has no word for, such as a time or bytes, as text."""
+    match value:
+        case Mapping():
+            return {_plain_text(name): _plain(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case str() | int() | None:
+            return value
+        case float() if isfinite(value):
+            return value
+    return _plain_text(value)
+
+
+def _plain_text(value: Any) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 _REFUSALS = {

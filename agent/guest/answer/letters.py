@@ -6,6 +6,7 @@ x-death). The rest follows from the message and the task classes that this proce
     reason        when
     ------------  -----------------------------------------------------------------------------------------------
     undecodable   its body is not what its content type says, or of a type that is not accepted, or no task at all
+    unreadable    its properties, or its header x-death, are not what a broker or a worker can go on with
     unknown       the queue hosts no task of its name
     arguments     the task's run, as its contract has it, does not take its arguments
     deliveries    it was delivered as often as the queue allows, and given back each time
@@ -13,6 +14,9 @@ x-death). The rest follows from the message and the task classes that this proce
     expired       it was in the queue for longer than it was to be
     overflow      the queue was full
     sent          it never died: somebody sent it right here
+
+Whoever may send to a queue chooses all of a letter. So nothing in it is believed, and looking at one takes bounded time and
+memory: what is too deep or too large is not looked into.
 """
 
 from __future__ import annotations
@@ -24,9 +28,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
-from kombu.exceptions import ContentDisallowed, DecodeError
+from kombu.exceptions import DecodeError
+from kombu.message import Message
+from kombu.serialization import prepare_accept_content
+
+from celery_delivery.worker.deaths import HEADER, MARK, REASON
 
 from ..dead_letter import DeadLetter
+from .bodies import TooLarge, decompressed
+from .frames import RAW, is_shallow
 
 DEATHS = "celery-tasks-deaths"  # headers of a letter that was replayed: how often it had died until then,
 FIRST_DEATH = "celery-tasks-first-death"  # and when first, in seconds since 1970
@@ -35,6 +45,7 @@ FIRST_DEATH = "celery-tasks-first-death"  # and when first, in seconds since 197
 _BROKER_S_OWN = re.compile(r"x-(death|(first|last)-death-\w+|(delivery|acquired)-count)")
 
 _REASONS = {"delivery_limit": "deliveries", "expired": "expired", "maxlen": "overflow", "rejected": "rejected"}
+_SURE = {"unreadable"}  # reasons that need no death to be true
 _TEXTS = {
     "deliveries": "delivered as often as the queue allows, and given back each time: its process ended, or its time was up",
     "rejected": "the task raised Reject",
@@ -45,25 +56,45 @@ _TEXTS = {
 
 
 def letter_of(message: Any, queue: str, apps: Mapping[str, Celery]) -> DeadLetter:
-    """Return what a message in the dead-letter queue of a task queue is; `apps` by queue, of all that are hosted."""
-    headers = message.headers
-    died = [each for each in headers.get("x-death", ()) if each.get("queue") == queue]
+    """Return what a message of py-amqp in the dead-letter queue of a task queue is; `apps` by queue, of all that are hosted."""
+    try:
+        return _looked_into(message, queue, apps)
+    except Exception as error:  # the desk works whatever is in a letter
+        text = f"looking into it raised {error!r}"
+        return DeadLetter(queue, _made_from(message.body), "", None, None, "unreadable", text, 0, None, None)
+
+
+def _looked_into(message: Any, queue: str, apps: Mapping[str, Celery]) -> DeadLetter:
+    headers, properties = headers_of(message), message.properties
+    died = _deaths(headers, queue)
     times = sorted(_seconds(each["time"]) for each in died if isinstance(each.get("time"), datetime))
     earlier, first = _count(headers.get(DEATHS)), _count(headers.get(FIRST_DEATH))
     task, args, kwargs, cause = _understood(message, queue, apps)
     reason, text = cause or _broker_s_reason(died)
+    was_sent = reason not in _SURE and not died and not earlier
     return DeadLetter(
         queue=queue,
-        id=str(headers.get("id") or message.properties.get("correlation_id") or _made_from(message.body)),
+        id=str(headers.get("id") or properties.get("correlation_id") or _made_from(message.body)),
         task=task,
         args=args,
         kwargs=kwargs,
-        reason=reason if died or earlier else "sent",
-        text=text if died or earlier else _TEXTS["sent"],
+        reason="sent" if was_sent else reason,
+        text=_TEXTS["sent"] if was_sent else text,
         deaths=earlier + sum(_count(each.get("count")) for each in died),
         first=float(first) if first else (times[0] if times else None),
         last=times[-1] if times else None,
     )
+
+
+def headers_of(message: Any) -> Mapping[str, Any]:
+    """Return the headers of a message of py-amqp."""
+    headers: Mapping[str, Any] = message.properties.get("application_headers") or {}
+    return headers
+
+
+def is_readable(message: Any) -> bool:
+    """Say whether the properties of a message could be decoded; else it can't be sent as it was."""
+    return RAW not in headers_of(message)
 
 
 def headers_again(headers: Mapping[str, Any], letter: DeadLetter) -> dict[str, Any]:
@@ -72,7 +103,7 @@ def headers_again(headers: Mapping[str, Any], letter: DeadLetter) -> dict[str, A
     The broker counts on where it finds a header x-death of its own, but keeps only the time of the first death, and
     RabbitMQ 4 no longer counts what a client sent.
     """
-    kept = {name: value for name, value in headers.items() if not _BROKER_S_OWN.fullmatch(name)}
+    kept = {name: value for name, value in headers.items() if name != MARK and not _BROKER_S_OWN.fullmatch(str(name))}
     first = {} if letter.first is None else {FIRST_DEATH: int(letter.first)}
     return {**kept, DEATHS: letter.deaths, **first}
 
@@ -81,29 +112,46 @@ class _NoTask(Exception):
     """A message is no task that could be run; the text says why."""
 
 
+def _deaths(headers: Mapping[str, Any], queue: str) -> list[Mapping[str, Any]]:
+    """Return those entries of x-death that are of a queue, without what else somebody may have put there."""
+    entries = headers.get(HEADER)
+    if not isinstance(entries, list):
+        return []
+    return [each for each in entries if isinstance(each, dict) and each.get("queue") == queue]
+
+
 def _understood(
     message: Any, queue: str, apps: Mapping[str, Celery]
 ) -> tuple[str, Sequence[Any] | None, Mapping[str, Any] | None, tuple[str, str] | None]:
     """Return the task's name, its arguments, and why no worker can run it, or None where one could."""
+    headers = headers_of(message)
+    if not is_readable(message):
+        return "", None, None, ("unreadable", "its properties are not what AMQP says, or nested too deeply")
     try:
         task, args, kwargs = _content(message, apps[queue])
     except _NoTask as error:
-        return str(message.headers.get("task") or ""), None, None, ("undecodable", str(error))
-    return task, args, kwargs, _cause(task, args, kwargs, queue, apps)
+        return str(headers.get("task") or ""), None, None, ("undecodable", str(error))
+    cause = ("unreadable", REASON) if MARK in headers else _cause(task, args, kwargs, queue, apps)
+    return task, args, kwargs, cause
 
 
 def _content(message: Any, app: Celery) -> tuple[str, Sequence[Any], Mapping[str, Any]]:
     """Return the task's name and its arguments, from either version of Celery's protocol; raises _NoTask."""
-    message.accept = set(app.conf.accept_content) | {"application/json"}
+    headers, kind = headers_of(message), message.properties.get("content_type")
+    if kind not in prepare_accept_content({*app.conf.accept_content, "json"}):
+        raise _NoTask(f"its content type is {kind!r}, and only JSON is accepted")
     try:
-        payload = message.decode()
-    except ContentDisallowed:
-        raise _NoTask(f"its content type is {message.content_type!r}, and only JSON is accepted") from None
+        body = decompressed(message.body, headers.get("compression"))
+        payload = Message(body, content_type=kind, content_encoding=message.properties.get("content_encoding")).decode()
+    except TooLarge as error:
+        raise _NoTask(str(error)) from None
     except (DecodeError, LookupError, ValueError) as error:
-        raise _NoTask(f"its body is no {message.content_type}: {error}") from None
+        raise _NoTask(f"its body is no {kind}: {error}") from None
+    if not is_shallow(payload):
+        raise _NoTask("its arguments are nested too deeply")
     match payload:
-        case [list() as args, dict() as kwargs, _] if "task" in message.headers:
-            return str(message.headers["task"]), args, kwargs
+        case [list() as args, dict() as kwargs, _] if "task" in headers:
+            return str(headers["task"]), args, kwargs
         case {"task": str() as task, "args": list() as args, "kwargs": dict() as kwargs}:
             return task, args, kwargs
     raise _NoTask("it is no message of Celery's")
@@ -128,7 +176,7 @@ def _cause(
 
 
 def _broker_s_reason(died: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    said = str(died[0].get("reason", "")) if died else "rejected"  # the newest comes first
+    said = str(died[0].get("reason", "rejected")) if died else "rejected"  # the newest comes first
     reason = _REASONS.get(said, said)
     return reason, _TEXTS.get(reason, reason)
 
@@ -138,7 +186,7 @@ def _seconds(time: datetime) -> float:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and 0 < value < 2**63 else 0
 
 
 def _made_from(body: Any) -> str:
