@@ -5,6 +5,7 @@ from __future__ import annotations
 EXPOSED = "exposed"  # reached, over a network and without TLS
 UNDECLARED = "undeclared"  # a queue that is not there, where no client may declare it
 UNLIKE = "unlike"  # a queue that is there with other arguments
+FRAGILE = "fragile"  # a release in which one message can stop all dead letters
 
 _ADVICE = {
     "refused": "Nothing listens there: start the broker, or correct RABBITMQ_HOST and RABBITMQ_PORT.",

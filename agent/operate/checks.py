@@ -18,7 +18,7 @@ from agent.errors import CONFIGURATION, FAILURE, OK
 from agent.guest.secrets import is_secret, names_secret_file, redacted
 from agent.guest.spec import WorkerSpec
 from agent.guest.suitability import unsuited
-from agent.operate.broker_faults import EXPOSED, UNDECLARED, UNLIKE, unreachable
+from agent.operate.broker_faults import EXPOSED, FRAGILE, UNDECLARED, UNLIKE, unreachable
 
 MEASURED_CELERY = "5.7."  # the releases whose faults were measured and mended
 
@@ -150,6 +150,12 @@ def _broker(instance: str, discovery: Discovery, probe: Probe) -> Finding:
             "broker",
             f"{broker} accepts connections, but without TLS to {probe.text}: who is on the network between reads tasks and "
             "the password. Set RABBITMQ_TLS=1; see docs/broker.md.",
+        )
+    if probe.fault == FRAGILE:
+        return _warning(
+            "letters",
+            f"{broker} is {probe.text}: a message with a false header x-death could stop the dead letters of all its queues, "
+            "and only what reaches a worker is kept from it. RabbitMQ 4.0 has not that fault; see docs/broker.md.",
         )
     if probe.fault == UNDECLARED:
         text = (

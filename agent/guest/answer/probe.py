@@ -28,6 +28,11 @@ REACHED = ""  # the fault of a broker that can be reached
 EXPOSED = "exposed"
 UNDECLARED = "undeclared"
 UNLIKE = "unlike"
+FRAGILE = "fragile"
+
+IMMUNE = (
+    4  # the first RabbitMQ that takes no client's word for the deaths of a message; see `celery_delivery.worker.deaths`
+)
 
 # In this order: some are subclasses of others.
 _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
@@ -49,7 +54,8 @@ def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> No
     The last line is {"store": {"store": …, "fault": …, "text": …, "costs": …}} where they have a result store.
 
     Of the first one that answers, queues that are not there, and that no client may declare, come as faults "undeclared", and
-    those that are there with other arguments than the apps declare them with as "unlike".
+    those that are there with other arguments than the apps declare them with as "unlike". A release in which one message can
+    stop all dead letters comes as "fragile".
     """
     app: Any = next(iter(apps.values()))
     answered = False
@@ -63,6 +69,7 @@ def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> No
             found = [(UNLIKE, text) for queue in apps for text in _unlike(app, url, queue, apps[queue])]
         else:
             found = [(UNDECLARED, queue) for queue in _undeclared(app, url, apps)]
+        found += [(FRAGILE, release) for release in _fragile(app, url)]
         for fault, text in found:
             emit({"probe": {"broker": shown(url), "fault": fault, "text": text}})
     answer = store.probe(app)
@@ -119,6 +126,19 @@ def _unlike(app: Any, url: str, name: str, hosting: Any) -> list[str]:
             except ChannelError as error:
                 refusals.append(f"{queue.name}: {error.reply_text}")
     return refusals
+
+
+def _fragile(app: Any, url: str) -> list[str]:
+    """Return the broker's release, where one message could stop its dead letters, and tasks become such."""
+    if not is_safe(app.conf):
+        return []
+    with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
+        connection.connect()
+        properties = connection.connection.server_properties
+    release = str(properties.get("version", ""))
+    major = release.partition(".")[0]
+    is_fragile = properties.get("product") == "RabbitMQ" and major.isdecimal() and int(major) < IMMUNE
+    return [f"RabbitMQ {release}"] if is_fragile else []
 
 
 def fault_of(error: BaseException) -> str:
