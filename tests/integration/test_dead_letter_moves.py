@@ -40,7 +40,8 @@ class TestAReplay:
             assert back.body == message.body
             assert (back.properties["reply_to"], back.properties["priority"]) == ("somebody", 3)
             assert back.properties["delivery_mode"] == 2
-            assert not [name for name in back.headers if name.startswith("x-")]  # all of these are the broker's
+            # All of these are the broker's; 3.10 counts this very delivery, as the 0th.
+            assert not [name for name, value in back.headers.items() if name.startswith("x-") and value]
 
     def test_is_run_by_a_worker_that_has_been_mended(self, alpha: Node) -> None:
         source = alpha.code / "greek.py"
