@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..descriptors import read_apart
-from ..kernel import die_with_parent, set_name
+from ..kernel import die_with_parent, set_name, signals_held
 
 ADOPTION = 10.0  # seconds until the kernel must have made the daemon a worker's parent: it takes a millisecond
 ORPHANED = 99  # exit status of a child whose daemon went away before the child was its own
@@ -27,7 +27,7 @@ _HANDLING = (
     "celery_delivery",
     __name__.partition(".")[0],
 )  # packages whose handlers a worker has
-_masks = threading.local()  # of the signals that were blocked when a thread forks
+_hold_signals, _release_signals = signals_held()
 _UNBLOCKED = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -127,15 +127,6 @@ def _forget_handlers() -> None:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     _release_signals()
-
-
-def _hold_signals() -> None:
-    """Have signals wait while a process is forked: one that came before its handlers are its own would be lost."""
-    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-
-
-def _release_signals() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
 
 
 def _package(function: object) -> str:
