@@ -16,10 +16,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from amqp.exceptions import (
-    AccessRefused,
     AMQPError,
     InternalError,
-    NotFound,
     RecoverableChannelError,
     RecoverableConnectionError,
     UnexpectedFrame,
@@ -31,6 +29,7 @@ from kombu.messaging import Producer as StockProducer
 from celery_delivery.sending.confirms import Answer, Confirms
 from celery_delivery.sending.outgoing import Fate, Outgoing, encoded
 from celery_delivery.sending.pools import Pool, pool_of
+from celery_delivery.sending.reply_queues import is_about_replies, renew_replies
 from celery_delivery.settings.safe import CONNECT_TIMEOUT
 from celery_delivery.topology import delays
 from celery_delivery.topology.queues import TaskQueue, declare
@@ -128,11 +127,11 @@ class Producer(StockProducer):
             self._settle(messages, confirms)
             self._keep(messages, confirms, error)
             self.connection.maybe_switch_next()
-            _renew_replies(messages)
+            renew_replies(messages)
         except AMQPError as error:
             self._settle(messages, confirms)
             self._leave()
-            if not _is_about_replies(messages, error):
+            if not is_about_replies(messages, error):
                 return self._find(messages, confirms, error, deadline)
         else:
             self._settle(messages, confirms)
@@ -268,33 +267,3 @@ def _doubt(messages: Sequence[Outgoing], confirms: Confirms | None) -> list[Outg
     for message in unanswered:
         message.may_be_there |= confirms is not None and confirms.was_written(message.tag)
     return unanswered
-
-
-def _renew_replies(messages: Sequence[Outgoing]) -> None:
-    """Take another queue for results, instead of those that were declared: in a cluster their node may be down.
-
-    RabbitMQ 4.0 does not say so, but takes a declaration that is not waited for, and drops the results.
-    """
-    for message in messages:
-        if message.replies is not None:
-            message.replies.renew(message.reply_queue or message.options.get("reply_to"))
-
-
-def _is_about_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
-    """Say whether an error is about a queue for results alone, and the tasks can be sent with another, or none.
-
-    In a cluster such a queue lives on one node, and can't be declared while that node is down. A worker may lack the right.
-    """
-    text = str(error)
-    refused = [each for each in messages if each.reply_queue and each.reply_queue in text]
-    match error:
-        case NotFound():
-            _renew_replies(refused)
-        case AccessRefused() if refused and refused[0].replies.goes_without():
-            for message in messages:
-                message.replies = None
-        case _:
-            return False
-    for message in refused:
-        message.keeps(text, error)
-    return bool(refused)

@@ -32,15 +32,12 @@ The figures were measured with Celery 5.7.0. `celery_delivery.internals` has wha
 is off, and Celery's own behaviour stays. `tests/integration/test_celery_mends.py` fails without each of them.
 """
 
-import signal
-import socket
 import time
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from amqp.exceptions import ChannelError, NotFound
-from celery import bootsteps
 from celery.concurrency.base import BasePool
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.concurrency.thread import TaskPool as ThreadPool
@@ -56,6 +53,7 @@ from celery_delivery import internals, mending
 from celery_delivery.worker import deaths
 from celery_delivery.worker.drain import drain
 from celery_delivery.worker.heart import Heart
+from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
 from celery_delivery.worker.incoming import Signatures, Times
 from celery_delivery.worker.outcomes import plain_outcomes
 from celery_delivery.worker.redeliveries import Redeliveries
@@ -69,58 +67,6 @@ REFUSED_LONGEST = 10.0
 SOON = 8  # attempts without longer pauses where a queue is not found: one whose leader was killed has none for 3 s
 
 _log = get_logger(__name__)
-
-
-class ReadyFirst(bootsteps.StartStopStep):
-    """Has the hub poll without waiting while callbacks are ready.
-
-    `register_with_event_loop` runs at every (re)connect; the hub has a new poller after each of them.
-    """
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def include_if(self, _consumer: Any) -> bool:
-        """Say whether the mend applies."""
-        return mending.applies(internals.worker.READY_FIRST)
-
-    def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
-        """Put ourselves before the poller's own method."""
-        hub.poller.poll = partial(self._poll, hub, type(hub.poller))
-
-    @staticmethod
-    def _poll(hub: Any, poller: Any, timeout: float | None) -> Any:
-        return poller.poll(hub.poller, 0 if hub._ready else timeout)
-
-
-class WakeOnSignal(bootsteps.StartStopStep):
-    """Ends the hub's poll when a signal comes, so that a shutdown begins at once.
-
-    `register_with_event_loop` runs at every (re)connect; the hub forgets its readers at each of them.
-    """
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-    _ends: tuple[socket.socket, socket.socket] | None = None
-
-    def include_if(self, _consumer: Any) -> bool:
-        """Say whether the mend applies."""
-        return mending.applies(internals.worker.WAKE_ON_SIGNAL)
-
-    def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
-        """Have the hub watch the end that the interpreter writes to when a signal comes."""
-        if WakeOnSignal._ends is None:
-            receiver, sender = socket.socketpair()
-            receiver.setblocking(False)
-            sender.setblocking(False)
-            WakeOnSignal._ends = (receiver, sender)
-        receiver, sender = WakeOnSignal._ends
-        signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        hub.add_reader(receiver.fileno(), self._drain, receiver)
-
-    def _drain(self, receiver: socket.socket) -> None:
-        try:
-            receiver.recv(4096)
-        except BlockingIOError:
-            pass
 
 
 class Consumer(StockConsumer):

@@ -34,7 +34,8 @@ from celery_delivery.results.backends import _tolerant, backend
 from celery_delivery.results.replies import ReplyBackend
 from celery_delivery.results.tolerant import Tolerant
 from celery_delivery.sending.confirms import Confirms
-from celery_delivery.worker.consumer import Consumer, ReadyFirst, WakeOnSignal
+from celery_delivery.worker.consumer import Consumer
+from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
 from celery_delivery.worker.pool import PatientPool
 from celery_tasks.tasks import SleepTask
 

@@ -1,0 +1,37 @@
+"""The queues for results that messages on their way name: what is done where the broker has none of them, or refuses one."""
+
+from collections.abc import Sequence
+
+from amqp.exceptions import AccessRefused, NotFound
+
+from celery_delivery.sending.outgoing import Outgoing
+
+
+def renew_replies(messages: Sequence[Outgoing]) -> None:
+    """Take another queue for results, instead of those that were declared: in a cluster their node may be down.
+
+    RabbitMQ 4.0 does not say so, but takes a declaration that is not waited for, and drops the results.
+    """
+    for message in messages:
+        if message.replies is not None:
+            message.replies.renew(message.reply_queue or message.options.get("reply_to"))
+
+
+def is_about_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
+    """Say whether an error is about a queue for results alone, and the tasks can be sent with another, or none.
+
+    In a cluster such a queue lives on one node, and can't be declared while that node is down. A worker may lack the right.
+    """
+    text = str(error)
+    refused = [each for each in messages if each.reply_queue and each.reply_queue in text]
+    match error:
+        case NotFound():
+            renew_replies(refused)
+        case AccessRefused() if refused and refused[0].replies.goes_without():
+            for message in messages:
+                message.replies = None
+        case _:
+            return False
+    for message in refused:
+        message.keeps(text, error)
+    return bool(refused)
