@@ -186,3 +186,14 @@ PATIENT_POOL = Mend(
     ),
     "a task that has ended may run again when its worker stops or loses its connection",
 )
+ENDED_CHILDREN = Mend(
+    "ended children",
+    (
+        f"{_POOL}.TimeoutHandler.on_soft_timeout",
+        f"{_POOL}.TimeoutHandler.on_hard_timeout",
+        f"{_POOL}.TimeoutHandler._process_by_pid",
+        "billiard.pool:ApplyResult.__init__._worker_pid",
+        "billiard.process:BaseProcess.exitcode",
+    ),
+    "a task whose process has ended by itself may be taken for one that has outlasted its time limit",
+)

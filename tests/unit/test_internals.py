@@ -150,6 +150,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
         Consumer.on_connection_error_after_connected is not StockConsumer.on_connection_error_after_connected
     ),
     "patient pool": lambda: PatientPool.flush is not AsynPool.flush,
+    "ended children": lambda: PatientPool.TimeoutHandler.on_hard_timeout is not AsynPool.TimeoutHandler.on_hard_timeout,
     "TLS": lambda: Transport.establish_connection is not pyamqp.Transport.establish_connection,
     "replies": lambda: isinstance(rpc_backend(), ReplyBackend),
     "results on demand": lambda: hasattr(redis_backend().result_consumer, "_wanted"),
