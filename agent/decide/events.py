@@ -58,6 +58,11 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class Unheard:
+    """The worker can report no more, though its process is there: what runs in it has closed its socket, and maybe all else."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed; deadlines may have."""
 
@@ -80,7 +85,7 @@ class OutOfMemory:
     limit: int | None
 
 
-WorkerEvent = Up | Down | Forked | ForkFailed | Connecting | Consuming | Exited | Tick | Stalled
+WorkerEvent = Up | Down | Forked | ForkFailed | Connecting | Consuming | Unheard | Exited | Tick | Stalled
 
 
 # What happens to the node.
@@ -107,7 +112,7 @@ class Happened:
 
     queue: str
     generation: int
-    event: Forked | ForkFailed | Connecting | Consuming | Exited | OutOfMemory
+    event: Forked | ForkFailed | Connecting | Consuming | Unheard | Exited | OutOfMemory
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from agent.guest.scoreboard import IDLE_BEAT, Pulse
 from agent.guest.spec import Limits
 
 SCHEMA = 1
+UNHEARD = "code in its worker has closed its socket to the agent; another is started once its tasks have ended"
 SILENCE = 3 * IDLE_BEAT  # seconds without a pulse after which a worker's loop counts as hung
 
 
@@ -244,7 +245,7 @@ def _queue_status(
         generation=worker.generation,
         consuming=worker.state is State.CONSUMING and silent is None and not pulse.obstacle,
         unresponsive=silent,
-        obstacle=pulse.obstacle or None,
+        obstacle=pulse.obstacle or (UNHEARD if worker.unheard and worker.state is State.STOPPING else None),
         losing=pulse.losing or None,
         age=round(now - worker.since, 3),
         pool=worker.spec.pool,

@@ -48,11 +48,8 @@ from agent.decide.events import (
 )
 from agent.decide.node import Node, Queue
 from agent.decide.plan import Difference, Plan, adjusted
-from agent.decide.worker_state import UP, State, Worker, given_up, step
+from agent.decide.worker_state import SERVING, UP, State, Worker, given_up, step
 from agent.guest.spec import WorkerSpec
-
-SERVING = frozenset({State.CONNECTING, State.CONSUMING})
-
 
 Step = tuple[Node, tuple[Action, ...]]
 

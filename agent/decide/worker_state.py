@@ -11,6 +11,8 @@ Nothing here forks, kills, sleeps or reads a clock.
     STARTING    Tick past start_timeout      STOPPING    Stop KILL (without a process: BACKOFF)
     CONNECTING  Consuming                    CONSUMING   -
     CONSUMING   Connecting                   CONNECTING  -
+    CONNECTING, CONSUMING:
+                Unheard                      STOPPING    Stop WARM; it is started anew when it has gone
     any of the three, with a process:
                 Down                         STOPPING    Stop WARM, or harder where told so
                 Exited, ForkFailed           BACKOFF     - (the first time: STARTING, Fork)
@@ -50,6 +52,7 @@ from agent.decide.events import (
     Stalled,
     Stop,
     Tick,
+    Unheard,
     Up,
     WorkerEvent,
 )
@@ -67,7 +70,8 @@ class State(Enum):
     BACKOFF = "backoff"
 
 
-UP = frozenset({State.STARTING, State.CONNECTING, State.CONSUMING})
+SERVING = frozenset({State.CONNECTING, State.CONSUMING})
+UP = SERVING | {State.STARTING}
 SHORTEST_PAUSE = 1.0  # seconds after a fault of the agent's own, which would only come again at once
 EXPECTED = UP | {State.STOPPING}  # the states in which there is a process, or one is being forked
 
@@ -83,6 +87,7 @@ class Worker:
     up_since: when its present process first reported.
     deadline: when the present state has lasted too long; for BACKOFF, when the delay is over.
     failures: deaths in a row, see `agent.decide.backoff`.
+    unheard: whether its present process can report no more, and is stopped for that.
     not_started: why the newest attempt to start it came to nothing; None once a process has reported, or has ended by itself.
     """
 
@@ -96,6 +101,7 @@ class Worker:
     deadline: float | None = None
     stopping_with: Shutdown = Shutdown.WARM
     failures: int = 0
+    unheard: bool = False
     not_started: str | None = None
 
 
@@ -115,10 +121,10 @@ def step(worker: Worker, event: WorkerEvent, now: float) -> Step:
             raise ImpossibleEvent(f"{event} of {worker.spec.queue} in state {worker.state.value} without a process")
         case Forked(pid) if worker.state in EXPECTED:
             return _forked(replace(worker, pid=pid), now)
-        case Connecting() if worker.state in UP:
-            return _reported(worker, State.CONNECTING, now), ()
-        case Consuming() if worker.state in UP:
-            return _reported(worker, State.CONSUMING, now), ()
+        case Connecting() | Consuming() if worker.state in UP:
+            return _reported(worker, event, now), ()
+        case Unheard() if worker.state in SERVING:
+            return _stop(replace(worker, unheard=True), Shutdown.WARM, now)
         case ForkFailed(reason) if worker.state in EXPECTED:
             return _gone(replace(worker, not_started=reason), now)
         case Exited() if worker.state in EXPECTED:
@@ -165,7 +171,8 @@ def _forked(worker: Worker, now: float) -> Step:
     return worker, ()
 
 
-def _reported(worker: Worker, state: State, now: float) -> Worker:
+def _reported(worker: Worker, report: Connecting | Consuming, now: float) -> Worker:
+    state = State.CONSUMING if isinstance(report, Consuming) else State.CONNECTING
     if worker.state is state:
         return worker
     up_since = now if worker.up_since is None else worker.up_since
@@ -216,6 +223,7 @@ def _start(worker: Worker, now: float) -> Step:
         since=now,
         deadline=now + worker.spec.start_timeout,
         stopping_with=Shutdown.WARM,
+        unheard=False,
     )
     return starting, (Fork(worker.spec, generation),)
 

@@ -20,6 +20,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector
 
+from agent.decide.events import Unheard
 from agent.guest.messages import LARGEST, Connecting, Consuming, decode
 from agent.guest.receiving import is_gone, receive, refuse_descriptors, says_no_more
 from agent.guest.scoreboard import Pulse, Scoreboard, create
@@ -32,6 +33,7 @@ Key = tuple[str, int]  # queue and generation: one process
 
 MOST_REPORTS = 20  # a worker makes two when it starts, and two each time that it has lost its connection
 SPAN = 10.0  # seconds
+LAST_BREATH = 5.0  # seconds in which a process that ends is gone, its socket having been closed first
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ class Links:
         timers: Timers,
         cgroups: Cgroups,
         log: Log,
-        on_report: Callable[[str, int, Connecting | Consuming], None],
+        on_report: Callable[[str, int, Connecting | Consuming | Unheard], None],
     ) -> None:
-        """Start without links; `on_report` is called with queue, generation and what the worker said."""
+        """Start without links; `on_report` is called with queue, generation and what the worker said, or that it can't."""
         self._selector = selector
         self._timers = timers
         self._cgroups = cgroups
@@ -141,8 +143,11 @@ class Links:
         if not datagram and says_no_more(link.report):
             if not is_gone(link.report):
                 self._misunderstood(link, queue, generation, "it has shut its socket down, and is heard no more")
-            # Its end comes as an exit; the scoreboard is still wanted then.
+            # Where the process ends, that comes as an exit; the scoreboard is still wanted then.
             self._end(link.report)
+            self._timers.after(
+                LAST_BREATH, _rest(queue, generation), lambda: self._on_report(queue, generation, Unheard())
+            )
             return
         self._count(link, queue, generation)
         try:
@@ -200,7 +205,7 @@ class Links:
 
 
 def _rest(queue: str, generation: int) -> str:
-    """Return the name of the timer that ends a rest."""
+    """Return the name of the timer that ends a rest, or the time in which a process that says no more may be gone."""
     return f"reports of {queue} {generation}"
 
 

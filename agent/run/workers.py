@@ -19,6 +19,7 @@ from agent.decide.events import (
     OutOfMemory,
     Shutdown,
     Stop,
+    Unheard,
 )
 from agent.decide.limits import RLIMIT, Enforcement
 from agent.decide.worker_state import State, Worker
@@ -131,11 +132,13 @@ class Workers:
         if worker is not None and worker.spec.limits.memory_max is not None:
             self._limit_memory(worker.pid, worker.spec.limits)
 
-    def _reported(self, queue: str, generation: int, report: Connecting | Consuming) -> None:
+    def _reported(self, queue: str, generation: int, report: Connecting | Consuming | Unheard) -> None:
         self._forkserver.read()  # the template told of the worker before it let it run
         worker = self._find(queue, generation)
         if isinstance(report, Consuming) and worker is not None and worker.state is not State.CONSUMING:
             self._log.fact("worker-consuming", queue=queue, generation=generation)
+        if isinstance(report, Unheard):
+            self._log.trouble("worker-unheard", queue=queue, generation=generation)
         self._on_event(Happened(queue, generation, report))
 
     def _exited(self, queue: str, generation: int, exit_status: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from agent.decide.events import Unheard
 from agent.guest.messages import Connecting, Consuming, Fork, Prepare, encode
 from agent.guest.scoreboard import Pulse, Scoreboard
 from agent.guest.spec import Limits, TemplateSpec
@@ -153,13 +154,21 @@ def test_an_empty_datagram_is_no_end(node: Node, report: socket.socket, loop: Lo
 
 
 def test_a_socket_that_is_shut_down_is_told_and_wakes_nobody(
-    node: Node, report: socket.socket, loop: Loop, log: Facts, selector: BaseSelector
+    node: Node,
+    report: socket.socket,
+    loop: Loop,
+    log: Facts,
+    selector: BaseSelector,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     report.shutdown(socket.SHUT_WR)
+    monkeypatch.setattr(links, "LAST_BREATH", 0.1)
     loop.until(lambda: log.facts)
     assert "is heard no more" in log.of("report-not-understood")[0]["reason"]
     assert not selector.select(0)
     assert len(log.facts) == 1
+    loop.until(lambda: node.reports)
+    assert node.reports == [("emails", 1, Unheard())]
 
 
 def test_a_worker_that_is_gone_leaves_its_last_words_and_wakes_nobody(

@@ -10,7 +10,7 @@ from agent.decide import status
 from agent.decide.limits import without_cgroup
 from agent.decide.node import Node, Queue
 from agent.decide.plan import Difference
-from agent.decide.status import Agent, Sample, Status, TaskStatus, snapshot, summary
+from agent.decide.status import UNHEARD, Agent, Sample, Status, TaskStatus, snapshot, summary
 from agent.decide.worker_state import State, Worker
 from agent.errors import ProtocolError
 from agent.guest.scoreboard import ActiveTask, Pulse
@@ -50,6 +50,11 @@ def test_a_worker_that_is_held_up_does_not_count_as_consuming() -> None:
     assert (seen.queues[0].consuming, seen.queues[0].obstacle) == (False, "no process gets ready")
     assert seen.summary == "consuming from 1 queue, of which 1 run nothing"
     assert seen.is_degraded()
+
+
+def test_a_worker_that_can_report_no_more_says_why_it_stops() -> None:
+    queue = taken(node(replace(worker(State.STOPPING), unheard=True)), Pulse(at=99.0)).queues[0]
+    assert (queue.consuming, queue.obstacle) == (False, UNHEARD)
 
 
 def test_a_solo_worker_is_silent_while_it_runs_a_task() -> None:

@@ -20,6 +20,7 @@ from agent.decide.events import (
     Stalled,
     Stop,
     Tick,
+    Unheard,
     Up,
     WorkerEvent,
 )
@@ -56,6 +57,10 @@ def stop(how: Shutdown) -> tuple[Action, ...]:
         (CONNECTING, Tick(), 1e6, State.CONNECTING, ()),
         (CONSUMING, Connecting(), 2, State.CONNECTING, ()),
         (CONSUMING, Tick(), 1e6, State.CONSUMING, ()),
+        (STARTING, Unheard(), 2, State.STARTING, ()),  # it has a deadline
+        (CONNECTING, Unheard(), 2, State.STOPPING, stop(Shutdown.WARM)),
+        (CONSUMING, Unheard(), 2, State.STOPPING, stop(Shutdown.WARM)),
+        (STOPPING, Unheard(), 2, State.STOPPING, ()),
         (STARTING, Down(), 1, State.STOPPING, stop(Shutdown.WARM)),
         (CONNECTING, Down(), 1, State.STOPPING, stop(Shutdown.WARM)),
         (CONSUMING, Down(), 1, State.STOPPING, stop(Shutdown.WARM)),
@@ -199,7 +204,8 @@ class World:
 
 
 CHANCES = st.lists(
-    st.sampled_from(["up", "down", "fork", "no fork", "connect", "consume", "exit", "tick", "late"]), max_size=60
+    st.sampled_from(["up", "down", "fork", "no fork", "connect", "consume", "mute", "exit", "tick", "late"]),
+    max_size=60,
 )
 
 
@@ -218,6 +224,8 @@ def happen(chance: str, world: World) -> WorkerEvent | None:
             return Connecting()
         case "consume" if world.alive:
             return Consuming()
+        case "mute" if world.alive:
+            return Unheard()
         case "exit" if world.alive:
             world.alive.popitem()
             return Exited(1)
