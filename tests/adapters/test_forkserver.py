@@ -1,5 +1,6 @@
 """The fork server with a template that is a real process: one that fails is replaced, and every request is answered once."""
 
+import gc
 import os
 import signal
 import sys
@@ -85,6 +86,7 @@ def forks(tmp_path: Path, loop: Loop, children: Children, selector: BaseSelector
 
 
 def descriptors() -> set[str]:
+    gc.collect()  # what other tests have left may hold some
     return set(os.listdir("/proc/self/fd"))
 
 

@@ -143,15 +143,17 @@ class TestANode:
         channel.connection.close()
 
     @pytest.mark.rabbitmq_4
-    def test_that_may_not_even_retry_leaves_a_dead_letter(self, strict: Strict, node: Node) -> None:
-        """What the right to write is for; without dead letters the task would be gone."""
+    def test_that_may_not_even_retry_fails_the_task_and_says_why(self, strict: Strict, node: Node) -> None:
+        """What the right to write is for."""
         nothing = {**strict.definitions()["permissions"][0], "write": "^$"}
         strict.declare({"permissions": [nothing]})
         node.start()
         node.wait_until_consuming()
         node.variables |= strict.login("producer")
         node.send_and_leave("alpha", "retry", 1)
-        wait_until(lambda: node.broker.messages("alpha.dead", node.vhost) == 1, 60, "the task is a dead letter")
+        node.wait_for("alpha", lambda queue: queue["failed"] == 1, "counts the task as failed")
+        assert "ACCESS_REFUSED" in node.log.read_text()
+        assert [node.broker.messages(name, node.vhost) for name in ("alpha", "alpha.dead")] == [0, 0]
 
 
 @pytest.mark.parametrize(
