@@ -94,7 +94,7 @@ def test_a_runtime_folder_that_cannot_be_written_is_named(tmp_path: Path) -> Non
     result = agent("run", "magic", folder=tmp_path, prefix=WITHOUT_PRIVILEGE)
     assert result.stderr == (
         f"agent: the runtime folder {tmp_path}/run/magic can't be written (Permission denied): "
-        "make it the agent's, or name another in CELERY_AGENT_RUNTIME_DIR\n"
+        "make it the agent's alone, or name another in CELERY_AGENT_RUNTIME_DIR\n"
     )
     assert result.returncode == CONFIGURATION
 

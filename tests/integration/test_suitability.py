@@ -28,7 +28,7 @@ def test_what_a_pool_can_not_do_for_its_tasks_is_told(node: Node, pool: str, tol
     node.configure("alpha", DEFAULTS__POOL=pool)
     checked = node.run("check", node.instance)
     assert checked.returncode == 0, checked.stdout
-    warnings = [line for line in checked.stdout.splitlines() if line.startswith("magic: warn")]
+    warnings = [line for line in checked.stdout.splitlines() if line.split()[1:3] == ["warn", "queue"]]
     assert len(warnings) == len(told), checked.stdout
     assert all(f"alpha: {text}" in line for text, line in zip(told, warnings, strict=True))
     node.start()
