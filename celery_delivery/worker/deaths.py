@@ -78,6 +78,8 @@ def reject(consumer: Any, message: Any) -> None:
 
 
 def _is_undying(consumer: Any, message: Any) -> bool:
+    if HEADER not in message.headers:  # as of nearly all: asking Celery's settings costs more than the rest
+        return False
     conf = consumer.app.conf
     return is_safe(conf) and not can_die(message.headers, conf.task_default_queue)  # others have no dead letters
 
