@@ -127,7 +127,7 @@ class Links:
         """Forget a process, where there is one, and end what it has left behind."""
         link = self._links.pop((queue, generation), None)
         if link is not None:
-            self._timers.cancel(_rest(queue, generation))
+            self._timers.cancel(_timer(queue, generation))
             self._end(link.report)
             link.board.close()
         self._cgroups.close(queue, generation)
@@ -146,7 +146,7 @@ class Links:
             # Where the process ends, that comes as an exit; the scoreboard is still wanted then.
             self._end(link.report)
             self._timers.after(
-                LAST_BREATH, _rest(queue, generation), lambda: self._on_report(queue, generation, Unheard())
+                LAST_BREATH, _timer(queue, generation), lambda: self._on_report(queue, generation, Unheard())
             )
             return
         self._count(link, queue, generation)
@@ -184,7 +184,7 @@ class Links:
             return
         self._selector.unregister(link.report)
         self._timers.after(
-            link.until - now, _rest(queue, generation), lambda: self._hear(link.report, queue, generation)
+            link.until - now, _timer(queue, generation), lambda: self._hear(link.report, queue, generation)
         )
         link.spans += 1
         if link.spans.bit_count() == 1:
@@ -204,8 +204,8 @@ class Links:
             report.close()
 
 
-def _rest(queue: str, generation: int) -> str:
-    """Return the name of the timer that ends a rest, or the time in which a process that says no more may be gone."""
+def _timer(queue: str, generation: int) -> str:
+    """Return the name of a process's one timer: it ends a rest, or the time that a silent one has left to exit."""
     return f"reports of {queue} {generation}"
 
 
