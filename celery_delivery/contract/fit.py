@@ -10,6 +10,7 @@ from inspect import Parameter, Signature
 
 import celery
 
+from celery_delivery.contract.calls import Call
 from celery_delivery.contract.contracts import Contracts, path
 from celery_delivery.errors import ContractError
 
@@ -61,10 +62,11 @@ def argument_check(task: type[celery.Task], contracts: Contracts) -> Callable[..
     `Task.apply_async` calls it as `__header__` before it sends anything; for class-based tasks stock Celery has none.
     """
     signature = signature_of(contracts.of(task) or task)
+    call = Call(signature)
 
     def check(*args: object, **kwargs: object) -> None:
         try:
-            signature.bind(*args, **kwargs)
+            call.check(args, kwargs)
         except TypeError as error:
             raise TypeError(f"{task.name}{signature}: {error}") from None
 

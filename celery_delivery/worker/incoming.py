@@ -6,13 +6,13 @@ Here all of them are rejected and not delivered again: they become dead letters.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from inspect import Signature
 from typing import Any
 
 from celery import Task
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 
+from celery_delivery.contract.calls import Call
 from celery_delivery.contract.fit import signature_of
 from celery_delivery.errors import ContractError
 from celery_delivery.topology import delays
@@ -26,7 +26,7 @@ class Signatures:
     """What tasks can be called with; each is looked at once."""
 
     def __init__(self) -> None:
-        self._of: dict[type[Task], Signature | None] = {}
+        self._of: dict[type[Task], Call | None] = {}
 
     def check(self, tasks: Mapping[str, Task], message: Any) -> None:
         """Raise InvalidTaskError for a message whose arguments do not suit its task, or which is no task message at all.
@@ -38,19 +38,19 @@ class Signatures:
         task = tasks.get(name)
         if task is None or not task.typing:
             return
-        signature = self._signature(type(task))
-        if signature is None:
+        call = self._call(type(task))
+        if call is None:
             return
         try:
-            signature.bind(*args, **kwargs)
+            call.check(args, kwargs)
         except TypeError as error:
             raise InvalidTaskError(f"task {name} can't be called with these arguments: {error}") from error
 
-    def _signature(self, task: type[Task]) -> Signature | None:
-        """Return that of a class's `run`, None where Python knows of none."""
+    def _call(self, task: type[Task]) -> Call | None:
+        """Return what a class's `run` can be called with, None where Python knows of no signature."""
         if task not in self._of:
             try:
-                self._of[task] = signature_of(task)
+                self._of[task] = Call(signature_of(task))
             except ContractError:
                 self._of[task] = None
         return self._of[task]
