@@ -11,6 +11,7 @@ from tests import leftovers
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
+from tests.truth import held_to_the_truth
 
 # The tiers in the order in which they begin, and seconds after which a test counts as hanging and fails, with the stacks of all
 # threads. On a busy machine it takes far less, with the fixtures that it is the first to need: images that are made once, a
@@ -97,11 +98,8 @@ def vhost(broker: RabbitMQ) -> Iterator[str]:
 @pytest.fixture
 def node(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Node]:
     """An instance of this test's own, not started; what is left of it is ended afterwards."""
-    node = Node(tmp_path, broker, vhost)
-    yield node
-    node.close()
-    faults = [line for line in node.log.read_text().splitlines() if "agent-fault" in line] if node.log.exists() else []
-    assert faults == [], "the agent did something wrong itself"
+    with held_to_the_truth(Node(tmp_path, broker, vhost)) as node:
+        yield node
 
 
 @pytest.fixture

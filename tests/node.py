@@ -16,7 +16,10 @@ from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
-TASKS = """
+NAMES = ("alpha", "beta", "gamma", "delta", "epsilon")
+TASKS = (
+    f"NAMES = {NAMES}"
+    """
 import os, socket, stat, sys, time
 import celery
 
@@ -53,9 +56,10 @@ def make(name):
     Task.__name__ = Task.__qualname__ = name.capitalize()
     return Task
 
-for name in ("alpha", "beta", "gamma", "delta", "epsilon"):
+for name in NAMES:
     globals()[name.capitalize()] = make(name)
 """
+)
 
 
 class Node:

@@ -12,6 +12,7 @@ import amqp
 
 from agent.errors import OK
 from tests.node import Node
+from tests.truth import assert_true
 
 ROLES = ("node", "producer", "operator")
 
@@ -78,6 +79,7 @@ def declared(node: Node, folder: Path, results: str) -> Iterator[Strict]:
     strict.declare(strict.definitions())
     try:
         yield strict
+        assert_true(node)
     finally:
         node.close()
         for user in strict.users.values():

@@ -9,6 +9,7 @@ import pytest
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
+from tests.truth import held_to_the_truth
 
 TASKS = """
 import celery
@@ -91,9 +92,9 @@ def started(folder: Path, broker: RabbitMQ, pool: str, **variables: str) -> Iter
     node.variables |= variables
     node.configure(TASKS="canvas:Add,canvas:Outer", DEFAULTS__POOL=pool)
     node.start()
-    node.wait_until_consuming()
-    yield node
-    node.close()
+    with held_to_the_truth(node):
+        node.wait_until_consuming()
+        yield node
     broker.delete_vhost(node.vhost)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
-from tests.node import TASKS, Node
+from tests.node import TASKS, Node, children
 from tests.waiting import wait_until
 
 SLOW = """
@@ -60,3 +63,18 @@ def test_a_pool_without_a_child_that_is_ready_is_told_of(node: Node, patience: s
     (node.code / "stuck").unlink()
     assert node.send("alpha", "return", 7) == 7
     node.wait_for("alpha", lambda queue: queue["consuming"], "has a child again")
+
+
+@pytest.mark.parametrize("how", [signal.SIGCONT, signal.SIGKILL])
+def test_a_child_that_does_not_take_its_task_is_told_of(node: Node, how: signal.Signals) -> None:
+    node.configure("alpha", DEFAULTS__POOL="prefork", DEFAULTS__CONCURRENCY="1")
+    node.start()
+    node.wait_until_consuming()
+    (child,) = wait_until(lambda: children(node.pids()["alpha"]), what="the pool has its child")
+    os.kill(child, signal.SIGSTOP)
+    node.send_and_leave("alpha", "return", 1)
+    seen = node.wait_for("alpha", lambda queue: not queue["consuming"], "has a child that does nothing")
+    assert (seen["state"], seen["obstacle"][:32]) == ("consuming", "its pool has a place for a task,")
+    assert node.run("status", node.instance, "--strict").returncode == 1
+    os.kill(child, how)
+    node.wait_for("alpha", lambda queue: queue["consuming"] and queue["succeeded"] == 1, "runs its tasks again")

@@ -11,6 +11,7 @@ import pytest
 
 from tests.environment import environment_with_celery
 from tests.node import Node
+from tests.truth import assert_true
 from tests.waiting import wait_until
 
 
@@ -74,6 +75,7 @@ def test_two_instances_run_different_code_under_the_same_names(node: Node, tmp_p
         assert "other: running" in everything
         assert node.stop() == 0
         assert other.send("omega", "return", 3) == 3
+        assert_true(other)
     finally:
         other.close()
 

@@ -10,6 +10,7 @@ import pytest
 from tests.certificates import Authority
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
+from tests.truth import held_to_the_truth
 
 HEARTBEAT = 2  # seconds; who is silent for two of them is cut off
 LONG = 6 * HEARTBEAT
@@ -31,8 +32,8 @@ def impatient_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbi
 def impatient_node(tmp_path: Path, impatient_broker: RabbitMQ) -> Iterator[Node]:
     node = Node(tmp_path, impatient_broker, tmp_path.name)
     impatient_broker.add_vhost(node.vhost)
-    yield node
-    node.close()
+    with held_to_the_truth(node):
+        yield node
 
 
 # With TLS only the pool whose loop once stood still: the others differ in nothing that TLS is about.

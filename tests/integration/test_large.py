@@ -10,6 +10,7 @@ import pytest
 
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
+from tests.truth import held_to_the_truth
 from tests.waiting import wait_until
 
 LIMIT, ABOVE = 200_000, 300_000  # bytes
@@ -69,9 +70,9 @@ def running(
     (node.code / "greek.py").write_text(TASKS)
     node.configure("alpha", DEFAULTS__POOL=request.param)
     node.start()
-    node.wait_until_consuming()
-    yield node
-    node.close()
+    with held_to_the_truth(node):
+        node.wait_until_consuming()
+        yield node
     broker.delete_vhost(node.vhost)
 
 

@@ -13,6 +13,7 @@ import pytest
 from celery_delivery.topology.queues import DELIVERY_LIMIT
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
+from tests.truth import held_to_the_truth
 from tests.waiting import wait_until
 
 EVERY_POOL = pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
@@ -161,12 +162,10 @@ def pools(tmp_path_factory: pytest.TempPathFactory, broker: RabbitMQ) -> Iterato
         **{f"QUEUES__{name}__POOL": pool for name, pool in POOLS.items()},
     )
     node.start(NOTES=str(node.code / "notes"))
-    try:
+    with held_to_the_truth(node):
         node.wait_until_consuming()
         yield node
-    finally:
-        node.close()
-        broker.delete_vhost("outcomes")
+    broker.delete_vhost("outcomes")
 
 
 def told(node: Node, queue: str, *what: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.node import TASKS, Node
 from tests.rabbitmq import RabbitMQ
+from tests.truth import held_to_the_truth
 
 STATES = """
 class Alpha(celery.Task):
@@ -30,9 +31,9 @@ def states(tmp_path_factory: pytest.TempPathFactory, broker: RabbitMQ) -> Iterat
     (node.code / "greek.py").write_text(TASKS + STATES)
     node.configure("alpha", DEFAULTS__POOL="threads", DEFAULTS__CONCURRENCY="2")
     node.start()
-    node.wait_until_consuming()
-    yield node
-    node.close()
+    with held_to_the_truth(node):
+        node.wait_until_consuming()
+        yield node
     broker.delete_vhost("states")
 
 

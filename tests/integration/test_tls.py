@@ -22,6 +22,7 @@ from tests.cluster import Cluster
 from tests.integration.bad_input import GOOD, TASKS
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
+from tests.truth import assert_true
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -226,6 +227,7 @@ def test_a_cluster_is_restarted_node_by_node_under_a_node_and_its_producers(
             each.stop()
             assert node.send("alpha", "return", number) == number
             each.start()
+        assert_true(node)
     finally:
         if node is not None:
             node.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
@@ -23,7 +24,11 @@ from .slip import Slip
 
 BUSY_BEAT = 1.0  # seconds between the pulses of a worker that has running tasks
 LONGEST = 1_000  # characters of an obstacle, which share a page with the tasks
-UNREADY = 3 * IDLE_BEAT  # seconds without a process to run tasks in, after which it is told
+UNREADY = (
+    3 * IDLE_BEAT
+)  # seconds without a process to run tasks in, or with a task that none begins, after which it is told
+NOBODY_READY = "no process of its pool gets ready; see worker_process_init, and START_TIMEOUT"
+NOBODY_BEGINS = "its pool has a place for a task, and does not begin it; kill what of its processes is stopped or hangs"
 
 _log = get_logger(__name__)
 
@@ -146,7 +151,8 @@ class PulseStep(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
         self._timer: Any = None
-        self._was_ready = 0.0  # by the monotonic clock
+        self._was_ready = 0.0  # by the monotonic clock, as the times of what waits
+        self._waiting: dict[str, float] = {}  # tasks that the pool could begin, by their ids: since when
 
     def start(self, consumer: Any) -> None:
         """Begin to beat."""
@@ -165,10 +171,13 @@ class PulseStep(bootsteps.StartStopStep):
         now = time.monotonic()
         if _is_ready(pool):
             self._was_ready = now
-        unready = now - self._was_ready > UNREADY
-        self.account.held_up(
-            "no process of its pool gets ready; see worker_process_init, and START_TIMEOUT" if unready else ""
-        )
+        self._waiting = {task: self._waiting.get(task, now) for task in _not_begun(pool)}
+        if now - self._was_ready > UNREADY:
+            self.account.held_up(NOBODY_READY)
+        elif now - min(self._waiting.values(), default=now) > UNREADY:
+            self.account.held_up(NOBODY_BEGINS)
+        else:
+            self.account.held_up("")
 
 
 def pulse_step(account: Account) -> type[PulseStep]:
@@ -231,6 +240,15 @@ def _is_ready(pool: Any) -> bool:
     return inputs is None or bool(inputs)
 
 
+def _not_begun(pool: Any) -> list[str]:
+    """Return the ids of the tasks that a pool has been given, has a place for, and has not begun."""
+    active = set(_active_requests())
+    if len(active) >= pool.num_processes:
+        return []
+    reserved = _listed(state.reserved_requests)
+    return [each.id for each in reserved if each not in active and getattr(each, "_apply_result", None) is not None]
+
+
 def _raised(exc_info: Any) -> BaseException:
     """Return what the task itself raised; a pool child sends it wrapped."""
     exception: BaseException = exc_info.exception
@@ -238,9 +256,13 @@ def _raised(exc_info: Any) -> BaseException:
 
 
 def _active_requests() -> list[Request]:
+    return _listed(state.active_requests)
+
+
+def _listed(requests: Iterable[Request]) -> list[Request]:
     while True:
         try:
-            return list(state.active_requests)
+            return list(requests)
         except RuntimeError:  # a thread of the threads pool started or ended a task meanwhile
             continue
 
