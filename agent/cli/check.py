@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from textwrap import indent
 
@@ -13,13 +14,14 @@ from agent.cli.options import add_env_file, add_instance, json_text
 from agent.cli.plain import plain, plain_lines
 from agent.config.instances import checked_name, folders
 from agent.errors import OK, NoSuchInstance
-from agent.operate.checks import Finding, check, exit_status
+from agent.operate.checks import Finding, check, exit_status, running
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Say what the command does, and add its options."""
     parser.description = (
-        "Reads the env file, imports the task classes, reaches for the broker, and says what is wrong and what to do. "
+        "Reads the env file, imports the task classes, reaches for the broker, and says what is wrong and what to do; "
+        "also where the instance runs, and a queue of it runs nothing. "
         "Exit status: 0 all is well, 1 a broker can't be reached, 78 the configuration can't be run."
     )
     add_instance(parser, "all that have an env file")
@@ -32,7 +34,9 @@ def _check(options: argparse.Namespace) -> int:
     instances = _named(options)
     found: dict[str, tuple[Finding, ...]] = {}
     for instance, path in instances.items():
-        findings = check(instance, path, os.environ)
+        findings: Iterable[Finding] = check(instance, path, os.environ)
+        if options.env_file is None:
+            findings = chain(findings, running(instance, folders(os.environ).runtime_folder(instance)))
         found[instance] = tuple(findings) if options.json else tuple(_printed(instance, findings))
     if options.json:
         print(json_text(instances=[_value(*item) for item in found.items()]))

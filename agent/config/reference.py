@@ -81,7 +81,8 @@ _JSON = """
 `exit_status` that it alone would give, and `findings` in the order of looking, each with
 
 - `level`: `ok`, `warn` or `FAIL`;
-- `subject`: `env file`, `settings`, `python`, `tasks`, `queue`, `broker` or `results`;
+- `subject`: `env file`, `settings`, `python`, `tasks`, `queue`, `delivery`, `broker`, `letters`, `results`, or
+  `running`: what the instance does that runs by this name now, of which the exit status tells nothing;
 - `text`: one line: what, where, and what to do;
 - `detail`: a traceback or what user code printed, often empty.
 

@@ -98,6 +98,15 @@ class QueueStatus:
     cpu: float | None
     processes: int
 
+    def trouble(self) -> str | None:
+        """Return why it runs nothing, for people; None where it is being consumed from, or is to go."""
+        if self.consuming or not self.wanted:
+            return None
+        silent = None if self.unresponsive is None else f"its worker has been silent for {self.unresponsive:.0f} s"
+        words = {State.CONNECTING.value: "waiting for broker"}.get(self.state, self.state)
+        ended = None if self.not_started is None else f"could not be started: {self.not_started}"
+        return self.obstacle or silent or ", ".join(filter(None, (words, ended or self.last_exit)))
+
 
 @dataclass(frozen=True, slots=True)
 class Status:

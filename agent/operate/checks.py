@@ -13,8 +13,9 @@ from agent.config.envfile import EnvFile, read_env_file
 from agent.config.planner import plan_of, template_of
 from agent.config.problems import InvalidConfiguration
 from agent.config.validation import Configuration, read_settings
+from agent.control import client
 from agent.decide.plan import Plan
-from agent.errors import CONFIGURATION, FAILURE, OK
+from agent.errors import CONFIGURATION, FAILURE, OK, AgentError, NotRunning
 from agent.guest.secrets import is_secret, names_secret_file, redacted
 from agent.guest.spec import WorkerSpec
 from agent.guest.suitability import unsuited
@@ -83,6 +84,27 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
         yield _broker(instance, discovery, Probe(probe.broker, probe.fault, " ".join(text.split())))
     for store in discovery.stores:
         yield _results(configuration, replace(store, text=redacted(store.text, template.environment)))
+
+
+def running(instance: str, folder: Path) -> Iterator[Finding]:
+    """Yield what the instance does now that runs in a runtime folder; nothing where none does.
+
+    The exit status is of the configuration, which may be what mends it.
+    """
+    try:
+        status = client.status(folder)
+    except NotRunning:
+        return
+    except AgentError as error:
+        yield _warning("running", str(error))
+        return
+    troubles = [f"{queue.queue} runs nothing: {why}" for queue in status.queues if (why := queue.trouble())]
+    if status.reload_error is not None:
+        troubles.append(f"The last reload was refused: {status.reload_error}")
+    for text in troubles:
+        yield _warning("running", f"{text}. `agent status {instance}` says more.")
+    if not troubles:
+        yield _good("running", status.summary)
 
 
 def exit_status(findings: tuple[Finding, ...]) -> int:

@@ -59,10 +59,12 @@ def test_a_pool_without_a_child_that_is_ready_is_told_of(node: Node, patience: s
     strict = node.run("status", node.instance, "--strict")
     assert strict.returncode == 1
     assert "alpha: runs nothing: no process of its pool gets ready" in strict.stdout
+    assert "warn  running   alpha runs nothing: no process of its pool" in node.run("check", node.instance).stdout
     assert node.log.read_text().count("No tasks are run: no process of its pool gets ready") == 1
     (node.code / "stuck").unlink()
     assert node.send("alpha", "return", 7) == 7
     node.wait_for("alpha", lambda queue: queue["consuming"], "has a child again")
+    assert "ok    running   consuming from 1 queue" in node.run("check", node.instance).stdout
 
 
 @pytest.mark.parametrize("how", [signal.SIGCONT, signal.SIGKILL])

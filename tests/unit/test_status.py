@@ -57,6 +57,21 @@ def test_a_worker_that_can_report_no_more_says_why_it_stops() -> None:
     assert (queue.consuming, queue.obstacle) == (False, UNHEARD)
 
 
+@pytest.mark.parametrize(
+    ("of", "pulse", "text"),
+    [
+        (worker(State.CONSUMING), Pulse(at=99.0), None),
+        (replace(worker(State.STOPPING), wanted=False), Pulse(at=99.0), None),
+        (worker(State.CONSUMING), Pulse(at=99.0, obstacle="no process gets ready"), "no process gets ready"),
+        (worker(State.CONSUMING), Pulse(at=50.0), "its worker has been silent for 50 s"),
+        (worker(State.CONNECTING), Pulse(at=99.0), "waiting for broker"),
+        (replace(worker(State.BACKOFF), not_started="no memory"), None, "backoff, could not be started: no memory"),
+    ],
+)
+def test_a_queue_that_runs_nothing_says_why_in_one_line(of: Worker, pulse: Pulse | None, text: str | None) -> None:
+    assert taken(node(of), pulse).queues[0].trouble() == text
+
+
 def test_a_solo_worker_is_silent_while_it_runs_a_task() -> None:
     pulse = Pulse(at=50.0, active=(ActiveTask("id", "send", 50.0),), active_count=1)
     assert taken(node(worker(State.CONSUMING, pool="solo")), pulse).queues[0].consuming
