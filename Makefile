@@ -4,7 +4,7 @@
 # make test-rabbitmq-4  those tests that RabbitMQ decides about, on Debian 13's 4.0
 # make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
 # make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
-# make fuzz    100,000 inputs of garbage on each way into the daemon
+# make fuzz    100,000 inputs of garbage for each test that `make test` plays with 2,000; FUZZ="--hours 8" goes on and on
 # make pairs   kill each process of an agent after each other one, under load: none of its tasks may be lost
 # make test-ansible  what of deploy/ansible takes longer: firewalls, Docker, a cluster, upgrades under load
 # make test-vm limits that a kernel enforces, in an emulated virtual machine; takes minutes
@@ -72,7 +72,8 @@ stall: .venv/dev
 	.venv/bin/python -m pytest -k never_sleeps_on_its_acks --bursts 10 --burst 5000 --durations 3 $(PYTEST)
 
 fuzz: .venv/dev
-	.venv/bin/python -m pytest tests/adapters/test_fuzz.py --inputs 100000 --timeout 3600 $(PYTEST)
+	@scripts/prepare-tests
+	.venv/bin/python -m tests.fuzz $(FUZZ)
 
 pairs: .venv/dev
 	@scripts/prepare-tests

@@ -28,6 +28,8 @@ TIME_LIMITS = {
     "vm": 5400,
 }
 
+FEW_INPUTS = 2000  # of a test marked fuzz, within its tier's limit
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="count a skipped test as a failure: nothing goes unseen")
@@ -37,7 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-pair", action="store_true", help="kill every pair of an agent's processes; see `make chaos`"
     )
-    parser.addoption("--inputs", type=int, default=2000, help="inputs of garbage; see `make fuzz`")
+    parser.addoption(
+        "--inputs", type=int, default=FEW_INPUTS, help="inputs of garbage in each test marked fuzz; see `make fuzz`"
+    )
     parser.addoption("--seed", type=int, default=0, help="of the garbage")
     parser.addoption("--burst", type=int, default=300, help="no-op tasks in a burst")
 
@@ -57,7 +61,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tiers one after the other, and let no test hang."""
     items.sort(key=lambda item: list(TIME_LIMITS).index(_tier(item)))
     for item in items:
-        item.add_marker(pytest.mark.timeout(TIME_LIMITS[_tier(item)]))
+        often = max(1, item.config.getoption("--inputs") / FEW_INPUTS) if item.get_closest_marker("fuzz") else 1
+        item.add_marker(pytest.mark.timeout(TIME_LIMITS[_tier(item)] * often))
 
 
 def _tier(item: pytest.Item) -> str:
@@ -100,6 +105,18 @@ def node(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Node]:
     """An instance of this test's own, not started; what is left of it is ended afterwards."""
     with held_to_the_truth(Node(tmp_path, broker, vhost)) as node:
         yield node
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> int:
+    """Return how many inputs a test marked fuzz is to try."""
+    return int(request.config.getoption("--inputs"))
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Return what the inputs of such a test are chosen by."""
+    return int(request.config.getoption("--seed"))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Garbage on every way into the daemon: it costs the peer that sent it, and a worker beside is supervised all the while.
 
-`make fuzz` sends 100,000 inputs each way; a failure names the seed that shows it again: `make fuzz PYTEST="--seed N"`.
+`make fuzz` sends 100,000 inputs each way, and says with which seed a failure is seen again.
 """
 
 from __future__ import annotations
@@ -21,15 +21,7 @@ from tests.adapters.agents import Agent
 from tests.adapters.garbage import datagram, page
 from tests.waiting import wait_until
 
-
-@pytest.fixture
-def count(request: pytest.FixtureRequest) -> int:
-    return int(request.config.getoption("--inputs"))
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    return int(request.config.getoption("--seed"))
+pytestmark = pytest.mark.fuzz
 
 
 @pytest.fixture
