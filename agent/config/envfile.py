@@ -3,12 +3,12 @@ r"""The text of an instance's env file: variables, and the line each stands on.
 The grammar is python-dotenv's, without interpolation:
 
     NAME=value              spaces around the value and a ` # comment` after it are dropped
-    NAME="value" 'value'    kept as it is, over several lines too; \n, \" and the like in double quotes
+    NAME="value" 'value'    kept as it is, over several lines too; in double quotes \\ is a backslash and \" a quote
     export NAME=value       so that a shell can read the file too
     # comment
 
-Unlike systemd's EnvironmentFile=, a ` #` in a value without quotes begins a comment, and a line that ends with \ is not
-continued but refused. Like there, the last of two lines for the same variable counts; `agent check` warns of the others.
+A line that ends with \ is not continued but refused, as is whatever else means one thing here and another to both a shell and
+systemd (`readers.py`). The last of two lines for the same variable counts; `agent check` warns of the others.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 
 from agent.config.problems import InvalidConfiguration, Problem, invalid
+from agent.config.readers import ends_in_return, is_unlike_shell, read_otherwise
 from agent.config.variables import PREFIX, is_setting
 from agent.guest.suggestion import suggestion
 
@@ -43,11 +44,13 @@ class EnvFile:
 
     variables: in the file's order, each name once: the line that counts.
     repeated: lines that don't count, because the same name comes again below.
+    unlike_shell: those that a shell reads otherwise, or takes for no assignment.
     """
 
     path: Path
     variables: tuple[Variable, ...]
     repeated: tuple[Variable, ...] = ()
+    unlike_shell: tuple[Variable, ...] = ()
 
     @property
     def for_agent(self) -> tuple[Variable, ...]:
@@ -97,16 +100,26 @@ def parse_env_file(content: bytes, path: Path) -> EnvFile:
         raise invalid(
             f"{path}:{line}: byte {content[error.start]:#04x} is not UTF-8. Save the file as UTF-8."
         ) from None
-    bindings = [binding for binding in parse_stream(io.StringIO(text)) if binding.error or binding.key is not None]
-    problems = [problem for binding in bindings if (problem := _problem(binding, path)) is not None]
+    if text.startswith("\ufeff"):
+        raise invalid(
+            f"{path}:1: there is a byte order mark, which a shell and systemd take for text. Save the file without."
+        )
+    every = list(parse_stream(io.StringIO(text)))
+    problems = [problem for binding in every if (problem := _problem(binding, path)) is not None]
     if problems:
         raise InvalidConfiguration(tuple(problems))
+    bindings = [binding for binding in every if binding.key is not None]
     found = [Variable(binding.key or "", binding.value or "", _line(binding)) for binding in bindings]
     last = {variable.name: variable for variable in found}
     return EnvFile(
         path=path,
         variables=tuple(sorted(last.values(), key=lambda variable: variable.line)),
         repeated=tuple(variable for variable in found if last[variable.name] is not variable),
+        unlike_shell=tuple(
+            variable
+            for variable, binding in zip(found, bindings, strict=True)
+            if is_unlike_shell(binding.original.string)
+        ),
     )
 
 
@@ -115,12 +128,18 @@ def _problem(binding: Binding, path: Path) -> Problem | None:
     if binding.error:
         # The text may hold a password: only what is a name is shown.
         name, equals, _ = binding.original.string.strip().removeprefix("export ").partition("=")
-        if equals and _NAME.fullmatch(name.strip()):
+        if equals and _NAME.fullmatch(name := name.strip()):
             return Problem(f"{place}: the value of {name} has a quote that isn't closed, or text after one that is.")
         return Problem(f"{place}: this is no NAME=value line. Begin a comment with '#'.")
-    if not _NAME.fullmatch(binding.key or ""):
+    if ends_in_return(binding.original.string):
         return Problem(
-            f"{place}: {binding.key!r} is no variable name: use letters, digits and '_'. Settings of a queue whose "
+            f"{place}: a carriage return alone ends the line, which a shell does not see. Save the file with line feeds."
+        )
+    if binding.key is None:
+        return None
+    if not _NAME.fullmatch(name := _key(binding)):
+        return Problem(
+            f"{place}: {name!r} is no variable name: use letters, digits and '_'. Settings of a queue whose "
             f"name has other characters go into {PREFIX}QUEUES, as JSON."
         )
     if binding.value is None:
@@ -130,11 +149,19 @@ def _problem(binding: Binding, path: Path) -> Problem | None:
     if binding.value.endswith("\\") and binding.original.string.rstrip().endswith(binding.value):
         return Problem(
             f"{place}: the value of {binding.key} ends with a backslash, and lines are not continued here. Write one line, or "
-            r"quotes around the value, which may then have several; a backslash at its end is written 'value\\'."
+            r'quotes around the value, which may then have several; a backslash at its end is written "value\\".'
         )
+    if (otherwise := read_otherwise(binding.original.string)) is not None:
+        return Problem(f"{place}: a shell and systemd read {binding.key} otherwise: the value {otherwise}")
     if "\0" in binding.value:
         return Problem(f"{place}: the value of {binding.key} has a NUL character, which no environment can hold.")
     return None
+
+
+def _key(binding: Binding) -> str:
+    """Return a variable's name as it stands there: the parser takes quotes away, which nobody else does."""
+    key = binding.key or ""
+    return f"'{key}'" if f"'{key}'" in binding.original.string.partition("=")[0] else key
 
 
 def _line(binding: Binding) -> int:

@@ -31,10 +31,16 @@ _PREFACE = """
 An instance is configured by its env file, `/etc/celery-agent/INSTANCE.env`. `agent check INSTANCE` tells what is wrong
 with it, `agent config INSTANCE` what it comes to, and `agent reload INSTANCE` has a running agent read it again.
 
-The file has lines of `NAME=value`, with quotes and `# comments` as a shell has them, and no `$` expansion. Of two lines
-for one name the last counts, and `agent check` warns. Names that begin with `CELERY_AGENT_` are the agent's settings,
-described below. All other names are handed on to the tasks, together with the environment of the agent itself;
-[what `celery_tasks/` reads of them](#what-celery_tasks-reads) stands at the end.
+The file has lines of `NAME=value`, with quotes and `# comments` as a shell has them, and no `$` expansion. In double quotes
+`\\\\` is a backslash and `\\"` a quote. Of two lines for one name the last counts, and `agent check` warns. Names that begin
+with `CELERY_AGENT_` are the agent's settings, described below. All other names are handed on to the tasks, together with the
+environment of the agent itself; [what `celery_tasks/` reads of them](#what-celery_tasks-reads) stands at the end.
+
+Other programs may read the file too, such as a shell by `set -a; . FILE`. All read `NAME='value'` alike, with comments on lines
+of their own. A line that both a shell and systemd's `EnvironmentFile=` would read otherwise than the agent is refused, such as
+one with a backslash outside of quotes. Of what a shell alone takes for something else `agent check` warns: `$`, spaces and the
+like without single quotes. systemd alone takes a `# comment` behind a value for a part of it, ignores lines with `export`, and
+adds the next line to a comment that ends with a backslash.
 
 Two variables are read from the agent's own environment instead, because they say where everything else is:
 `CELERY_AGENT_CONFIG_DIR` (default `/etc/celery-agent`) and `CELERY_AGENT_RUNTIME_DIR` (default `/run/celery-agent`).

@@ -128,6 +128,12 @@ def _warnings(file: EnvFile) -> Iterator[Finding]:
         counting = _line(file, variable.name)
         text = f"{file.path}:{variable.line}: {variable.name} comes again in line {counting}, which counts."
         yield _warning("env file", text)
+    if file.unlike_shell:
+        names = ", ".join(f"{variable.name} (line {variable.line})" for variable in file.unlike_shell)
+        text = f"{file.path}: a shell that reads this file takes other values, or none, for {names}."
+        yield _warning(
+            "env file", f"{text} Write NAME='value', without spaces beside the '=', and end lines as Unix does."
+        )
 
 
 def _mode(path: Path) -> int:

@@ -218,6 +218,13 @@ def test_a_line_that_does_not_count_is_warned_about(configure: Configure, check:
     assert findings[1]["text"] == f"{path}:3: A comes again in line 5, which counts."
 
 
+def test_what_a_shell_would_read_otherwise_is_warned_about(configure: Configure, check: Check) -> None:
+    path = configure("A=$B", "B=2", "C=d e", RABBITMQ_HOST="broker.invalid")
+    _, findings = check()
+    expected = f"{path}: a shell that reads this file takes other values, or none, for A (line 3), C (line 5). Write"
+    assert [finding["text"] for finding in findings if finding["text"].startswith(expected)] != []
+
+
 def test_findings_are_lines_on_stdout_and_tracebacks_go_to_stderr(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

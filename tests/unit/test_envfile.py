@@ -37,12 +37,13 @@ def lines_of_problems(text: str) -> list[str]:
         ("A=b#c", "b#c"),
         ("A=", ""),
         ("A='b # c'", "b # c"),
-        ('A="b\\nc"', "b\nc"),
+        (r'A="b\\n\"c\d"', r"b\n" + '"' + r"c\d"),
         ("A='b\nc'", "b\nc"),
         ("A=$HOME", "$HOME"),
         ("A=${HOME}", "${HOME}"),
         ("A=ü", "ü"),
-        (r"A='b\\'", "b\\"),
+        (r'A="b\\"', "b\\"),
+        (r"A='b\n'", r"b\n"),
         ('A={"queue": {"POOL": "solo"}}', '{"queue": {"POOL": "solo"}}'),
     ],
 )
@@ -54,8 +55,8 @@ def test_comments_and_blank_lines_mean_nothing() -> None:
     assert values("# a\n\n   \n  # b\nA=1\n") == {"A": "1"}
 
 
-def test_a_byte_order_mark_and_windows_line_ends_mean_nothing() -> None:
-    assert values("\ufeffA=1\r\nB=2\r\n") == {"A": "1", "B": "2"}
+def test_windows_line_ends_mean_nothing() -> None:
+    assert values("A=1\r\nB=2\r\n") == {"A": "1", "B": "2"}
 
 
 @given(st.lists(st.sampled_from(["", "# comment", "   ", "\t# another"]), max_size=6))
@@ -95,12 +96,56 @@ def test_settings_of_the_agent_are_told_from_what_is_handed_on() -> None:
         ("A='\0'", 1, "has a NUL character"),
         ("A=1\nB=first,\\\nC=2", 2, "the value of B ends with a backslash, and lines are not continued here"),
         ("A=1\nB=first, \\", 2, "the value of B ends with a backslash"),
+        ("\ufeffA=1", 1, "there is a byte order mark"),
+        ("# a\rA=1", 1, "a carriage return alone ends the line"),
+        ("'A'=1", 1, "\"'A'\" is no variable name"),
+        (r"A=DOMAIN\user", 1, "a shell and systemd read A otherwise: the value has a backslash, which they drop"),
+        (
+            r"A='b\\c'",
+            1,
+            "has a backslash before another one, or before a quote, and single quotes, in which they keep it",
+        ),
+        (r"A='it\'s'", 1, "has a backslash before another one, or before a quote"),
+        (r'A="b\nc"', 1, r"has \n in double quotes, in which they know other escapes"),
+        ('A="b\\\nc"', 1, "has a backslash at the end of a line in double quotes"),
+        (r'A="b\$c"', 1, r"has \$ in double quotes"),
+        ('A="b"#c', 1, "has a '#' behind its quotes, which is a part of it for them"),
+        ("A=b\u00a0", 1, "has U+00A0 beside it, which is no space for them"),
+        ("A='b'\u00a0# c", 1, "has U+00A0 beside it"),
     ],
 )
 def test_a_bad_line_is_named_with_what_to_do(text: str, line: int, words: str) -> None:
     (problem,) = lines_of_problems(text)
     assert problem.startswith(f"{PATH}:{line}: ")
     assert words in problem
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "A=$b",
+        "A=b c",
+        "A=b; c",
+        "A=~/b",
+        "A=b:~c",
+        "A=`b`",
+        'A="$b"',
+        'A="`b`"',
+        "A = b",
+        "A= 'b'",
+        'A={"b": 1}',
+        "A=b\r",
+    ],
+)
+def test_what_a_shell_takes_for_something_else_is_known(line: str) -> None:
+    assert [variable.name for variable in parse(f"B=1\n{line}\nC=2").unlike_shell] == ["A"]
+
+
+@pytest.mark.parametrize(
+    "line", ["A=b#c~", "A='$b c'", 'A="it\'s"', "export A=b # c", " A=b ", "A= # c", "A=", "A=ü?x=*[1]"]
+)
+def test_what_a_shell_reads_too_is_not_warned_of(line: str) -> None:
+    assert parse(line).unlike_shell == ()
 
 
 def test_every_bad_line_is_reported() -> None:
