@@ -37,6 +37,15 @@ def held_to_the_truth(node: Node) -> Iterator[Node]:
     assert faults == [], "the agent did something wrong itself"
 
 
+def assert_well(node: Node) -> None:
+    """Fail where status or check have anything against a running instance, or are wrong to have nothing."""
+    strict, checked = node.run("status", node.instance, "--strict"), node.run("check", node.instance)
+    assert strict.returncode == 0, strict.stdout
+    assert checked.returncode == 0, checked.stdout
+    assert "ok    running   consuming from " in checked.stdout
+    assert_true(node)
+
+
 def assert_true(node: Node) -> None:
     """Fail where a running instance says of a queue what is not so, and goes on saying it."""
     before = _status(node)

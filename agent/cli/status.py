@@ -23,12 +23,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Say what the command does, and add its options."""
     parser.description = (
         "Exit status: 0 running; 3 not running; 4 no such instance; 1 when an agent gives no answer, with --wait when it is "
-        "not ready in time, and with --strict when a queue has no consumer or the last reload was refused."
+        "not ready in time, and with --strict when it starts or stops, a queue runs nothing, or the last reload was refused."
     )
     add_instance(parser, "all of this node")
     parser.add_argument("--json", action="store_true", help="one JSON value, documented in docs/status.md")
     parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 when a queue has no consumer, or the last reload was refused"
+        "--strict",
+        action="store_true",
+        help="exit with 1 when it starts or stops, a queue runs nothing, or the last reload was refused",
     )
     parser.add_argument("--wait", metavar="SECONDS", type=float, help="wait until every queue is consuming")
     parser.set_defaults(run=_status)

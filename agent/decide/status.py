@@ -131,8 +131,9 @@ class Status:
         return self.state == "running" and all(queue.consuming and queue.replacement is None for queue in wanted)
 
     def is_degraded(self) -> bool:
-        """Say whether something needs a look: a queue without consumer, or a reload that was refused."""
-        return not all(queue.consuming for queue in self.queues if queue.wanted) or self.reload_error is not None
+        """Say whether something needs a look: it starts or stops, a queue runs nothing, or a reload was refused."""
+        is_served = all(queue.consuming for queue in self.queues if queue.wanted)
+        return self.state != "running" or not is_served or self.reload_error is not None
 
 
 NOT_LOOKED_FOR = without_cgroup("not looked for yet")

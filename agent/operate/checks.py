@@ -98,7 +98,8 @@ def running(instance: str, folder: Path) -> Iterator[Finding]:
     except AgentError as error:
         yield _warning("running", str(error))
         return
-    troubles = [f"{queue.queue} runs nothing: {why}" for queue in status.queues if (why := queue.trouble())]
+    troubles = [] if status.state == "running" else [status.summary]
+    troubles += [f"{queue.queue} runs nothing: {why}" for queue in status.queues if (why := queue.trouble())]
     if status.reload_error is not None:
         troubles.append(f"The last reload was refused: {status.reload_error}")
     for text in troubles:

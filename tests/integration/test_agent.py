@@ -116,6 +116,8 @@ def test_a_running_task_is_shown_and_finished_before_the_agent_ends(node: Node) 
     assert seen["active"][0]["name"] == "alpha"
     node.signal(signal.SIGTERM)
     wait_until(lambda: "how=warm" in node.log.read_text(), what="the agent stops")
+    assert node.run("status", "magic", "--strict").returncode == 1
+    assert "warn  running   stopping, 1 queue left" in node.run("check", "magic").stdout
     (node.code / "go").touch()
     assert node.process is not None
     assert node.process.wait(60) == 0
@@ -123,6 +125,17 @@ def test_a_running_task_is_shown_and_finished_before_the_agent_ends(node: Node) 
     queue = node.broker.queue("alpha", node.vhost)
     assert queue is not None
     assert queue.messages == 0
+
+
+def test_an_agent_that_reads_its_configuration_is_not_called_well(node: Node) -> None:
+    node.configure("alpha")
+    (node.code / "greek.py").write_text(
+        f"import os, time\nwhile not os.path.exists({str(node.code / 'go')!r}):\n    time.sleep(0.1)\n"
+    )
+    node.start()
+    wait_until(lambda: node.status()["state"] == "starting", what="the agent answers")
+    assert node.run("status", "magic", "--strict").returncode == 1
+    node.stop()
 
 
 def test_counts_of_done_and_failed_tasks(node: Node) -> None:

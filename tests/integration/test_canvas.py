@@ -9,7 +9,7 @@ import pytest
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
-from tests.truth import held_to_the_truth
+from tests.truth import assert_well, held_to_the_truth
 
 TASKS = """
 import celery
@@ -112,6 +112,7 @@ def outcomes(node: Node, call: str, *forms: str) -> dict[str, object]:
 )
 def test_results_are_those_of_plain_celery(running: Node, call: str) -> None:
     assert outcomes(running, call, *FORMS) == FORMS
+    assert_well(running)
 
 
 def test_a_chord_is_refused_at_the_call_with_what_can_keep_it(running: Node) -> None:

@@ -1,6 +1,7 @@
 """A task closes all that its worker has open: another worker takes its place, and the status never stays at "consuming"."""
 
 from tests.node import Node
+from tests.truth import assert_well
 
 CLOSES = """
 import os
@@ -33,4 +34,4 @@ def test_a_worker_whose_task_closes_all_descriptors_is_replaced(node: Node) -> N
         node.wait_for(queue, lambda of: of["consuming"] and of["pid"] not in before.values(), "is consumed from again")
         assert node.send(queue, "return") == "return"
         assert f"worker-unheard queue={queue} generation=1" in node.log.read_text()
-    assert node.run("status", node.instance, "--strict").returncode == 0
+    assert_well(node)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.cluster import Cluster, leader
 from tests.node import Node
+from tests.truth import assert_true
 from tests.waiting import wait_until
 
 
@@ -54,5 +55,7 @@ print(result(2), worker.app.backend.oid, flush=True)"""
             value, other = producer.stdout.readline().rsplit(maxsplit=1)
         assert value == "2"
         assert other != queue
+        node.broker = next(each for each in cluster.nodes if each.is_running)
+        assert_true(node)
     finally:
         node.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agent.errors import CONFIGURATION
 from tests.article import QUEUE, ROOT, consuming, result
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
+from tests.truth import assert_well
 from tests.waiting import wait_until
 
 CREATE = "from celery_tasks.tasks import MagicCeleryTask\nfrom celery_tasks.utils import create_worker_from\n"
@@ -126,7 +128,8 @@ def test_a_run_that_is_no_function_runs_or_is_refused(node: Node) -> None:
     before = node.pids()
     assert [node.send(queue, 2) for queue in before] == [f"{queue} 2" for queue in before]
     assert node.pids() == before
+    assert_well(node)
     node.configure("alpha", "epsilon", DEFAULTS__POOL="solo")
     refused = node.run("check", node.instance)
-    assert refused.returncode != 0
+    assert refused.returncode == CONFIGURATION
     assert "greek:Epsilon.run is 'Object', of which Python makes no method" in refused.stdout

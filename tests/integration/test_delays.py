@@ -7,6 +7,7 @@ import pytest
 from celery_delivery.topology.delays import level
 from tests.node import TASKS, Node
 from tests.rabbitmq import RabbitMQ
+from tests.truth import assert_well
 from tests.waiting import wait_until
 
 LATER = """
@@ -108,6 +109,7 @@ worker.app.now = lambda: Ahead.now(datetime.UTC)
 later = [worker.apply_async(("return", number), countdown=1) for number in range(2)]
 print(json.dumps([result.get(timeout=60) for result in later]))"""
     assert node.produce(code, "alpha") == [0, 1]
+    assert_well(node)
     assert node.log.read_text().count("The clock of this host is") == 1
 
 
@@ -116,6 +118,7 @@ def test_a_delay_leads_to_a_queue_whatever_its_name(node: Node, letters: int) ->
     (node.code / "greek.py").write_text(f"{TASKS}\nAlpha.name = {'д' * letters!r}\n")
     run(node)
     assert node.produce("print(worker.apply_async(('return', 7), countdown=1).get(timeout=60))", "alpha") == 7
+    assert_well(node)
 
 
 @pytest.mark.rabbitmq_4

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.node import Node
+from tests.truth import assert_well
 from tests.waiting import wait_until
 
 EVERY_POOL = pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
@@ -132,7 +133,7 @@ def test_what_a_task_or_its_hooks_raise_is_one_outcome_and_the_queue_goes_on(
     assert [what for what, (task_id, _) in told.items() if not any(task_id in line for line in blamed)] == ["nothing"]
     wait_until(lambda: counts(node) == (len(TOLD) - failures(), failures(), 1), what="all are counted once")
     assert node.queue("alpha")["pid"] == pid
-    assert node.run("status", node.instance, "--strict").returncode == 0
+    assert_well(node)
     assert (node.task_ids("alpha"), node.broker.messages("alpha.dead", node.vhost)) == ([], 0)
 
 
@@ -204,7 +205,7 @@ def test_what_gets_past_the_tracer_is_one_failure_and_the_queue_goes_on(node: No
     )
     queue = node.queue("alpha")
     assert (queue["pid"], queue["active_count"], node.task_ids("alpha")) == (pid, 0, [])
-    assert node.run("status", node.instance, "--strict").returncode == 0
+    assert_well(node)
 
 
 @EVERY_POOL

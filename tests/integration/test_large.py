@@ -10,7 +10,7 @@ import pytest
 
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
-from tests.truth import held_to_the_truth
+from tests.truth import assert_well, held_to_the_truth
 from tests.waiting import wait_until
 
 LIMIT, ABOVE = 200_000, 300_000  # bytes
@@ -98,7 +98,7 @@ def test_a_result_above_the_limit_is_told_to_its_own_caller_and_no_other_is_lost
         assert f"larger than configured max size {LIMIT}" in text
         lines = [line for line in running.log.read_text().splitlines() if "is told this instead of its result" in line]
         assert sum(task_id in line for line in lines) == 1
-    assert running.run("status", running.instance, "--strict").returncode == 0
+    assert_well(running)
     wait_until(lambda: running.broker.messages("alpha", running.vhost) == 0, what="each is acked")
 
 

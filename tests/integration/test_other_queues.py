@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.node import Node
+from tests.truth import assert_well
 from tests.waiting import wait_until
 
 Declare = Callable[[Any], object]
@@ -57,7 +58,7 @@ def test_a_queue_of_another_kind_is_told_by_check_status_and_log(
     node.wait_until_consuming()
     assert obstacle(node) is None
     assert node.log.read_text().count("No tasks are run: the broker refuses") == 1
-    assert node.run("check", node.instance).returncode == 0
+    assert_well(node)
 
 
 def test_a_worker_whom_the_broker_does_not_let_in_says_so_and_waits(node: Node) -> None:

@@ -13,7 +13,7 @@ import pytest
 from celery_delivery.topology.queues import DELIVERY_LIMIT
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
-from tests.truth import held_to_the_truth
+from tests.truth import assert_well, held_to_the_truth
 from tests.waiting import wait_until
 
 EVERY_POOL = pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
@@ -96,7 +96,7 @@ def test_what_does_not_come_to_an_end_is_told_once_when_it_is_a_dead_letter(
     letters = json.loads(node.run("dead-letters", node.instance, "--json").stdout)["letters"]
     assert {letter["id"]: letter["reason"] for letter in letters} == {told[what][0]: "deliveries" for what in last}
     assert node.task_ids("alpha") == []
-    assert node.run("status", node.instance, "--strict").returncode == 0
+    assert_well(node)
 
 
 def give_back(node: Node, queue: str) -> None:
@@ -229,4 +229,4 @@ print(json.dumps([told(first), *sorted(set(answers)), told(last)]))
     assert producer.returncode == 0, errors
     assert json.loads(out) == ["done", "TaskRevokedError: expired", "done"]
     assert (pools.broker.messages(f"{queue}.dead", pools.vhost), pools.queue(queue)["pid"]) == (0, pid)
-    assert pools.run("status", pools.instance, "--strict").returncode == 0
+    assert_well(pools)

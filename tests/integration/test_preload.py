@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.node import TASKS, Node
+from tests.truth import assert_well
 from tests.waiting import wait_until
 
 LOGS = """
@@ -126,6 +127,7 @@ def test_a_log_file_that_a_preload_opened_is_written_by_workers_and_nothing_else
     assert sorted(file.read_text().splitlines()) == ["order 0", "order 1", "order 2"]
     status = node.queue("logging")
     assert (status["consuming"], status["succeeded"], status["failed"], status["restarts"]) == (True, 3, 0, 0)
+    assert_well(node)
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
@@ -173,5 +175,6 @@ def test_a_worker_runs_at_its_end_what_it_registered_itself_and_nothing_of_the_t
     assert left[0] == "template logging"  # before the first fork
     assert sorted(left[1:]) == sorted(f"worker {way}" for way in WAYS)
     assert node.send("staying") == "kept"
+    assert_well(node)
     assert node.stop() == 0
     assert ended.read_text().count("template") == 1

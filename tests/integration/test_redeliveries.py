@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.node import Node
+from tests.truth import assert_well
 from tests.waiting import wait_until
 
 # Each run notes the task's id, and lasts until there is a file.
@@ -79,7 +80,7 @@ print(alone.get(timeout=90), steps.get(timeout=90), flush=True)"""
             node.broker.start()
         assert producer.stdout.readline().split() == [alone, second]
     assert Counter(notes.read_text().split()) == {alone: 1, first: 2, second: 1}
-    assert node.run("status", node.instance, "--strict").returncode == 0
+    assert_well(node)
 
 
 def test_a_task_with_the_id_of_one_that_runs_is_a_task_of_its_own(node: Node, tmp_path: Path) -> None:

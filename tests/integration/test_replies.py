@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.node import Node
+from tests.truth import assert_well
 from tests.waiting import wait_until
 
 POOLS = ["prefork", "threads", "solo"]
@@ -97,7 +98,7 @@ def test_a_task_gets_the_result_of_one_that_it_sent_before(node: Node, pool: str
     run(node, TASKS="outer:Outer,greek:Alpha", DEFAULTS__POOL=pool)
     code = "import outer\n_, outer = create_worker_from(outer.Outer)\nprint(outer.delay('get', 7).get(timeout=60))"
     assert node.produce(code, "alpha") == 7
-    assert node.run("status", node.instance, "--strict").returncode == 0
+    assert_well(node)
 
 
 def test_a_task_sends_tasks_where_its_worker_has_no_right_to_a_queue_for_results(node: Node) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.node import Node, is_alive
+from tests.truth import assert_well
 from tests.waiting import wait_until
 
 STARTING = """
@@ -124,7 +125,7 @@ def test_what_a_task_forks_ends_where_it_leaves_the_task_and_is_no_second_worker
     assert node.produce(code, "alpha") == FORKED
     queue = node.queue("alpha")
     assert (queue["succeeded"], queue["failed"], queue["active_count"]) == (len(FORKED), 0, 0)
-    assert node.run("status", node.instance, "--strict").returncode == 0
+    assert_well(node)
 
 
 @pytest.mark.parametrize("by", ["its time limit", "a lost connection"])

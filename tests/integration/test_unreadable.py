@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.node import Node
+from tests.truth import assert_well
 from tests.waiting import wait_until
 
 # Each raises something else that can't be made again from its pickle in another process, or not be pickled at all.
@@ -105,4 +106,4 @@ print(json.dumps(told))
     wait_until(lambda: node.broker.messages("alpha.dead", node.vhost) == DEAD, what="the rejected are dead letters")
     queue = node.queue("alpha")
     assert (queue["pid"], queue["active_count"], node.task_ids("alpha")) == (pid, 0, [])
-    assert node.run("status", node.instance, "--strict").returncode == 0
+    assert_well(node)

@@ -10,6 +10,7 @@ import pytest
 
 from agent.guest.work.modules import FIRST, MODULES, SHARED
 from tests.node import ROOT, TASKS, Node
+from tests.truth import assert_well
 
 WATCHED = """
 import sys
@@ -68,6 +69,7 @@ def test_sentry_is_told_of_a_failed_task_once(node: Node, way: str, pool: str) -
     node.wait_until_consuming()
     node.produce("worker.delay('fail', 'no stock').get(timeout=60, propagate=False); print('null')", "alpha")
     assert node.queue("alpha")["failed"] == 1
+    assert_well(node)
     assert node.stop() == 0
     assert events.read_text() == "alpha: ValueError: no stock\n"
 

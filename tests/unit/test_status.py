@@ -108,6 +108,13 @@ def test_a_removed_queue_is_shown_and_keeps_nobody_waiting() -> None:
     assert not seen.is_degraded()
 
 
+@pytest.mark.parametrize(
+    "not_running", [Node(None, {}), replace(node(replace(worker(State.STOPPING), wanted=False)), draining=True)]
+)
+def test_an_instance_that_reads_its_configuration_or_stops_is_not_well(not_running: Node) -> None:
+    assert taken(not_running).is_degraded()
+
+
 def test_a_queue_being_replaced_is_not_yet_what_was_asked_for() -> None:
     replaced = Node(plan(), {"q0": Queue(worker(State.CONSUMING), successor=worker(State.STARTING, pid=None))})
     assert not taken(replaced, Pulse(at=99.0)).is_consuming()
