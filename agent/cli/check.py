@@ -14,13 +14,14 @@ from agent.cli.options import add_env_file, add_instance, json_text
 from agent.cli.plain import plain, plain_lines
 from agent.config.instances import checked_name, folders
 from agent.errors import OK, NoSuchInstance
-from agent.operate.checks import Finding, check, exit_status, running
+from agent.operate.checks import check, exit_status, running
+from agent.operate.findings import Finding
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Say what the command does, and add its options."""
     parser.description = (
-        "Reads the env file, imports the task classes, reaches for the broker, and says what is wrong and what to do; "
+        "Reads the env file, imports the tasks, reaches for the broker, and says what is wrong and what to do; "
         "also where the instance runs, and a queue of it runs nothing. "
         "Exit status: 0 all is well, 1 a broker can't be reached, 78 the configuration can't be run."
     )

@@ -25,6 +25,8 @@ def render(status: Status, width: int | None = None) -> str:
         f"  agent {status.version}, pid {status.pid}, up {duration(status.uptime)}{own}",
         f"  broker {status.broker}",
     ]
+    if status.app:
+        lines.append(f"  app {status.app} as its project made it: what it promises about tasks is its own")
     lines.append(f"  {_enforcement(status.enforcement)}")
     if status.reload_error is not None:
         lines.append(f"  last reload refused: {status.reload_error}")

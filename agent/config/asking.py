@@ -57,10 +57,13 @@ class Answer:
         return tuple(line[kind] for line in self.lines if kind in line)
 
 
-def ask(template: TemplateSpec, tasks: Sequence[str], timeout: float, step: Mapping[str, Any]) -> Answer:
-    """Have task classes imported, and then a step taken; return what was answered.
+def ask(
+    template: TemplateSpec, tasks: Sequence[str], timeout: float, step: Mapping[str, Any], consume: Sequence[str] = ()
+) -> Answer:
+    """Have task classes imported, and the app loaded, and then a step taken; return what was answered.
 
     timeout: seconds for all imports together.
+    consume: the queues of the app that are meant, none for all.
     step: what to do once all is imported: the `module` of `agent.guest.answer` that does it, and what that wants to know.
     """
     request = {
@@ -69,6 +72,8 @@ def ask(template: TemplateSpec, tasks: Sequence[str], timeout: float, step: Mapp
         "celery_config": template.celery_config,
         "timeout": timeout,
         "tasks": tuple(tasks),
+        "app": template.app,
+        "consume": tuple(consume),
         "step": step,
     }
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr:

@@ -24,6 +24,22 @@ class HostedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class HostedQueue:
+    """A queue of the app, and the names of the tasks whose route leads there."""
+
+    name: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppPool:
+    """What the app's own settings say of the pool, None where nothing: the agent's settings win over both."""
+
+    pool: str | None
+    concurrency: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Demands:
     """What the tasks of a queue ask of its pool, in the words of `agent.guest.suitability`."""
 
@@ -44,11 +60,15 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What came of reaching for one broker; `fault` is empty where it answered."""
+    """What came of reaching for one broker; `fault` is empty where it answered.
+
+    of_project: whether it is that of the app, whose own settings name it.
+    """
 
     broker: str
     fault: str
     text: str
+    of_project: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +79,7 @@ class StoreProbe:
     fault: str
     text: str
     costs: str
+    of_project: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,9 @@ class Discovery:
     python: str = ""
     celery: str = ""
     tasks: tuple[HostedTask, ...] = ()
+    queues: tuple[HostedQueue, ...] = ()
+    own: AppPool = AppPool(None, None)
+    caveats: tuple[str, ...] = ()  # what does not hold for the app as it is, each in a line with what to do
     broker: str = ""
     embedded: bool = False
     delivery: tuple[str, ...] = ()  # what is promised less, or not at all, about the tasks
@@ -77,14 +101,16 @@ class Discovery:
     stores: tuple[StoreProbe, ...] = ()
 
 
-def discover(template: TemplateSpec, tasks: Sequence[str], timeout: float) -> Discovery:
-    """Import task classes and see whether they can be hosted; `timeout` in seconds for all imports together."""
-    return discovery_of(ask(template, tasks, timeout, {}))
+def discover(template: TemplateSpec, tasks: Sequence[str], timeout: float, consume: Sequence[str] = ()) -> Discovery:
+    """Import task classes and the app, and see whether they can be hosted; `timeout` in seconds for all imports together."""
+    return discovery_of(ask(template, tasks, timeout, {}, consume))
 
 
-def discover_and_probe(template: TemplateSpec, tasks: Sequence[str], timeout: float) -> Discovery:
+def discover_and_probe(
+    template: TemplateSpec, tasks: Sequence[str], timeout: float, consume: Sequence[str] = ()
+) -> Discovery:
     """Do the same, and reach for the brokers and the result store afterwards."""
-    answer = ask(template, tasks, timeout, {"module": "probe"})
+    answer = ask(template, tasks, timeout, {"module": "probe"}, consume)
     discovery = discovery_of(answer)
     if answer.in_time or discovery.obstacles:
         return discovery
@@ -100,6 +126,9 @@ def discovery_of(answer: Answer) -> Discovery:
         python=answer.last("started"),
         celery=answer.last("celery"),
         tasks=tuple(HostedTask(line["task"], line["name"], line["queue"]) for line in answer.lines if "task" in line),
+        queues=tuple(HostedQueue(each["name"], tuple(each["tasks"])) for each in answer.all("served")),
+        own=AppPool(**(answer.last("own") or {"pool": None, "concurrency": None})),
+        caveats=answer.all("caveat"),
         broker=answer.last("broker"),
         embedded=bool(answer.last("embedded")),
         delivery=answer.all("delivery"),

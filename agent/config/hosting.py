@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
-from agent.config.discovery import HostedTask
+from agent.config.discovery import HostedQueue, HostedTask
 from agent.config.problems import InvalidConfiguration, Problem
 from agent.config.settings import MOST_PREFETCHED, Pool, QueueSettings
 from agent.config.validation import Configuration
-from agent.config.variables import variable_of
+from agent.config.variables import PREFIX, variable_of
 from agent.guest.spec import Limits, WorkerSpec
 from agent.guest.suggestion import suggestion
 
@@ -18,20 +18,31 @@ MIB = 1_048_576
 _PREFORK_ONLY = ("time_limit", "soft_time_limit", "max_tasks_per_child", "max_memory_per_child")
 
 
-def workers(configuration: Configuration, tasks: Sequence[HostedTask]) -> tuple[WorkerSpec, ...]:
-    """Return one worker per queue, sorted; raises InvalidConfiguration where settings and queues don't fit."""
+def workers(
+    configuration: Configuration, tasks: Sequence[HostedTask], of_app: Sequence[HostedQueue] = ()
+) -> tuple[WorkerSpec, ...]:
+    """Return one worker per queue, sorted; raises InvalidConfiguration where settings and queues don't fit.
+
+    of_app: the queues of the app, which are served by it.
+    """
     queues: dict[str, list[str]] = {}
     for task in tasks:
         queues.setdefault(task.queue, []).append(task.path)
+    twice = tuple(_given_to_both(configuration, queues, of_app))
+    queues |= {each.name: list(each.tasks) for each in of_app}
+    apps = {each.name: configuration.settings.app for each in of_app}
     hosted = [_Queue(configuration, queue, tuple(queues)) for queue in sorted(queues)]
     problems = [
+        *twice,
         *_same_names(configuration, tasks),
         *_not_hosted(configuration, tuple(queues)),
         *(problem for queue in hosted for problem in queue.problems()),
     ]
     if problems:
         raise InvalidConfiguration(tuple(problems))
-    return tuple(_spec(queue.name, tuple(queues[queue.name]), queue.settings()) for queue in hosted)
+    return tuple(
+        _spec(queue.name, tuple(queues[queue.name]), apps.get(queue.name, ""), queue.settings()) for queue in hosted
+    )
 
 
 def matches(written: str, queues: Sequence[str]) -> tuple[str, ...]:
@@ -39,6 +50,13 @@ def matches(written: str, queues: Sequence[str]) -> tuple[str, ...]:
     if written in queues:
         return (written,)
     return tuple(queue for queue in queues if queue.casefold() == written.casefold())
+
+
+def is_set(configuration: Configuration, queue: str, field: str) -> bool:
+    """Tell whether the env file gives a queue this setting, by itself or with all others."""
+    settings = configuration.settings
+    written = (own for name, own in settings.queues.items() if name.casefold() == queue.casefold())
+    return any(field in each.model_fields_set for each in (settings.defaults, *written))
 
 
 class _Queue:
@@ -132,6 +150,17 @@ def _same_names(configuration: Configuration, tasks: Sequence[HostedTask]) -> It
         first.setdefault(task.name, task.path)
 
 
+def _given_to_both(
+    configuration: Configuration, queues: Mapping[str, Sequence[str]], of_app: Sequence[HostedQueue]
+) -> Iterator[Problem]:
+    for each in of_app:
+        if each.name in queues:
+            yield Problem(
+                f"{configuration.where('app')} has a queue {each.name!r}, and {PREFIX}TASKS gives {queues[each.name][0]!r} "
+                f"the same one. Leave it out of {PREFIX}CONSUME, or the class out of {PREFIX}TASKS."
+            )
+
+
 def _not_hosted(configuration: Configuration, queues: Sequence[str]) -> Iterator[Problem]:
     for written in configuration.settings.queues:
         found = matches(written, queues)
@@ -146,10 +175,12 @@ def _not_hosted(configuration: Configuration, queues: Sequence[str]) -> Iterator
             yield Problem(f"{where} is for queue {written!r}, which this instance does not host. {advice}")
 
 
-def _spec(queue: str, tasks: tuple[str, ...], settings: QueueSettings) -> WorkerSpec:
+def _spec(queue: str, tasks: tuple[str, ...], app: str, settings: QueueSettings) -> WorkerSpec:
     """Return a queue's settings as a worker is started with them, each under its own name."""
     values = settings.model_dump(mode="json")
+    if app and "prefetch" not in settings.model_fields_set:
+        values["prefetch"] = None
     limits = {each.name: values.pop(each.name) for each in fields(Limits)}
     for name in ("memory_max", "memory_high"):
         limits[name] = None if limits[name] is None else limits[name] * MIB
-    return WorkerSpec(queue=queue, tasks=tasks, **values, limits=Limits(**limits))
+    return WorkerSpec(queue=queue, tasks=tasks, **values, limits=Limits(**limits), app=app)

@@ -2,7 +2,7 @@
 
     python -m agent.config.planner --instance NAME --env-file FILE
 
-    env file ─> assignments ─> settings ─> task classes, imported in the user's interpreter ─> plan
+    env file ─> assignments ─> settings ─> task classes and app, imported in the user's interpreter ─> plan
 
 It prints JSON lines: {"template": …} as soon as the settings are known, so that the daemon can warm one meanwhile, then
 either {"plan": …} or {"error": {"message": …, "exit_status": …}}. It exits with 0 or that status.
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configuration = read_settings(read_env_file(options.env_file))
         template = template_of(configuration, with_credentials(os.environ, options.instance))
         _print(json.dumps({"template": asdict(template)}))
-        discovery = discover(template, configuration.settings.tasks, configuration.settings.import_timeout)
+        settings = configuration.settings
+        discovery = discover(template, settings.tasks, settings.import_timeout, settings.consume)
         _print(f'{{"plan": {encode_plan(plan_of(options.instance, configuration, template, discovery))}}}')
     except AgentError as error:
         _print(json.dumps({"error": {"message": str(error), "exit_status": error.exit_status}}))
@@ -59,7 +60,8 @@ def template_of(configuration: Configuration, environment: Mapping[str, str]) ->
         python=settings.python,
         path=settings.path,
         preload=settings.preload,
-        celery_config=settings.celery_config,
+        celery_config=settings.celery_config if settings.tasks else "",
+        app=settings.app,
         environment=task_environment(configuration.file, environment),
     )
 
@@ -83,7 +85,7 @@ def plan_of(instance: str, configuration: Configuration, template: TemplateSpec,
         broker=discovery.broker,
         embedded=discovery.embedded,
         template=template,
-        workers=workers(configuration, discovery.tasks),
+        workers=workers(configuration, discovery.tasks, discovery.queues),
     )
 
 
@@ -105,7 +107,7 @@ def _line(configuration: Configuration, obstacle: Obstacle) -> str:
     match obstacle.subject:
         case "python":
             return f"{where('python')} is {configuration.settings.python!r}, but {text}"
-        case "preload" | "tasks":
+        case "preload" | "tasks" | "app" | "consume":
             return f"{where(obstacle.subject)} names {item!r}, but {text}"
         case "import":
             return _line(configuration, _blamed(configuration, obstacle))
@@ -123,6 +125,8 @@ def _blamed(configuration: Configuration, obstacle: Obstacle) -> Obstacle:
     task = next((task for task in settings.tasks if task.partition(":")[0] == module), None)
     if task is not None:
         return Obstacle("tasks", task, obstacle.text)
+    if module in (settings.app, settings.app.partition(":")[0]):
+        return Obstacle("app", settings.app, obstacle.text)
     if module in settings.preload:
         return Obstacle("preload", module, obstacle.text)
     return Obstacle("celery_config" if module == settings.celery_config else "python", module, obstacle.text)

@@ -17,10 +17,13 @@ WIDTH = 100  # of the example's comments
 # What an example shows where there is no default that could be written.
 _SAMPLES = {
     "tasks": "magic_consumer.tasks:ActualMagicCeleryTask",
+    "app": "proj.celery:app",
+    "consume": "mail,reports",
     "path": "/srv/consumer/src:/srv/consumer",
     "preload": "sqlalchemy",
     "python": "/srv/consumer/venv/bin/python",
 }
+_NEEDED = "tasks"  # what the example does not comment out
 _OWN_PYTHON = "the agent's own"
 
 _PREFACE = """
@@ -87,7 +90,7 @@ _JSON = """
 `exit_status` that it alone would give, and `findings` in the order of looking, each with
 
 - `level`: `ok`, `warn` or `FAIL`;
-- `subject`: `env file`, `settings`, `python`, `tasks`, `queue`, `delivery`, `broker`, `letters`, `results`, or
+- `subject`: `env file`, `settings`, `python`, `tasks`, `queue`, `app`, `delivery`, `broker`, `letters`, `results`, or
   `running`: what the instance does that runs by this name now, of which the exit status tells nothing;
 - `text`: one line: what, where, and what to do;
 - `detail`: a traceback or what user code printed, often empty.
@@ -102,13 +105,13 @@ class Entry:
     """One setting.
 
     field: the name of the field.
-    default: as it would be written in an env file; None where the setting is required.
+    default: as it would be written in an env file.
     takes: what it takes, to be read after "must be".
     text: what it is, its unit, and why this default; one paragraph.
     """
 
     field: str
-    default: str | None
+    default: str
     takes: str
     text: str
 
@@ -196,7 +199,7 @@ def _entries(model: type[BaseModel]) -> Iterator[Entry]:
     for field, info in model.model_fields.items():
         yield Entry(
             field=field,
-            default=None if info.is_required() else _written(field, info.default),
+            default=_written(field, info.default),
             takes=_takes(field, schema["properties"][field], schema.get("$defs", {})),
             text=_paragraph(info.description),
         )
@@ -205,7 +208,7 @@ def _entries(model: type[BaseModel]) -> Iterator[Entry]:
 def _written(field: str, default: object) -> str:
     if field == "python":
         return _OWN_PYTHON
-    if default is None or default == ():
+    if default in (None, ()):
         return ""
     return f"{default:g}" if isinstance(default, float) else str(default)
 
@@ -222,9 +225,15 @@ def _takes(field: str, schema: Mapping[str, Any], definitions: Mapping[str, Any]
         case "number":
             return f"a number of seconds above {schema['exclusiveMinimum']}, at most {schema['maximum']}"
         case "array":
-            return {"tasks": "task classes", "path": "folders", "preload": "modules"}[field]
+            return {"tasks": "task classes", "consume": "names of queues", "path": "folders", "preload": "modules"}[
+                field
+            ]
         case "string":
-            return {"python": "the path of a Python interpreter", "celery_config": "the name of a module"}[field]
+            return {
+                "app": "the name of a Celery app",
+                "python": "the path of a Python interpreter",
+                "celery_config": "the name of a module",
+            }[field]
         case kind:
             return str(kind)
 
@@ -234,9 +243,7 @@ def _paragraph(text: str | None) -> str:
 
 
 def _section(name: str, each: Entry) -> str:
-    if each.default is None:
-        default = "required"
-    elif each.default == _OWN_PYTHON:
+    if each.default == _OWN_PYTHON:
         default = f"default: {_OWN_PYTHON}"
     else:
         default = f"default: `{each.default}`" if each.default else "default: empty"
@@ -251,4 +258,4 @@ def _comment(text: str) -> list[str]:
 
 def _assignment(name: str, each: Entry) -> list[str]:
     value = _SAMPLES.get(each.field, each.default)
-    return [f"{name}={value}" if each.default is None else f"#{name}={value}"]
+    return [f"{name}={value}" if each.field == _NEEDED else f"#{name}={value}"]

@@ -11,8 +11,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from agent.guest.spec import FORCED
+
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _TASK = re.compile(rf"{_MODULE.pattern}:[^\W\d]\w*")
+_APP = re.compile(rf"{_MODULE.pattern}(:{_MODULE.pattern})?")
 
 
 def upper_case(text: object) -> object:
@@ -39,14 +42,24 @@ def _each_once(items: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _task_classes(tasks: tuple[str, ...]) -> tuple[str, ...]:
-    if not tasks:
-        raise ValueError("is empty. Name the task classes to host, as package.module:Class, with commas between them.")
     for task in tasks:
         if not _TASK.fullmatch(task):
             module, _, name = task.rpartition(".")
             advice = f"Write {module}:{name}" if _TASK.fullmatch(f"{module}:{name}") else "Write package.module:Class"
             raise ValueError(f"names {task!r}, which is not module:Class. {advice}.")
     return tasks
+
+
+def _app(name: str) -> str:
+    if name and not _APP.fullmatch(name):
+        raise ValueError(f"is {name!r}, which names no app. Write package.module:app, as for celery -A.")
+    return name
+
+
+def _consumed(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(name.removeprefix(FORCED) for name in names):
+        raise ValueError(f"names a queue without a name. Write it behind the {FORCED!r}.")
+    return names
 
 
 def _modules(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,6 +109,8 @@ def _what_is(path: str) -> str:
 
 
 TaskClasses = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_task_classes)]
+App = Annotated[str, AfterValidator(_app)]
+Consumed = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_consumed)]
 Modules = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_modules)]
 Folders = Annotated[tuple[str, ...], _items(":"), AfterValidator(_each_once), AfterValidator(_folders)]
 Module = Annotated[str, AfterValidator(_module)]

@@ -15,6 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.config.setting_types import (
+    App,
+    Consumed,
     Folders,
     Interpreter,
     Module,
@@ -130,9 +132,20 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    tasks: TaskClasses
-    """The task classes to host, as package.module:Class with commas between them. There is no default, because there is
-    nothing to run without one. Each gets a queue by its task's name; classes that set the same `queue` share one worker."""
+    tasks: TaskClasses = ()
+    """The task classes to host, as package.module:Class with commas between them. Each gets a queue by its task's name;
+    classes that set the same `queue` share one worker. Empty only where APP names an app, because there is nothing to run
+    without either."""
+
+    app: App = ""
+    """A Celery app to host as its project made it, as package.module:app, or shorter as `celery -A` finds it. Its own
+    settings win in all but what makes a supervised worker, and nothing is promised about its tasks beyond what they say:
+    docs/apps.md. Each of its queues gets a worker, beside those of TASKS. Empty, because most hosts of contracts have none."""
+
+    consume: Consumed = ()
+    """The queues of APP to consume from, with commas between them. Empty for all of them: its `task_queues`, its default
+    queue, and each that its routes give a task to. A queue that tasks are only sent to by name, as with
+    `apply_async(queue="adhoc")`, is in none of these: write +adhoc."""
 
     path: Folders = ()
     """Folders put in front of `sys.path` for the task classes, absolute, with ':' between them: the consumer's source
@@ -141,16 +154,16 @@ class Settings(BaseSettings):
     preload: Modules = ()
     """Modules imported once, before the workers are forked, which then share their memory; with commas between them.
     For large libraries. Empty, because it must be safe to fork after the import: a module whose import starts threads or
-    opens connections is refused. numpy starts none with OPENBLAS_NUM_THREADS=1 in the same file. docs/preload.md says
-    what of a module the workers have."""
+    opens connections is refused. numpy starts none with OPENBLAS_NUM_THREADS=1 in the same file. The module of APP has the
+    whole app loaded before the fork, all of its task modules. docs/preload.md says what of a module the workers have."""
 
     celery_config: Module = "celery_tasks.celery_config"
-    """The module with Celery's settings, which also says what is promised about a task. The package that it is in is the one
-    whose task classes are contracts. The default is the article's."""
+    """The module with Celery's settings for TASKS, which also says what is promised about a task. The package that it is
+    in is the one whose task classes are contracts. The default is the article's."""
 
     python: Interpreter = sys.executable
-    """The interpreter that runs the task classes, absolute: `bin/python` of the consumer's virtual environment, which
-    has Celery and nothing of the agent. The agent's own by default, so that one environment is enough."""
+    """The interpreter that runs the tasks, absolute: `bin/python` of the consumer's virtual environment, which has Celery
+    and nothing of the agent; for TASKS our library too. The agent's own by default, so that one environment is enough."""
 
     import_timeout: Seconds = Field(default=30, gt=0, le=240)
     """Seconds that importing all task classes may take when the plan is made; then the import is ended and reported as

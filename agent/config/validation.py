@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,23 @@ def read_settings(file: EnvFile) -> Configuration:
     except ValidationError as error:
         problems = (*problems, *(Problem(_line(each, found, file)) for each in error.errors(include_url=False)))
         raise InvalidConfiguration(problems) from None
+    configuration = Configuration(file, settings, found)
+    problems = (*problems, *_nothing_to_host(configuration))
     if problems:
         raise InvalidConfiguration(problems)
-    return Configuration(file, settings, found)
+    return configuration
+
+
+def _nothing_to_host(configuration: Configuration) -> Iterator[Problem]:
+    settings = configuration.settings
+    if not settings.tasks and not settings.app:
+        what = "empty" if "tasks" in settings.model_fields_set else "missing"
+        yield Problem(
+            f"{configuration.where('tasks')} is {what}. Name the task classes to host, as package.module:Class, with commas "
+            f"between them; or a Celery app, by {PREFIX}APP."
+        )
+    if settings.consume and not settings.app:
+        yield Problem(f"{configuration.where('consume')} names queues of an app, but {PREFIX}APP names none. Set it.")
 
 
 def _line(error: Any, found: Sequence[Assignment], file: EnvFile) -> str:
@@ -51,8 +65,6 @@ def _line(error: Any, found: Sequence[Assignment], file: EnvFile) -> str:
     written = [assignment.value for assignment in found if assignment.path == path] or [error["input"]]
     known = entry(path[-1])
     match error["type"]:
-        case "missing":
-            return f"{where} is missing. Name {known.takes} to host, as package.module:Class, with commas between them."
         case "value_error":
             return f"{where} {error['ctx']['error']}"
         case _:

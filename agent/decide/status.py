@@ -110,7 +110,10 @@ class QueueStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One instance; `uptime` in seconds, `summary` the line for people."""
+    """One instance; `uptime` in seconds, `summary` the line for people.
+
+    app: the project's own app that it hosts as it is; empty where it hosts task classes only.
+    """
 
     instance: str
     version: str
@@ -124,6 +127,7 @@ class Status:
     reload_error: str | None
     enforcement: Enforcement
     queues: tuple[QueueStatus, ...]
+    app: str = ""
 
     def is_consuming(self) -> bool:
         """Say whether every queue is being consumed from by a worker of the present plan."""
@@ -176,6 +180,7 @@ def snapshot(
         reload_error=agent.reload_error,
         enforcement=agent.enforcement,
         queues=queues,
+        app="" if node.plan is None else node.plan.template.app,
     )
 
 
@@ -230,7 +235,7 @@ def decode_status(value: Any) -> Status:
     if isinstance(schema, int) and schema != SCHEMA:
         raise ProtocolError(f"the agent speaks status schema {schema}, this command {SCHEMA}: upgrade the older one")
     try:
-        return read(Status, value)
+        return read(Status, {"app": "", **value})  # an agent that knows of none says nothing of it
     except ValueError as error:
         raise ProtocolError(f"a status was expected, but {error}") from error
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -15,6 +16,18 @@ INTERFACE = 1  # that this agent was written for
 DISTRIBUTION = "celery-delivery"
 RELEASES = ">=0.1,<0.2"  # that have it
 SOURCE = Path(__file__).parents[2] / PACKAGE  # beside the agent where that runs from a checkout
+
+
+def lend() -> None:
+    """Have the agent's own copy of the library found, where this interpreter has none: a project's own app needs none."""
+    init = SOURCE / "__init__.py"
+    if importlib.util.find_spec(PACKAGE) is not None or not init.exists():
+        return
+    spec = importlib.util.spec_from_file_location(PACKAGE, init, submodule_search_locations=[str(SOURCE)])
+    if spec is None or spec.loader is None:
+        return
+    sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[PACKAGE])
 
 
 def misfit() -> str | None:

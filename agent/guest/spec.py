@@ -15,7 +15,9 @@ class TemplateSpec:
     python: the interpreter that imports user code (CELERY_AGENT_PYTHON).
     path: folders put in front of `sys.path` (CELERY_AGENT_PATH).
     preload: modules imported once, before any fork (CELERY_AGENT_PRELOAD).
-    celery_config: the module with Celery's settings, beside which contracts are (CELERY_AGENT_CELERY_CONFIG).
+    celery_config: the module with Celery's settings, beside which contracts are (CELERY_AGENT_CELERY_CONFIG); empty where there
+        are no task classes.
+    app: the Celery app to host as it is, as `celery -A` has it (CELERY_AGENT_APP); empty where there is none.
     environment: variables for user code, as sorted (name, value) pairs; they may hold secrets.
     """
 
@@ -23,6 +25,7 @@ class TemplateSpec:
     path: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     celery_config: str = "celery_tasks.celery_config"
+    app: str = ""
     environment: tuple[tuple[str, str], ...] = ()
 
 
@@ -45,13 +48,14 @@ class Limits:
 class WorkerSpec:
     """One Celery worker for one queue.
 
-    tasks: the task classes it serves, as "module:Class".
+    app: the app that it runs as it is; empty where it runs task classes.
+    tasks: the task classes it serves, as "module:Class"; of an app the names of the tasks whose route leads to the queue.
     pool: "prefork", "threads" or "solo".
     concurrency: tasks at a time.
-    prefetch: messages fetched ahead per slot of concurrency (Celery's worker_prefetch_multiplier).
+    prefetch: messages fetched ahead per slot of concurrency (Celery's worker_prefetch_multiplier); None: what the app says.
     time_limit, soft_time_limit: seconds for one task, prefork only; None: what the settings say.
-    max_tasks_per_child: tasks after which a pool child is replaced, prefork only.
-    max_memory_per_child: MiB of resident memory after which a pool child is replaced, prefork only.
+    max_tasks_per_child: tasks after which a pool child is replaced, prefork only; None: what the settings say.
+    max_memory_per_child: MiB of resident memory after which a pool child is replaced, likewise.
     log_level: of Celery's and the tasks' loggers.
     start_timeout: seconds from the fork request to the first report, and for a pool child until it takes tasks.
     warm_timeout, cold_timeout: seconds a warm, then a cold shutdown may take before the next, harder step.
@@ -62,7 +66,7 @@ class WorkerSpec:
     tasks: tuple[str, ...]
     pool: str
     concurrency: int
-    prefetch: int
+    prefetch: int | None
     time_limit: float | None
     soft_time_limit: float | None
     max_tasks_per_child: int | None
@@ -72,7 +76,10 @@ class WorkerSpec:
     warm_timeout: float
     cold_timeout: float
     limits: Limits = Limits()
+    app: str = ""
 
+
+FORCED = "+"  # before a queue of CELERY_AGENT_CONSUME to which nothing leads, and which is meant all the same
 
 # What a worker's process never sees, because the agent and the kernel enforce it: it can change while the worker lives on.
 ADJUSTABLE = ("limits", "warm_timeout", "cold_timeout")

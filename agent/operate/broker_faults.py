@@ -7,6 +7,8 @@ UNDECLARED = "undeclared"  # a queue that is not there, where no client may decl
 UNLIKE = "unlike"  # a queue that is there with other arguments
 FRAGILE = "fragile"  # a release in which one message can stop all dead letters
 
+EVICTING = "evicting"  # a Redis that may forget tasks when it is full
+
 _ADVICE = {
     "refused": "Nothing listens there: start the broker, or correct RABBITMQ_HOST and RABBITMQ_PORT.",
     "name": "The host has no address: correct RABBITMQ_HOST, or the name service.",
@@ -19,8 +21,25 @@ _ADVICE = {
     "folder": "Make the folder, or let the agent's user write to it.",
     "other": "Look into the broker's log.",
 }
+# Where a project's own app names the broker.
+_ADVICE_ON_APPS = {
+    **_ADVICE,
+    "refused": "Nothing listens there: start the broker, or correct broker_url of the app.",
+    "name": "The host has no address: correct broker_url of the app, or the name service.",
+    "login": "Correct user and password in broker_url of the app; RabbitMQ's 'guest' may log in from its own host only.",
+    "tls": "Correct broker_use_ssl of the app, or the port in broker_url.",
+}
 
 
 def unreachable(broker: str, fault: str, text: str) -> str:
     """Return the line about a broker that can't be reached, with what to do."""
-    return f"{broker} can't be reached: {text.rstrip('.')}. {_ADVICE[fault]}"
+    return _line(broker, text, _ADVICE[fault])
+
+
+def unreachable_by_app(broker: str, fault: str, text: str) -> str:
+    """Return the same about a broker that a project's own app names."""
+    return _line(broker, text, _ADVICE_ON_APPS[fault])
+
+
+def _line(broker: str, text: str, advice: str) -> str:
+    return f"{broker} can't be reached: {text.rstrip('.')}. {advice}"

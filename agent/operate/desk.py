@@ -89,7 +89,7 @@ def _template(configuration: Configuration, environment: Mapping[str, str], logi
 
 
 def _check_queue(configuration: Configuration, discovery: Discovery, queue: str | None) -> None:
-    hosted = sorted({task.queue for task in discovery.tasks})
+    hosted = sorted({*(task.queue for task in discovery.tasks), *(each.name for each in discovery.queues)})
     if queue is not None and queue not in hosted:
         advice = suggestion(queue, hosted, shown=repr) or f"Its queues are {', '.join(map(repr, hosted))}."
         raise AgentError(f"{configuration.file.path} hosts no queue {queue!r}. {advice}")

@@ -14,9 +14,9 @@ from agent.guest.spec import TemplateSpec
 
 
 def inquire(configuration: Configuration, template: TemplateSpec, step: Mapping[str, Any]) -> tuple[Discovery, Answer]:
-    """Import an instance's task classes, then take a step there; raises InvalidConfiguration where they can't be imported."""
+    """Import an instance's tasks, then take a step there; raises InvalidConfiguration where they can't be imported."""
     settings = configuration.settings
-    answer = ask(template, settings.tasks, settings.import_timeout, step)
+    answer = ask(template, settings.tasks, settings.import_timeout, step, settings.consume)
     discovery = discovery_of(answer)
     if discovery.obstacles:
         raise InvalidConfiguration(problems_of(configuration, template, discovery.obstacles))

@@ -30,13 +30,15 @@ CASES = (
         "no tasks",
         (),
         "{env}: CELERY_AGENT_TASKS is missing. "
-        "Name task classes to host, as package.module:Class, with commas between them.",
+        "Name the task classes to host, as package.module:Class, with commas between them; or a Celery app, by "
+        "CELERY_AGENT_APP.",
     ),
     Case(
         "empty tasks",
         ("CELERY_AGENT_TASKS=",),
         "{env}:2: CELERY_AGENT_TASKS is empty. "
-        "Name the task classes to host, as package.module:Class, with commas between them.",
+        "Name the task classes to host, as package.module:Class, with commas between them; or a Celery app, by "
+        "CELERY_AGENT_APP.",
     ),
     Case(
         "a task that is not module:Class",

@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery, Task
 
 from celery_delivery.apps import create_app_from, queue_of
-from celery_delivery.broker.urls import brokers, is_embedded, shown
+from celery_delivery.broker.urls import brokers, is_embedded
 from celery_delivery.contract.contracts import Contracts
 from celery_delivery.contract.fit import check_implementation
 from celery_delivery.contract.limits import time_limits
@@ -29,7 +29,7 @@ NOTHING_PROMISED = (
 
 
 def examine(tasks: Sequence[str], celery_config: str, emit: Emit) -> dict[str, Celery]:
-    """Emit each task class that can be hosted, and their broker; return their apps by queue, none where one fails.
+    """Emit each task class that can be hosted; return their apps by queue, none where one fails.
 
     celery_config: the settings module, beside which contracts are.
     """
@@ -58,7 +58,6 @@ def examine(tasks: Sequence[str], celery_config: str, emit: Emit) -> dict[str, C
     if apps:
         app = next(iter(apps.values()))
         urls = brokers(app)
-        emit({"broker": ";".join(shown(url) for url in urls), "embedded": any(is_embedded(url) for url in urls)})
         if profile_of(app.conf) is None and not all(is_embedded(url) for url in urls):
             emit({"delivery": NOTHING_PROMISED.format(celery_config)})
     return apps

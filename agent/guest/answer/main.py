@@ -1,4 +1,4 @@
-"""The importing half of the planner: loads the task classes in the user's interpreter, and reports what it finds.
+"""The importing half of the planner: loads task classes, and the app, in the user's interpreter, and reports what it finds.
 
 One JSON request comes on stdin; lines of JSON go to stdout, of which user code sees nothing: what it prints goes to
 stderr. The lines, in this order:
@@ -7,6 +7,9 @@ stderr. The lines, in this order:
     {"importing": "package.module"}                  before each import: the last one hangs, or ended the process
     {"celery": "5.7.0"}                              what user code will see
     {"task": "module:Class", "name": …, "queue": …}  for each class that can be hosted
+    {"served": {"name": …, "tasks": […]}}            for each queue of the app that is to be consumed from
+    {"own": {"pool": …, "concurrency": …}}           what the app says of them, null for nothing
+    {"caveat": "what does not hold for the app"}     one for each
     {"broker": "amqp://me:**@host:5672//", "embedded": false}
     {"delivery": "what is promised less, or not at all"}                 one for each reason
     {"demands": {"queue", "limits", "threads"}}                          one for each queue; what its tasks ask of its pool
@@ -14,8 +17,8 @@ stderr. The lines, in this order:
     {"done": true}
     …                                                what the step says that the request wants to be taken then
 
-A problem's subject is what the operator has to look at: "python", "celery_config", "preload", "tasks", "queue", or
-"variable", one that the settings module reads, whose text stands alone. The item is the module, class or queue.
+A problem's subject is what the operator has to look at: "python", "celery_config", "preload", "tasks", "app", "consume",
+"queue", or "variable", one that user code reads, whose text stands alone. The item is the module, class, app or queue.
 """
 
 from __future__ import annotations
@@ -26,12 +29,15 @@ import json
 import os
 import sys
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from ..descriptors import opened, unshareable_since
-from ..library import PACKAGE, misfit
+from ..library import PACKAGE, lend, misfit
+from ..projects import find, is_preloaded, load
 from ..threads import left_since, running
 from .importing import OLDEST_CELERY, Emit, how_to_get_celery, import_or_report, report
 
@@ -43,8 +49,7 @@ def main() -> None:
     faulthandler.enable()
     faulthandler.dump_traceback_later(request["timeout"] * 0.9)  # so that it is known where an import hangs
     emit({"started": ".".join(str(number) for number in sys.version_info[:3])})
-    candidates = _load_candidates(request, emit)
-    apps = {} if candidates is None else candidates.examine(request["tasks"], request["celery_config"], emit)
+    apps = _examine(request, emit)
     faulthandler.cancel_dump_traceback_later()
     emit({"done": True})
     if apps and request["step"]:
@@ -65,25 +70,51 @@ def _private_stdout() -> Emit:
     return emit
 
 
-def _load_candidates(request: Mapping[str, Any], emit: Emit) -> ModuleType | None:
-    """Return the module that looks at task classes, once what it needs has been found in this interpreter."""
+def _examine(request: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
+    """Return the Celery apps that can be hosted, by queue, once what they need has been found in this interpreter."""
     sys.path[:0] = request["path"]
+    tasks, app = request["tasks"], request["app"]
+    if not tasks:
+        lend()
     if not _find_celery(emit) or not _find_library(emit):
-        return None
+        return {}
     own = opened()
     settings = request["celery_config"]
-    module = _import_before_a_fork(settings, "celery_config", own, emit)
-    if module is None or not _is_of_today(module, emit):
-        return None
+    if settings:
+        module = _import_before_a_fork(settings, "celery_config", own, emit)
+        if module is None or not _is_of_today(module, emit):
+            return {}
     for name in request["preload"]:
-        _import_before_a_fork(name, "preload", own, emit)
-    return importlib.import_module(".candidates", __package__)
+        load = partial(_load, app) if is_preloaded(app, [name]) else None
+        _import_before_a_fork(name, "preload", own, emit, load)
+    # Imported here, since they need what has been found.
+    apps: dict[str, Any] = {}
+    if tasks:
+        apps |= importlib.import_module(".candidates", __package__).examine(tasks, settings, emit)
+    if app:
+        apps |= importlib.import_module(".apps", __package__).examine(app, request["consume"], emit)
+    if apps:
+        emit(importlib.import_module(".probe", __package__).told(apps.values()))
+    return apps
 
 
-def _import_before_a_fork(name: str, subject: str, own: frozenset[int], emit: Emit) -> ModuleType | None:
-    """Return a module that the template imports before it forks, or report why that can't be and return None."""
+def _load(app: str) -> None:
+    """Have an app load what it can; why it can't is told when it is examined."""
+    with suppress(BaseException):
+        load(find(app))
+
+
+def _import_before_a_fork(
+    name: str, subject: str, own: frozenset[int], emit: Emit, then: Callable[[], None] | None = None
+) -> ModuleType | None:
+    """Return a module that the template imports before it forks, or report why that can't be and return None.
+
+    then: what the template does when it has imported the module.
+    """
     before = running()  # the watchdog of `faulthandler` is among them
     module = import_or_report(name, subject, name, emit)
+    if module is not None and then is not None:
+        then()
     text = left_since(before) or unshareable_since(own)
     if text and module is not None:
         report(emit, subject, name, text)

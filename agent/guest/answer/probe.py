@@ -12,13 +12,14 @@ from amqp.exceptions import AccessRefused, ChannelError, NotAllowed, NotFound, U
 from celery import Celery
 from kombu import Queue
 
+from celery_delivery.apps import App
 from celery_delivery.broker import embedded
 from celery_delivery.broker.urls import brokers, is_embedded, shown
 from celery_delivery.errors import TlsError
 from celery_delivery.settings.profile import clients_declare, is_safe
 from celery_delivery.topology.queues import topology
 
-from . import store
+from . import redis, store
 from .folders import check_folder
 from .importing import Emit
 
@@ -29,6 +30,7 @@ EXPOSED = "exposed"
 UNDECLARED = "undeclared"
 UNLIKE = "unlike"
 FRAGILE = "fragile"
+EVICTING = "evicting"
 
 IMMUNE = (
     4  # the first RabbitMQ that takes no client's word for the deaths of a message; see `celery_delivery.worker.deaths`
@@ -49,32 +51,55 @@ _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
-    """Emit {"probe": {"broker": …, "fault": …, "text": …}} for each broker of the apps, which have the same.
+    """Emit {"probe": {"broker": …, "fault": …, "text": …, "of_project": …}} for each broker of the apps.
 
-    The last line is {"store": {"store": …, "fault": …, "text": …, "costs": …}} where they have a result store.
+    Those of task classes have the same one; a project's own app may have another. The last line of each is
+    {"store": {"store": …, "fault": …, "text": …, "costs": …, "of_project": …}} where it has a result store.
 
     Of the first one that answers, queues that are not there, and that no client may declare, come as faults "undeclared", and
     those that are there with other arguments than the apps declare them with as "unlike". A release in which one message can
-    stop all dead letters comes as "fragile".
+    stop all dead letters comes as "fragile", and a Redis that may forget tasks when it is full as "evicting".
     """
-    app: Any = next(iter(apps.values()))
+    kinds: dict[bool, dict[str, Any]] = {}
+    for queue, app in apps.items():
+        kinds.setdefault(not isinstance(app, App), {})[queue] = app
+    for of_project, alike in kinds.items():
+        _take(alike, of_project, emit)
+
+
+def _take(apps: Mapping[str, Any], of_project: bool, emit: Emit) -> None:
+    app = next(iter(apps.values()))
     answered = False
+
+    def tell(url: str, fault: str, text: str) -> None:
+        emit({"probe": {"broker": shown(url), "fault": fault, "text": text, "of_project": of_project}})
+
     for url in brokers(app):
-        fault, text = probe(app, url)
-        emit({"probe": {"broker": shown(url), "fault": fault, "text": text}})
+        fault, text = redis.probe(app, url) if redis.is_redis(url) else probe(app, url)
+        tell(url, fault, text)
         if fault not in (REACHED, EXPOSED) or answered or is_embedded(url):
             continue
         answered = True
+        if redis.is_redis(url):
+            for text in redis.losses(app, url):
+                tell(url, EVICTING, text)
+            continue
         if clients_declare(app.conf):
             found = [(UNLIKE, text) for queue in apps for text in _unlike(app, url, queue, apps[queue])]
         else:
             found = [(UNDECLARED, queue) for queue in _undeclared(app, url, apps)]
         found += [(FRAGILE, release) for release in _fragile(app, url)]
         for fault, text in found:
-            emit({"probe": {"broker": shown(url), "fault": fault, "text": text}})
+            tell(url, fault, text)
     answer = store.probe(app)
     if answer is not None:
-        emit({"store": answer})
+        emit({"store": {**answer, "of_project": of_project}})
+
+
+def told(apps: Iterable[Any]) -> dict[str, Any]:
+    """Return what the brokers of apps are, for people, and whether one of them is the embedded one."""
+    urls = list(dict.fromkeys(url for app in apps for url in brokers(app)))
+    return {"broker": ";".join(map(shown, urls)), "embedded": any(map(is_embedded, urls))}
 
 
 def probe(app: Any, url: str) -> tuple[str, str]:

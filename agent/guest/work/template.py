@@ -20,12 +20,15 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from ..descriptors import opened, unshareable_since
 from ..kernel import be_no_subreaper, die_with_parent, give_back_freed_memory, set_name
-from ..library import misfit
+from ..library import lend, misfit
 from ..messages import LARGEST, Answer, Fork, Forked, ForkFailed, Prepare, Prepared, decode, encode
+from ..projects import find, is_preloaded, load
 from ..threads import left_since, running
 from .modules import FIRST, MODULES, SHARED
 from .process import become_worker, enter_cgroup, forget_exits, run
@@ -73,8 +76,10 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], Replacements]:
     Return what they speak with, the descriptors that user code has opened, and what it has replaced.
     Ends the process where no worker could be forked.
     """
-    settings = prepare.template.celery_config
+    settings, app = prepare.template.celery_config, prepare.template.app
     sys.path[:0] = prepare.template.path
+    if not settings:
+        lend()
     text = misfit()
     if text is not None:
         _refuse(f"{sys.executable} can't be used: {text}")
@@ -92,10 +97,14 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], Replacements]:
     _look_for_what_mends_need()
     replacements = Replacements(first)
     # What is wrong with the settings is told by the planner whenever it reads the configuration, and by each worker.
-    _import(settings, f"CELERY_AGENT_CELERY_CONFIG is {settings!r}", own)
+    if settings:
+        _try(partial(importlib.import_module, settings), f"CELERY_AGENT_CELERY_CONFIG is {settings!r}", own)
     _import_c_parser()
     for name in prepare.template.preload:
-        _preload(name, f"CELERY_AGENT_PRELOAD names {name!r}", own)
+        where = f"CELERY_AGENT_PRELOAD names {name!r}"
+        _preload(name, where, own)
+        if is_preloaded(app, [name]):
+            _told(app, _try(lambda: load(find(app)), where, own))
     return voice, opened() - own, replacements
 
 
@@ -108,13 +117,16 @@ def _look_for_what_mends_need() -> None:
 
 
 def _preload(name: str, where: str, own: frozenset[int]) -> None:
-    failure = _import(name, where, own)
+    _told(name, _try(partial(importlib.import_module, name), where, own))
+
+
+def _told(name: str, failure: str) -> None:
     if failure:  # a worker that needs it will fail by itself, the others must not
         print(f"template: {name} could not be preloaded: {failure}", file=sys.stderr, flush=True)
 
 
-def _import(name: str, where: str, own: frozenset[int]) -> str:
-    """Import a module; return why that fails, "" where it does not.
+def _try(load_code: Callable[[], object], where: str, own: frozenset[int]) -> str:
+    """Have user code imported; return why that fails, "" where it does not.
 
     own: the descriptors of the template itself. Ends the process where there are others that workers can't share, or where
     the import leaves threads behind.
@@ -122,7 +134,7 @@ def _import(name: str, where: str, own: frozenset[int]) -> str:
     before = running()
     failure = ""
     try:
-        importlib.import_module(name)
+        load_code()
     except (Exception, SystemExit) as error:
         failure = traceback.format_exception_only(error)[-1].strip()
     text = left_since(before) or unshareable_since(own)

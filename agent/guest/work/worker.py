@@ -1,7 +1,7 @@
 """One Celery worker for one queue, in a process that was forked from the template.
 
-The app and its settings are those of the user's settings module; this adds what the worker's spec says and the account to
-the daemon.
+The app and its settings are those of the user's settings module, or a project's own; this adds what the worker's spec says and
+the account to the daemon.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from celery_delivery.contract.limits import time_limits
 from celery_delivery.results.losses import losses
 
 from ..passwords import passwords
+from ..projects import find
 from ..scoreboard import Scoreboard
 from ..secrets import Redactor
 from ..spec import WorkerSpec
@@ -31,8 +32,15 @@ from .output import Voice, speak_as_worker
 from .pools import Threads, ignore, processes
 from .pulse import Account, accounted_request, pulse_step, reporting_consumer
 from .replacements import Replacements
+from .stock import consumer_of, pool_of
 
 KIB_PER_MIB = 1024
+# Of an app that says nothing of them: a worker waits for a broker that is away, and opens a channel again that was closed.
+SUPERVISED = {
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,
+}
 
 _log = get_logger(__name__)
 
@@ -52,15 +60,14 @@ def main(
     account = Account(report, Scoreboard(board))
     losses.tell = lambda reason: account.losing.write(redact(reason))
     before = running()
-    classes = [_task_class(task) for task in spec.tasks]
-    app = create_app_from(classes, celery_config)
-    threads = names(running() - before)
+    app = _app(spec, celery_config)
     app.set_default()
     app.set_current()
     redact.hide(passwords(app))
     _configure(app, spec)
-    _attach(app, account)
-    worker = _worker_class(app, replacements)(
+    _attach(app, spec, account)
+    of_project = bool(spec.app)
+    worker = _worker_class(app, replacements, account)(
         hostname=f"{spec.queue}.{generation}@{socket.gethostname()}",
         queues=[spec.queue],
         pool_cls=_pool(app, spec),
@@ -68,17 +75,30 @@ def main(
         time_limit=spec.time_limit,  # not as settings, which would go out with each task that a task sends
         soft_time_limit=spec.soft_time_limit,
         loglevel=spec.log_level,
-        task_events=False,
+        task_events=None if of_project else False,
         without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
+        without_mingle=not of_project,
+        without_heartbeat=not of_project,
         quiet=True,
         redirect_stdouts=False if voice.journal else None,  # where `print` makes records it needs no logger
     )
-    for text in unsuited(spec.pool, time_limits(app.conf, classes), threads):
+    threads = names(running() - before)
+    for text in unsuited(spec.pool, time_limits(app.conf, _classes(app, spec)), threads):
         _log.warning("%s", text)
     worker.start()
     return worker.exitcode or 0
+
+
+def _app(spec: WorkerSpec, celery_config: str) -> Any:
+    if spec.app:
+        return find(spec.app)
+    return create_app_from([_task_class(task) for task in spec.tasks], celery_config)
+
+
+def _classes(app: Any, spec: WorkerSpec) -> list[type]:
+    """Return the classes of the queue's tasks, as far as the app has them; its routes may have changed since."""
+    names_of = spec.tasks if spec.app else [_task_class(path).name for path in spec.tasks]
+    return [type(app.tasks[name]) for name in names_of if name in app.tasks]
 
 
 def _task_class(path: str) -> Any:
@@ -89,6 +109,8 @@ def _task_class(path: str) -> Any:
 def _pool(app: Celery, spec: WorkerSpec) -> Any:
     """Return the pool's class, or Celery's name of it; the settings may name a mended prefork."""
     match spec.pool:
+        case "prefork" if spec.app:
+            return processes(pool_of(app.conf.worker_pool))
         case "prefork":
             return processes(get_implementation(app.conf.worker_pool))
         case "threads":
@@ -101,29 +123,37 @@ def _configure(app: Celery, spec: WorkerSpec) -> None:
     # Celery waits in the signal's handler: a solo task, below it, would only stand still before it is ended.
     soft_timeout = 0.0 if spec.pool == "solo" else min(app.conf.worker_soft_shutdown_timeout, spec.cold_timeout / 2)
     memory = spec.max_memory_per_child
+    chosen = {
+        "worker_prefetch_multiplier": spec.prefetch,
+        "worker_max_tasks_per_child": spec.max_tasks_per_child,
+        "worker_max_memory_per_child": None if memory is None else memory * KIB_PER_MIB,
+    }
     app.conf.update(
-        worker_prefetch_multiplier=spec.prefetch,
-        worker_max_tasks_per_child=spec.max_tasks_per_child,
-        worker_max_memory_per_child=None if memory is None else memory * KIB_PER_MIB,
+        {name: value for name, value in chosen.items() if value is not None or not spec.app},
         worker_soft_shutdown_timeout=soft_timeout,
         worker_proc_alive_timeout=max(app.conf.worker_proc_alive_timeout, spec.start_timeout),
     )
+    if spec.app:
+        app.conf.update({name: value for name, value in SUPERVISED.items() if not app.conf.value_set_for(name)})
+        app.conf.worker_state_db = None  # a file that one process at a time can open
 
 
-def _attach(app: Celery, account: Account) -> None:
+def _attach(app: Celery, spec: WorkerSpec, account: Account) -> None:
     app.steps["consumer"].add(pulse_step(account))
-    app.conf.worker_consumer = reporting_consumer(symbol_by_name(app.conf.worker_consumer), account)
-    app.finalize()
-    for task in app.tasks.values():
-        task.Request = accounted_request(symbol_by_name(task.Request), account)
+    chosen = app.conf.worker_consumer
+    consumer = consumer_of(chosen) if spec.app else symbol_by_name(chosen)
+    app.conf.worker_consumer = reporting_consumer(consumer, account)
 
 
-def _worker_class(app: Celery, replacements: Replacements) -> Any:
+def _worker_class(app: Celery, replacements: Replacements, account: Account) -> Any:
     class NodeWorker(app.Worker):
         def on_init_blueprint(self) -> None:
             # Here `celery worker` begins to import the modules that hold them; Celery's first signals have been sent.
             replacements.put_in_place()
             super().on_init_blueprint()
+            # All tasks are there now: the app is finalized, and its modules are imported.
+            for task in app.tasks.values():
+                task.Request = accounted_request(symbol_by_name(task.Request), account)
 
         def install_platform_tweaks(self, worker: Any) -> None:
             super().install_platform_tweaks(worker)

@@ -1,0 +1,126 @@
+"""What does not hold for an app as it is: each in one line, with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from celery_delivery.broker.urls import brokers
+from celery_delivery.settings import common
+
+from .routes import OWN
+
+CONSUMER_TIMEOUT = 1800  # seconds; RabbitMQ's own, unless it is told otherwise
+VISIBILITY_TIMEOUT = 3600  # seconds; kombu's own
+STOCK_CONSUMER = "celery.worker.consumer:Consumer"
+STOCK_POOL = "prefork"
+MOST_NAMED = 3
+
+
+def own_pool(app: Any) -> dict[str, Any]:
+    """Return what an app's settings say of the pool and its size, None where they say nothing."""
+    pool, concurrency = app.conf.worker_pool, app.conf.worker_concurrency
+    return {"pool": None if pool == STOCK_POOL else str(pool), "concurrency": concurrency or None}
+
+
+def caveats(name: str, app: Any, queues: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield what is not promised about the tasks of an app, which are given by their queues, and what is not done."""
+    tasks = [app.tasks[each] for each in sorted({task for tasks in queues.values() for task in tasks})]
+    if not any(not each.startswith(OWN) for each in app.tasks):
+        yield f"{name} has no task: name their modules in `include` or `imports`, or have them discovered."
+    yield from _settings(name, app)
+    yield from _acks(tasks)
+    if _is_redis(app):
+        yield from _visibility(app, tasks)
+    else:
+        yield from _timeouts(app, tasks)
+        yield from _dead_letters(app, queues)
+
+
+def _settings(name: str, app: Any) -> Iterator[str]:
+    conf = app.conf
+    if conf.task_always_eager:
+        yield "task_always_eager is True: tasks are not sent at all, who calls them runs them. Unset it."
+    if str(conf.result_backend or "").startswith("rpc"):
+        yield (
+            "result_backend is rpc: a result can be read once, by the process that sent the task, and chords don't work. "
+            "Use redis:// or db+…:// where that is needed."
+        )
+    if conf.beat_schedule:
+        yield (
+            f"it has a beat schedule ({_count(len(conf.beat_schedule), 'entry', 'entries')}), which the agent does not run: "
+            f"run `celery -A {name} beat` as a service of its own, on one host."
+        )
+    if conf.worker_state_db:
+        yield "worker_state_db is not used, since its workers can't share the file: revoked ids come from other workers."
+    if conf.worker_consumer not in (STOCK_CONSUMER, common.worker_consumer):
+        yield f"worker_consumer is {conf.worker_consumer}: the faults of Celery's consumer are not mended in it."
+
+
+def _acks(tasks: Sequence[Any]) -> Iterator[str]:
+    early = [task.name for task in tasks if not task.acks_late]
+    if early:
+        yield (
+            f"{_of(early, tasks)} acked early: what a worker that is killed was running is lost. Set task_acks_late and "
+            "task_reject_on_worker_lost where a task may run twice."
+        )
+    failing = [task.name for task in tasks if task.acks_late and not task.reject_on_worker_lost]
+    if failing:
+        yield (
+            f"{_of(failing, tasks)} acked late without task_reject_on_worker_lost: a task whose process is killed has failed, "
+            "and is not run again. Set it where a task may run twice."
+        )
+
+
+def _timeouts(app: Any, tasks: Sequence[Any]) -> Iterator[str]:
+    long = [task.name for task in tasks if task.acks_late and (_limit(app, task) or 0) > CONSUMER_TIMEOUT]
+    if long:
+        yield (
+            f"{_of(long, tasks)} acked late with a time limit above {CONSUMER_TIMEOUT} s, RabbitMQ's consumer_timeout: after "
+            "that the broker takes the task away, and it runs again. Lower the limit, or raise consumer_timeout."
+        )
+
+
+def _dead_letters(app: Any, queues: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    without = [each for each in queues if "x-dead-letter-exchange" not in (app.amqp.queues[each].queue_arguments or {})]
+    if without:
+        yield (
+            f"{_names(without)}: no dead-letter queue, unless a policy of the broker gives one: what a worker rejects or can't "
+            "read is gone. Give it x-dead-letter-exchange in task_queues."
+        )
+
+
+def _visibility(app: Any, tasks: Sequence[Any]) -> Iterator[str]:
+    timeout = (app.conf.broker_transport_options or {}).get("visibility_timeout", VISIBILITY_TIMEOUT)
+    long = [task.name for task in tasks if task.acks_late and (_limit(app, task) or 0) > timeout]
+    which = (
+        f"{_of(long, tasks)} allowed to run longer, and" if long else "a task that is acked late and runs longer, or"
+    )
+    yield (
+        f"Redis gives what is not acked for {timeout} s to another worker (visibility_timeout): {which} one with an ETA beyond "
+        "that, runs again meanwhile. Raise it in broker_transport_options above the longest task and ETA."
+    )
+
+
+def _limit(app: Any, task: Any) -> float | None:
+    limit: float | None = task.time_limit or app.conf.task_time_limit
+    return limit
+
+
+def _is_redis(app: Any) -> bool:
+    return any(url.startswith("redis") for url in brokers(app))
+
+
+def _of(some: Sequence[str], all_: Sequence[Any]) -> str:
+    if len(some) == len(all_):
+        return f"all {len(some)} tasks are" if len(some) > 1 else f"its task {some[0]} is"
+    return f"{len(some)} of {len(all_)} tasks ({_names(some)}) {'is' if len(some) == 1 else 'are'}"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"

@@ -1,0 +1,30 @@
+"""A project's own Celery app: found and loaded as `celery worker` does it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+
+def find(name: str) -> Any:
+    """Return what `celery -A` finds by a name, an app or not; raises what importing it does, and AttributeError."""
+    # Not at the top: Celery may be found only once the path of user code is set.
+    found = importlib.import_module("celery.app.utils").find_app(name, imp=importlib.import_module)
+    # What stands for another object, such as `current_app`, stands for the default one in other threads.
+    present = getattr(found, "_get_current_object", None)
+    return found if present is None else present()
+
+
+def load(app: Any) -> None:
+    """Import an app's task modules, once it is the one that decorators and `current_app` mean; raises what they do."""
+    app.set_default()
+    app.set_current()
+    app.loader.import_default_modules()
+    app.finalize()
+
+
+def is_preloaded(name: str, preload: Iterable[str]) -> bool:
+    """Tell whether one of the preloaded modules is that of the app, so that the whole app is loaded before the fork."""
+    module = name.partition(":")[0]
+    return bool(name) and not {module, f"{module}.celery"}.isdisjoint(preload)
