@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -9,16 +10,21 @@ import celery
 from kombu.transport import pyamqp
 
 from celery_delivery import internals, mending
-from celery_delivery.contract.contracts import Contracts, path, unimplemented
+from celery_delivery.contract.contracts import Contracts, queue_of, unimplemented
 from celery_delivery.contract.fit import argument_check
+from celery_delivery.contract.names import Names
 from celery_delivery.errors import SettingError
 from celery_delivery.results.backends import backend
 from celery_delivery.results.replies import ReplyBackend
+from celery_delivery.sending.routing import Routing, is_passed_on
+from celery_delivery.sending.workflows import look_at_groups, look_behind
 from celery_delivery.sending.zones import tell_of_naive
 from celery_delivery.settings import profile
 from celery_delivery.settings.weakened import weakened
 from celery_delivery.worker.hooks import contain
 from celery_delivery.worker.retries import Following, keep_retries
+
+__all__ = ["App", "create_app_from", "queue_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +47,9 @@ def create_app_from(
         )
     app = App()
     app.config_from_object(celery_config)
+    known = Contracts.beside(celery_config) if contracts is None else Contracts(contracts)
+    app.names = Names(known)
+    look_at_groups()
     is_safe = profile.is_safe(app.conf)
     if is_safe:
         for mend in internals.REQUIRED:
@@ -53,7 +62,6 @@ def create_app_from(
         _check_broker(app)
     for loss in weakened(app.conf, WorkerClasses):
         _log.warning("Less is promised than by the profile safe: %s", loss)
-    known = Contracts.beside(celery_config) if contracts is None else Contracts(contracts)
     for each in WorkerClasses:
         task = app.register_task(_task(each, known))
         contain(task)
@@ -66,7 +74,13 @@ def create_app_from(
 class App(celery.Celery):
     """A Celery app that can be told to run a worker the way the article does it, and that tests can do without a broker."""
 
+    amqp_cls = Routing
+    names = Names(Contracts(""))
     stub: ClassVar[Any] = None  # what tests have in place of every app's broker: `celery_delivery.testing`
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._others: dict[str, Any] = {}
+        super().__init__(*args, **kwargs)
 
     @property
     def producer_pool(self) -> Any:
@@ -86,26 +100,33 @@ class App(celery.Celery):
         backend = self.backend
         return backend.oid if isinstance(backend, ReplyBackend) else str(super().thread_oid)
 
-    def send_task(self, *args: Any, **options: Any) -> Any:
-        """Send a task by its name."""
+    def send_task(self, name: str, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+        """Send a task by its name; one of another queue as its contract says."""
+        if options.get("task_type") is None and not self.hosts(name) and not self.conf.task_always_eager:
+            task = self.task_of(name)
+            if task is not None and not more:
+                return task.apply_async(args, kwargs, **options)
         tell_of_naive(options)
-        return super().send_task(*args, **options)
+        look_behind(self, options)
+        return super().send_task(name, args, kwargs, *more, **options)
+
+    def hosts(self, name: str) -> bool:
+        """Say whether a task is one of the app's own, or built into Celery."""
+        return name in self._tasks
+
+    def task_of(self, name: str) -> Any:
+        """Return the task of a name: the app's own, or one to send by where there is a contract; else None."""
+        own = self._tasks.get(name)
+        if own is not None:
+            return own
+        if name not in self._others:
+            contract = self.names.find(name)
+            self._others[name] = contract and _other(self, contract, self.names.contracts)
+        return self._others[name]
 
     def worker_main(self, argv: Sequence[str] | None = None) -> None:
         """Run a worker with these arguments; since Celery 5 they must name the command, which is added where it's missing."""
         super().worker_main(argv if argv is None or "worker" in argv else ["worker", *argv])
-
-
-def queue_of(WorkerClass: type[celery.Task]) -> str:
-    """Return the queue of a task class: its name, unless it sets Celery's own `queue`, as classes that share one do.
-
-    Raises TypeError for what is no task class with a name.
-    """
-    if not (isinstance(WorkerClass, type) and issubclass(WorkerClass, celery.Task)):
-        raise TypeError(f"{WorkerClass!r} is no task class: pass a subclass of celery.Task")
-    if not isinstance(WorkerClass.name, str) or not WorkerClass.name:
-        raise TypeError(f"{path(WorkerClass)} has no name: set `name` in the class")
-    return getattr(WorkerClass, "queue", None) or WorkerClass.name
 
 
 def _task(WorkerClass: type[celery.Task], contracts: Contracts) -> celery.Task:
@@ -117,6 +138,20 @@ def _task(WorkerClass: type[celery.Task], contracts: Contracts) -> celery.Task:
     if mending.applies(internals.client.ARGUMENTS):
         task.__header__ = argument_check(WorkerClass, contracts)
     return task
+
+
+def _other(app: App, contract: type[celery.Task], contracts: Contracts) -> celery.Task:
+    """Return a contract of another queue, to send by; what came by a message is for its own worker to check."""
+    task = unimplemented(contract)()
+    task.bind(app)
+    check = argument_check(contract, contracts)
+    task.__header__ = partial(_unless_passed_on, check)
+    return task
+
+
+def _unless_passed_on(check: Any, /, *args: Any, **kwargs: Any) -> None:
+    if not is_passed_on():
+        check(*args, **kwargs)
 
 
 def _request(base: Any) -> Any:

@@ -56,5 +56,13 @@ class Refused(NotAccepted):
     """The broker refuses the task for good: it is too large, or there is no right to send it."""
 
 
+class UnknownTask(Refused):
+    """Nobody here knows a task of that name; the message says which are similar, and what to do."""
+
+
+class WorkflowError(ValueError):
+    """A workflow can't be run here as it is written; the message says why, and what it needs."""
+
+
 class Unconfirmed(SendError):
     """The broker may have the task or not: it was sent, and no answer came. Send it again with the same task id."""

@@ -23,13 +23,13 @@ class Contracts:
 
     def has(self, task: type[celery.Task]) -> bool:
         """Say whether a task class is a contract: whether nobody has implemented its `run`."""
-        return self._holds(getattr(task.run, "__module__", ""))  # some decorators leave none
+        return self.holds(getattr(task.run, "__module__", ""))  # some decorators leave none
 
     def of(self, task: type[celery.Task]) -> type[celery.Task] | None:
         """Return the contract that a task class implements, itself where it is one, or None where there is none."""
         for base in task.__mro__:
             defined = vars(base).get("run")
-            if defined is not None and self._holds(getattr(defined, "__module__", "")):
+            if defined is not None and self.holds(getattr(defined, "__module__", "")):
                 return base
         return None
 
@@ -46,13 +46,26 @@ class Contracts:
             )
         return found[0] if found else None
 
+    def holds(self, module: str) -> bool:
+        """Say whether a module is of the package."""
+        return bool(self.package) and f"{module}.".startswith(f"{self.package}.")
+
     def _most_derived(self, task: type[celery.Task]) -> set[type[celery.Task]]:
         derived = {each for subclass in task.__subclasses__() for each in self._most_derived(subclass)}
         implementations = {each for each in derived if not self.has(each)}
         return implementations or {task}
 
-    def _holds(self, module: str) -> bool:
-        return bool(self.package) and f"{module}.".startswith(f"{self.package}.")
+
+def queue_of(task: type[celery.Task]) -> str:
+    """Return the queue of a task class: its name, unless it sets Celery's own `queue`, as classes that share one do.
+
+    Raises TypeError for what is no task class with a name.
+    """
+    if not (isinstance(task, type) and issubclass(task, celery.Task)):
+        raise TypeError(f"{task!r} is no task class: pass a subclass of celery.Task")
+    if not isinstance(task.name, str) or not task.name:
+        raise TypeError(f"{path(task)} has no name: set `name` in the class")
+    return getattr(task, "queue", None) or task.name
 
 
 def unimplemented(contract: type[celery.Task]) -> type[celery.Task]:

@@ -59,18 +59,19 @@ def check_implementation(task: type[celery.Task], contracts: Contracts) -> None:
 def argument_check(task: type[celery.Task], contracts: Contracts) -> Callable[..., None]:
     """Return a function that raises TypeError for arguments that the contract's `run` does not take.
 
-    `Task.apply_async` calls it as `__header__` before it sends anything; for class-based tasks stock Celery has none.
+    `Task.apply_async` calls it as `__header__` before it sends anything; for class-based tasks stock Celery has none. It is a
+    partial, as by what else is there Celery would take the task for one to call as an errback in the process of the task that
+    failed, with other arguments.
     """
     signature = signature_of(contracts.of(task) or task)
-    call = Call(signature)
+    return partial(_check, f"{task.name}{signature}", Call(signature))
 
-    def check(*args: object, **kwargs: object) -> None:
-        try:
-            call.check(args, kwargs)
-        except TypeError as error:
-            raise TypeError(f"{task.name}{signature}: {error}") from None
 
-    return check
+def _check(task: str, call: Call, /, *args: object, **kwargs: object) -> None:
+    try:
+        call.check(args, kwargs)
+    except TypeError as error:
+        raise TypeError(f"{task}: {error}") from None
 
 
 def _misfit(contract: Signature, implementation: Signature) -> str | None:

@@ -119,6 +119,37 @@ SHARED_CONNECTIONS = Mend(
     "a forked process would read the answers to its parent's messages",
 )
 
+ROUTES = Mend(
+    "routes",
+    (
+        "celery.app.amqp:AMQP.Router.routes",
+        "celery.app.amqp:AMQP._retry_publish",
+        "celery.app.base:Celery.send_task.route_name",
+        "celery.app.builtins:add_unlock_chord_task",
+        "celery.app.routes:Router.expand_destination.queues",
+        "celery.app.routes:Router.lookup_route",
+        "celery.app.routes:Router.route.task_type",
+        "celery.backends.base:Backend.fallback_chord_unlock",
+    ),
+    "a task that is sent by its name goes to the queue of whoever sends it, and is a dead letter there",
+)
+WORKFLOWS = Mend(
+    "workflows",
+    (
+        "celery.canvas:group.apply_async",
+        "celery.canvas:_chord.apply_async",
+        "celery.canvas:Signature.__init__._type",
+    ),
+    "what is wrong with a later task of a group is found when the others have been sent",
+)
+ERRBACKS = Mend(
+    "errbacks",
+    (
+        "celery.backends.base:Backend.mark_as_failure._call_task_errbacks",
+        "celery.backends.base:Backend._call_task_errbacks.errbacks",
+    ),
+    "a failure whose errback can't be sent is told twice",
+)
 OWN_SETTINGS = Mend(
     "own settings",
     ("celery.app.base:Celery.add_defaults", "celery.app.utils:Settings.value_set_for"),

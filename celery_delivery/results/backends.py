@@ -13,6 +13,7 @@ from celery.backends.rpc import RPCBackend
 from celery_delivery import internals, mending
 from celery_delivery.results.on_demand import on_demand
 from celery_delivery.results.replies import replies
+from celery_delivery.results.sequels import Sequels
 from celery_delivery.results.tolerant import Missing, Store
 from celery_delivery.results.unreached import Unreached
 
@@ -47,7 +48,7 @@ def _tolerant(stock: Any) -> Any:
     if issubclass(stock, AsyncBackendMixin) and stock is not RPCBackend and mending.applies(internals.client.ON_DEMAND):
         stock = on_demand(stock)
     stock_log.addFilter(_without_traceback)
-    return type(stock.__name__, (Store, Unreached, stock), {})
+    return type(stock.__name__, (Store, Unreached, Sequels, stock), {})
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

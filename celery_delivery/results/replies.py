@@ -33,6 +33,7 @@ from celery_delivery import forks
 from celery_delivery.errors import SendError
 from celery_delivery.results.reader import ReplyConsumer
 from celery_delivery.results.refused import Telling
+from celery_delivery.results.sequels import Sequels
 from celery_delivery.results.tolerant import Tolerant
 from celery_delivery.results.unreached import Unreached
 from celery_delivery.sending.pools import broker_key
@@ -49,7 +50,7 @@ FORMER = 20  # queues that are read beside the newest
 _log = get_logger(__name__)
 
 
-class ReplyBackend(Tolerant, Unreached, Telling):
+class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
     """Sends a result to the process that sent the task, where any thread may wait for it."""
 
     ResultConsumer = ReplyConsumer

@@ -26,6 +26,7 @@ from kombu.exceptions import EncodeError
 from celery_delivery import internals, mending
 from celery_delivery.results.exceptions import Faithful
 from celery_delivery.results.losses import losses, reason_of
+from celery_delivery.results.sequels import Sequels
 
 _log = get_logger(__name__)
 
@@ -95,5 +96,5 @@ class Lost(DisabledBackend):
     get_state = get_status = get_result = get_traceback = get_task_meta_for = wait_for = get_many = store_result
 
 
-class Missing(Tolerant, Lost):
+class Missing(Tolerant, Sequels, Lost):
     """Loses what is to be stored, with a line in the log; whoever asks for a result is told why there is none."""

@@ -22,7 +22,6 @@ from amqp.exceptions import (
     RecoverableConnectionError,
     UnexpectedFrame,
 )
-from celery.app.amqp import AMQP
 from celery.utils.log import get_logger
 from kombu.messaging import Producer as StockProducer
 
@@ -30,6 +29,7 @@ from celery_delivery.sending.confirms import Answer, Confirms
 from celery_delivery.sending.outgoing import Fate, Outgoing, encoded
 from celery_delivery.sending.pools import Pool, pool_of
 from celery_delivery.sending.reply_queues import is_about_replies, renew_replies
+from celery_delivery.sending.routing import Routing
 from celery_delivery.settings.safe import CONNECT_TIMEOUT
 from celery_delivery.topology import delays
 from celery_delivery.topology.queues import TaskQueue, declare
@@ -250,7 +250,7 @@ class Producer(StockProducer):
         return [message for message in unsettled if message.fate is None and not confirms.was_written(message.tag)]
 
 
-class Sending(AMQP):
+class Sending(Routing):
     """Celery's `app.amqp` for apps that promise what they send."""
 
     Producer = Producer

@@ -138,6 +138,21 @@ def task_queue(name: str) -> TaskQueue:
     return TaskQueue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments_of(name))
 
 
+class ExistingTaskQueue(TaskQueue):
+    """A task queue of others, who declare it: it is only asked for."""
+
+    def declare(self, nowait: bool = False, channel: Any = None) -> str:
+        """Ask for the queue; the broker closes the channel where it is not there."""
+        self.queue_declare(nowait=nowait, passive=True, channel=channel or self.channel)
+        return str(self.name)
+
+
+def existing_task_queue(name: str) -> ExistingTaskQueue:
+    """Return a task queue that has to be there before it is used."""
+    exchange = Exchange(name, type="direct", durable=True, no_declare=True)
+    return ExistingTaskQueue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments_of(name))
+
+
 def declared_task_queue(name: str) -> TaskQueue:
     """Return a task queue that the operator has declared: clients use it and have no right to declare.
 

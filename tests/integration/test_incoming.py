@@ -69,7 +69,7 @@ def messages(node: Node, queue: str) -> int:
     return 0 if found is None else found.messages
 
 
-@pytest.mark.parametrize("call", ['"alpha", ["return", 1, 2]', '"omega", []'])
+@pytest.mark.parametrize("call", ['"alpha", ["return", 1, 2]', '"omega", [], queue="alpha"'])
 def test_who_waits_for_the_result_of_a_rejected_task_is_told(node: Node, call: str) -> None:
     node.configure("alpha", DEFAULTS__POOL="solo")
     node.start()

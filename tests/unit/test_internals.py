@@ -8,6 +8,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,13 +28,15 @@ from kombu.transport import pyamqp
 from celery_delivery import internals, mending
 from celery_delivery.apps import create_app_from
 from celery_delivery.broker.transport import Transport
-from celery_delivery.errors import UnsupportedError
+from celery_delivery.errors import UnknownTask, UnsupportedError
 from celery_delivery.internals import unswitched
 from celery_delivery.internals.mend import MEASURED, Mend
 from celery_delivery.results.backends import _tolerant, backend
 from celery_delivery.results.replies import ReplyBackend
 from celery_delivery.results.tolerant import Tolerant
 from celery_delivery.sending.confirms import Confirms
+from celery_delivery.sending.routing import Router
+from celery_delivery.testing import StubBroker
 from celery_delivery.worker.consumer import Consumer
 from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
 from celery_delivery.worker.pool import PatientPool
@@ -126,6 +129,13 @@ def redis_backend() -> Any:
     return backend(made)
 
 
+def a_group_is_looked_at_first() -> bool:
+    app = create_app_from([SleepTask], "celery.app.defaults", contracts="")
+    with StubBroker() as broker, suppress(UnknownTask):
+        celery.group([*[app.signature("sleep", (1,))] * 3, app.signature("no such task")], app=app).apply_async()
+    return not broker.messages("sleep")
+
+
 IN_EFFECT: dict[str, Callable[[], bool]] = {
     "ready first": lambda: step_is_included(ReadyFirst),
     "wake on signal": lambda: step_is_included(WakeOnSignal),
@@ -160,6 +170,9 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     ),
     "retries": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].retry, "__wrapped__"),
     "unreached groups": lambda: rpc_backend()._fail_chain.__func__ is not Backend._fail_chain,
+    "routes": lambda: isinstance(create_app_from([SleepTask], "celery.app.defaults").amqp.router, Router),
+    "workflows": a_group_is_looked_at_first,
+    "errbacks": lambda: rpc_backend()._call_task_errbacks.__func__ is not Backend._call_task_errbacks,
     "tolerant results": lambda: Tolerant.store_result is not Backend.store_result,
     "arguments": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"], "__header__"),
 }

@@ -18,7 +18,7 @@ from kombu.exceptions import EncodeError
 from celery_delivery import forks
 from celery_delivery.apps import App, create_app_from
 from celery_delivery.batch import Fate, send_all
-from celery_delivery.errors import ContractError, DelayError, NotAccepted, TaskExit
+from celery_delivery.errors import ContractError, DelayError, NotAccepted, TaskExit, UnknownTask
 from celery_delivery.sending import pools
 from celery_delivery.testing import End, StubBroker, check_contract
 from celery_tasks import utils
@@ -170,12 +170,23 @@ def test_a_task_that_is_always_given_back_is_a_dead_letter_after_six_deliveries(
 
 
 def test_a_name_that_the_worker_does_not_know_is_a_dead_letter(broker: StubBroker, words: Any) -> None:
-    sent = words.app.send_task("count_wrds", ("a",))
+    sent = words.app.send_task("count_wrds", ("a",), queue="count_words")
     assert ends(broker, words) == [End.DEAD]
     (letter,) = broker.dead_letters("count_words")
     assert "the worker of count_words has no task 'count_wrds'" in str(letter.error)
     with pytest.raises(NotRegistered):
         sent.get()
+
+
+def test_a_name_that_no_contract_has_is_refused_at_the_call(broker: StubBroker, words: Any) -> None:
+    with pytest.raises(UnknownTask, match=r"There is no task 'count_wrds': .* Did you mean 'count_words'\?"):
+        words.app.send_task("count_wrds", ("a",))
+    assert ends(broker, words) == []
+
+
+def test_a_task_of_another_queue_goes_there(broker: StubBroker, words: Any) -> None:
+    words.app.send_task("sleep", (1,))
+    assert [message.args for message in broker.messages("sleep")] == [[1]]
 
 
 def test_arguments_that_the_worker_does_not_take_are_a_dead_letter(broker: StubBroker, words: Any) -> None:

@@ -1,0 +1,106 @@
+"""What a workflow is made of, looked at before any of it is sent: its tasks have queues and fit, its chords can be counted.
+
+fault of stock Celery 5.7                                     seen as                                  here
+------------------------------------------------------------  ---------------------------------------  -----------------
+a later step with a name that nobody has, or with wrong       a dead letter, when the step before it   UnknownTask,
+arguments, is sent                                            is done                                  TypeError
+a group is sent task by task: what is wrong with one is       the others are sent                      nothing is sent
+found when its turn comes
+"""
+
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from celery import canvas
+
+from celery_delivery import internals, mending
+from celery_delivery.sending.routing import OF_ONE_TASK, is_passed_on, unknown
+
+_looked: ContextVar[bool] = ContextVar("looked", default=False)
+_AFTER = ("link", "link_error", "chain", "chord")  # options with signatures that are sent when a task is done
+
+
+def look_behind(app: Any, options: dict[str, Any]) -> None:
+    """Raise what `look` does for the signatures among a task's options."""
+    if not (_looked.get() or is_passed_on()):
+        _look_behind(app, options)
+
+
+def look_at_groups() -> None:
+    """Have groups and chords of our apps looked at before their first task is sent, in this process from now on."""
+    for kind in (canvas.group, canvas.chord):
+        if mending.applies(internals.client.WORKFLOWS) and not hasattr(kind.apply_async, "looks"):
+            kind.apply_async = _looking(kind.apply_async)
+
+
+def look(app: Any, signature: Any, given: int | None) -> None:
+    """Raise UnknownTask, TypeError or WorkflowError for a signature that can't be sent, or what follows it.
+
+    given: how many arguments come before its own, None where they are not known.
+    """
+    options, inner = signature.get("options") or {}, signature.get("kwargs") or {}
+    _look_behind(app, options)
+    match signature.get("subtask_type"):
+        case "chain":
+            steps = list(inner["tasks"])
+            for place, step in enumerate(steps):
+                look(app, step, given if place == 0 else 1)
+                if place + 1 < len(steps) and step.get("subtask_type") == "group":
+                    app.backend.ensure_chords_allowed()
+        case "group":
+            _look_at_all(app, inner["tasks"], given)
+        case "chord":
+            app.backend.ensure_chords_allowed()
+            header = inner["header"]
+            _look_at_all(app, [header] if isinstance(header, dict) else header, given)
+            look(app, inner["body"], 1)
+        case _ if signature["task"] in OF_ONE_TASK:
+            look(app, inner["task"], None)
+        case _:
+            _look_at_task(app, signature, options, given)
+
+
+def _look_at_all(app: Any, signatures: Iterable[Any], given: int | None) -> None:
+    for each in signatures:
+        look(app, each, given)
+
+
+def _look_at_task(app: Any, signature: Any, options: dict[str, Any], given: int | None) -> None:
+    task = getattr(signature, "_type", None) or app.task_of(signature["task"])
+    if task is None:
+        if not (options.get("queue") or options.get("exchange")):
+            raise unknown(signature["task"], app.names)
+        return
+    check: Callable[..., None] | None = getattr(task, "__header__", None)
+    if check is None or given is None or not task.typing:
+        return
+    before = [None] * (0 if signature.get("immutable") else given)
+    check(*before, *signature.get("args") or (), **signature.get("kwargs") or {})
+
+
+def _look_behind(app: Any, options: dict[str, Any]) -> None:
+    for name in _AFTER:
+        found = options.get(name)
+        if found:
+            _look_at_all(app, [found] if isinstance(found, dict) else found, 1)
+
+
+def _looking(stock: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(stock)
+    def apply_async(self: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        app = self.app
+        is_ours = hasattr(app, "task_of") and mending.applies(internals.client.WORKFLOWS)
+        if not is_ours or _looked.get() or is_passed_on():
+            return stock(self, args, kwargs, **options)
+        look(app, self, None if kwargs else len(args or ()))
+        _look_behind(app, options)
+        token = _looked.set(True)
+        try:
+            return stock(self, args, kwargs, **options)
+        finally:
+            _looked.reset(token)
+
+    apply_async.looks = True  # type: ignore[attr-defined]
+    return apply_async
