@@ -78,6 +78,34 @@ DEAD_LETTERS = Mend(
     ),
     "messages that no task can be made of are acked and gone, or end the worker",
 )
+FRAMES = Mend(
+    "frames",
+    (
+        f"{_CONSUMER}.ensure_connected",
+        "amqp.connection:Connection.__init__.frame_handler",
+        "amqp.method_framing:frame_handler.callback",
+        "amqp.serialization:decode_properties_basic",
+        "amqp.serialization:dumps",
+        "amqp.spec:Basic.Deliver",
+        "kombu.connection:Connection.transport_options",
+        "kombu.transport.pyamqp:Transport.establish_connection.transport_options",
+    ),
+    "a message whose properties can't be decoded may end its worker, again and again",
+)
+STARTS = Mend(
+    "starts",
+    (
+        f"{_CONSUMER}.__init__.on_task_request",
+        "celery.concurrency.prefork:TaskPool.uses_semaphore",
+        "celery.worker.components:Pool.create._process_task_sem",
+        "celery.worker.request:Request.on_accepted.time_start",
+        "celery.worker.request:Request.reject.acknowledged",
+        "celery.worker.state:task_ready",
+        "celery.worker.worker:WorkController._process_task._quick_release",
+        "celery.worker.worker:WorkController._process_task_sem._process_task",
+    ),
+    "a task that can't be given to the pool may end its worker, again and again, or keep a place in the pool for good",
+)
 HOOKS = Mend(
     "hooks",
     (
@@ -139,6 +167,7 @@ CERTAIN = Mend(
     (
         "celery.app.task:Task.Request",
         "celery.worker.request:Request._context",
+        "celery.worker.request:Request.maybe_expire.expires",
         "celery.worker.request:Request.on_timeout.acks_on_timeout",
         "celery.worker.request:Request.reject.acknowledged",
         "celery.worker.request:Request.revoked",

@@ -17,7 +17,10 @@
     quorum queues make it declare 28 queues for delayed tasks     a quorum leader killed: 18 s without   Blueprint
     at each connection (`queues` has what delays need)            a consumer, 17 of them for these
     a message that can't be decoded, and a wrong signature, are   a task that is gone, or a worker that  create_task_handler,
-    acked; others end the worker, again and again                 keeps dying                            on_decode_error
+    acked; others end the worker, again and again                 keeps dying                            on_decode_error,
+                                                                                                         claims, starts
+    properties that can't be decoded end the worker, or the       the same, with all that it has         frames
+    connection                                                    prefetched
     a false x-death of a client                                   dead letters of all queues stop         deaths
     SIGQUIT is handled in the middle of a frame, or of a job for  a worker that waits for itself for    WholeWrites
     a pool's process                                              ever: 1 signal in 3 under load
@@ -50,7 +53,7 @@ from celery.worker.consumer import Consumer as StockConsumer
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from celery_delivery import internals, mending
-from celery_delivery.worker import deaths
+from celery_delivery.worker import claims, deaths, frames
 from celery_delivery.worker.drain import drain
 from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
@@ -58,6 +61,7 @@ from celery_delivery.worker.incoming import Signatures, Times
 from celery_delivery.worker.outcomes import plain_outcomes
 from celery_delivery.worker.redeliveries import Redeliveries
 from celery_delivery.worker.slots import spare_the_stack
+from celery_delivery.worker.starts import refusing
 from celery_delivery.worker.writes import WholeWrites
 
 RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
@@ -86,6 +90,8 @@ class Consumer(StockConsumer):
     def __init__(self, on_task_request: Any, *args: Any, pool: Any = None, **kwargs: Any) -> None:
         """Have heartbeats go out while a task runs in the loop's own thread, and while threads end theirs."""
         run = on_task_request
+        if mending.applies(internals.worker.STARTS):
+            run = refusing(self, run, pool, kwargs.get("controller"))
         if mending.applies(internals.worker.REDELIVERIES):
             run = partial(self._give, run)
         if isinstance(pool, SoloPool) and mending.applies(internals.worker.HEART):
@@ -121,14 +127,16 @@ class Consumer(StockConsumer):
         def handle(message: Any) -> None:
             try:
                 self._signatures.check(self.app.tasks, message)
+                claims.check(self.app, message)
+                if not (knows_deliveries and self._redeliveries.is_known(message, self.connection_errors)):
+                    self._times.settle(message)
+                    stock(message)
             except (InvalidTaskError, ContentDisallowed) as error:
                 self.on_invalid_task(None, message, error)
             except DecodeError as error:
                 self.on_decode_error(message, error)
-            else:
-                if not (knows_deliveries and self._redeliveries.is_known(message, self.connection_errors)):
-                    self._times.settle(message)
-                    stock(message)
+            except Exception as error:  # whatever it is that one message raises costs none but that one
+                self.on_invalid_task(None, message, InvalidTaskError(f"no task can be made of it: {error!r}"))
 
         return deaths.guarded(self, handle)
 
@@ -176,6 +184,8 @@ class Consumer(StockConsumer):
         self._writes.catch_up()  # there is no loop now that would
         if mending.applies(internals.worker.SHORT_PAUSES):
             _shorten_pauses(conn)
+        if conn.supports_heartbeats and mending.applies(internals.worker.FRAMES):
+            conn.transport_options = {**(conn.transport_options or {}), "frame_handler": frames.tolerant}
         connected = super().ensure_connected(conn)
         if connected.supports_heartbeats and mending.applies(internals.worker.WHOLE_WRITES):  # embedded: no frames
             self._writes.guard(connected.connection)

@@ -90,8 +90,8 @@ def _replace(consumer: Any, message: Any) -> None:
         return
     task_id, queue = message.headers.get("id"), consumer.app.conf.task_default_queue
     try:
-        _send(consumer.app, _Copy(message.body, _options(message, queue)))
-    except (SendError, OSError) as error:
+        _send(consumer.app, _Copy(_body(message), _options(message, queue)))
+    except Exception as error:
         text = "Message %r must not die as it is: %s. No copy of it is taken. It is kept, and tried again in %d s: %s"
         _log.error(text, task_id, REASON, _PAUSE, error)
         consumer.timer.call_after(_PAUSE, partial(_replace, consumer, message))
@@ -132,6 +132,17 @@ def _options(message: Any, queue: str) -> dict[str, Any]:
         "delivery_mode": 2,
         "declare": (),
     }
+
+
+def _body(message: Any) -> bytes:
+    """Return a message's body as bytes; py-amqp has made text of it, where it could."""
+    body = message.body
+    if isinstance(body, str):
+        try:
+            return body.encode(message.content_encoding or "utf-8")
+        except (LookupError, ValueError):
+            return body.encode(errors="surrogatepass")
+    return bytes(body)
 
 
 def _can_be_sent(header: Mapping[Any, Any]) -> bool:

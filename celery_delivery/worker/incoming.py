@@ -16,6 +16,7 @@ from celery_delivery.contract.calls import Call
 from celery_delivery.contract.fit import signature_of
 from celery_delivery.errors import ContractError
 from celery_delivery.topology import delays
+from celery_delivery.worker import frames
 
 TOLERATED = 5.0  # seconds by which clocks may differ before it is told
 
@@ -92,7 +93,7 @@ def arguments_of(message: Any) -> tuple[Any, Any]:
     """
     headers = message.headers or {}
     if "task" in headers and not (isinstance(headers["task"], str) and isinstance(headers.get("id"), str)):
-        raise InvalidTaskError("the headers `task` and `id` are not both text")
+        raise InvalidTaskError(headers.get(frames.REASON) or "the headers `task` and `id` are not both text")
     body = message.payload
     match body:
         case {"task": str(), "id": str()} if "task" not in headers:

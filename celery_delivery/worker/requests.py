@@ -7,12 +7,15 @@ the end, and nobody tells (celery #5989)                      line in the log
 a task that is killed by its time limit is told to have       its caller is told FAILURE at the first  on_timeout
 failed, and delivered again (celery #9596)                    of six runs; a later one may succeed
 where it is acked, it is told twice                           its errbacks run twice                   on_failure
+the id of a task that has expired is remembered               a later one of that id is acked, and     maybe_expire
+                                                              not run
 
 The first two are mended where the profile `safe` gives tasks back. What comes for the last time that its queue allows has taken
 a process or a connection along each time. It is not run again: with threads and solo nobody would be left to tell. The broker
 then makes a dead letter of it.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
@@ -44,6 +47,10 @@ class Request(StockRequest):
         if is_spent:
             self._give_up()
         return is_spent
+
+    def maybe_expire(self) -> bool:
+        """Say whether the time for the task is over; others of its id are not concerned."""
+        return bool(self.expires) and datetime.now(UTC) > self.expires
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Give back a task whose process the hard limit has killed, where it is not to be acked; nothing is certain yet."""

@@ -19,6 +19,7 @@ import kombu
 import pytest
 from celery.backends.base import Backend
 from celery.concurrency.asynpool import AsynPool
+from celery.concurrency.prefork import TaskPool as ProcessPool
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker.consumer import Consumer as StockConsumer
@@ -85,6 +86,21 @@ def drain_is_kept_up() -> bool:
     return "on_stop" in vars(pool)
 
 
+def frames_are_read_tolerantly() -> bool:
+    connected = SimpleNamespace(supports_heartbeats=False)
+    found = SimpleNamespace(
+        supports_heartbeats=True, transport_options=None, ensure_connection=lambda *_, **__: connected
+    )
+    solo_consumer().ensure_connected(found)
+    return bool(found.transport_options)
+
+
+def starts_are_watched() -> bool:
+    controller = SimpleNamespace(use_eventloop=False, _process_task=run, _quick_release=run)
+    Consumer(run, pool=ProcessPool(1), app=app(), controller=controller)
+    return controller._process_task is not run
+
+
 def places_are_given_without_calls_within_calls() -> bool:
     controller = SimpleNamespace(use_eventloop=False, _quick_release=run)
     Consumer(run, pool=SoloPool(1), app=app(), controller=controller)
@@ -142,6 +158,8 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "whole writes": signals_are_looked_for,
     "drain": drain_is_kept_up,
     "heart": heart_beats,
+    "frames": frames_are_read_tolerantly,
+    "starts": starts_are_watched,
     "short pauses": pauses_are_shortened,
     "no delayed delivery": lambda: not any(step.endswith(":DelayedDelivery") for step in steps()),
     "dead letters": lambda: any(
