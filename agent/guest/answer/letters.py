@@ -10,7 +10,7 @@ x-death). The rest follows from the message and the task classes that this proce
     unknown       the queue hosts no task of its name
     arguments     the task's run, as its contract has it, does not take its arguments
     deliveries    it was delivered as often as the queue allows, and given back each time
-    rejected      none of these: the task raised Reject
+    rejected      none of these: the task raised Reject, or a worker could make no task of it
     expired       it was in the queue for longer than it was to be
     overflow      the queue was full
     sent          it never died: somebody sent it right here
@@ -32,6 +32,7 @@ from kombu.exceptions import DecodeError
 from kombu.message import Message
 from kombu.serialization import prepare_accept_content
 
+from celery_delivery.worker import claims
 from celery_delivery.worker.deaths import HEADER, MARK, REASON
 
 from ..dead_letter import DeadLetter
@@ -48,7 +49,7 @@ _REASONS = {"delivery_limit": "deliveries", "expired": "expired", "maxlen": "ove
 _SURE = {"unreadable"}  # reasons that need no death to be true
 _TEXTS = {
     "deliveries": "delivered as often as the queue allows, and given back each time: its process ended, or its time was up",
-    "rejected": "the task raised Reject",
+    "rejected": "the task raised Reject, or no task could be made of the message: the worker's log says",
     "expired": "it was not run in time",
     "overflow": "the queue was full",
     "sent": "somebody sent it right here",
@@ -142,7 +143,8 @@ def _content(message: Any, app: Celery) -> tuple[str, Sequence[Any], Mapping[str
         raise _NoTask(f"its content type is {kind!r}, and only JSON is accepted")
     try:
         body = decompressed(message.body, headers.get("compression"))
-        payload = Message(body, content_type=kind, content_encoding=message.properties.get("content_encoding")).decode()
+        read = Message(body, content_type=kind, content_encoding=message.properties.get("content_encoding"))
+        payload = read.decode()
     except TooLarge as error:
         raise _NoTask(str(error)) from None
     except (DecodeError, LookupError, ValueError) as error:
@@ -150,11 +152,18 @@ def _content(message: Any, app: Celery) -> tuple[str, Sequence[Any], Mapping[str
     if not is_shallow(payload):
         raise _NoTask("its arguments are nested too deeply")
     match payload:
-        case [list() as args, dict() as kwargs, _] if "task" in headers:
-            return str(headers["task"]), args, kwargs
+        case [list() as args, dict() as kwargs, dict() | None] if "task" in headers:
+            task = str(headers["task"])
         case {"task": str() as task, "args": list() as args, "kwargs": dict() as kwargs}:
-            return task, args, kwargs
-    raise _NoTask("it is no message of Celery's")
+            pass
+        case _:
+            raise _NoTask("it is no message of Celery's")
+    read.headers = headers
+    try:
+        claims.check(app, read)
+    except Exception as error:
+        raise _NoTask(str(error)) from None
+    return task, args, kwargs
 
 
 def _cause(
