@@ -88,7 +88,7 @@ def test_a_worker_that_keeps_dying_is_tried_again_and_blocks_nobody(node: Node) 
         queue = node.queue("alpha")
         if queue["pid"] is not None and is_alive(queue["pid"]):
             os.kill(queue["pid"], signal.SIGKILL)
-        return bool(queue["state"] == "backoff")
+        return (queue["retry_in"] or 0.0) > 3.0
 
     wait_until(has_to_wait, 60, "alpha is left alone for a while")
     assert node.run("status", "magic", "--strict").returncode == 1
