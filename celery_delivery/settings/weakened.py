@@ -8,7 +8,7 @@ import celery
 from celery_delivery.settings import safe
 from celery_delivery.settings.profile import is_safe
 
-# What each must be, and what is lost where it is not. A task class may say the same without "task_".
+# What each must be, and what is lost where it is not. A task class may say the same without "task_", see CHOSEN.
 NEEDED = {
     "task_acks_late": (safe.task_acks_late, "a worker that is killed loses what it was running"),
     "task_reject_on_worker_lost": (
@@ -21,6 +21,7 @@ NEEDED = {
     ),
     "task_always_eager": (False, "tasks are not sent at all: who calls them runs them"),
 }
+CHOSEN = {"task_acks_on_timeout"}  # what a class may say of its own tasks: docs/delivery.md offers it
 # What a task class says that Celery takes well, and what comes of it.
 UNWISE: dict[str, tuple[Callable[[Any], bool], str]] = {
     "autoretry_for": (
@@ -49,7 +50,7 @@ def weakened(conf: Mapping[str, Any], tasks: Iterable[type[celery.Task]] = ()) -
         if bool(conf[name]) is not needed:
             said.append(f"{name} is {conf[name]!r}, and safe needs {needed}: {loss}")
         attribute = name.removeprefix("task_")
-        for task in classes:
+        for task in () if name in CHOSEN else classes:
             value = getattr(task, attribute, None)
             if value is not None and bool(value) is not needed:
                 said.append(f"{task.__qualname__}.{attribute} is {value!r}, and safe needs {needed}: {loss}")

@@ -99,9 +99,11 @@ def _text(value: Any) -> str | None:
 
 def _tell(name: str, task_id: str, request: dict[str, Any], error: BaseException, traceback: str) -> None:
     """Log what a task did not survive, and tell whoever waits for its result."""
+    if isinstance(error, Reject):  # asked for by a hook, or where what follows could not be sent; its request tells
+        end = "given back" if error.requeue else "a dead letter"
+        _log.warning("Task %s[%s] has run, and is %s: %s", name, task_id, end, safe_repr(error.reason))
+        return
     _log.critical("Task %s[%s] raised what Celery did not expect: %r", name, task_id, error, exc_info=error)
-    if isinstance(error, Reject):
-        return  # its request tells
     failure = error if isinstance(error, Exception) else TaskExit(repr(error))
     try:
         task = current_app.tasks[name]

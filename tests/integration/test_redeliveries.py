@@ -80,6 +80,9 @@ print(alone.get(timeout=90), steps.get(timeout=90), flush=True)"""
             node.broker.start()
         assert producer.stdout.readline().split() == [alone, second]
     assert Counter(notes.read_text().split()) == {alone: 1, first: 2, second: 1}
+    log = node.log.read_text()
+    assert f"Task alpha[{first}] is done, and given back, to run again: what follows it could not be sent" in log
+    assert "did not expect" not in log
     assert_well(node)
 
 
