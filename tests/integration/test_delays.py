@@ -145,3 +145,19 @@ try:
 except celery.exceptions.TaskRevokedError as error:
     print(json.dumps("revoked"))"""
     assert node.produce(code, "alpha") == "revoked"
+
+
+def test_a_task_that_expires_while_it_waits_for_a_thread_does_not_run(node: Node) -> None:
+    run(node, DEFAULTS__POOL="threads", DEFAULTS__CONCURRENCY="1", DEFAULTS__PREFETCH="3")
+    file = node.code / "go"
+    code = f"""
+import os, time
+first = worker.delay("wait for a file", {str(file)!r})
+expiring, staying = [worker.apply_async(("return", 7), expires=seconds) for seconds in (2, 600)]
+time.sleep(3)
+open({str(file)!r}, "w").close()
+print(json.dumps([str(each.get(timeout=60, propagate=False)) for each in (first, expiring, staying)]))"""
+    assert node.produce(code, "alpha") == [str(file), "expired", "7"]
+    seen = node.wait_for("alpha", lambda queue: queue["active_count"] == 0, "has ended")
+    assert (seen["succeeded"], seen["failed"]) == (2, 0)
+    assert_well(node)
