@@ -10,6 +10,8 @@ from typing import Any
 import amqp
 import pytest
 
+from celery_delivery.topology import delays
+from celery_delivery.topology.queues import declare as declare_topology
 from tests.integration.dead_letters import declare, desk, ids_in, letters, reject, task, waiting
 from tests.integration.strict import Strict
 from tests.node import ROOT, Node
@@ -46,6 +48,12 @@ def publish(node: Node, queue: str, *messages: amqp.Message) -> None:
 
 def has_dead(node: Node, queue: str, count: int) -> bool:
     return waiting(node, f"{queue}.dead") == count
+
+
+def documented() -> tuple[str, str]:
+    """Return the cure, and the way back from it."""
+    cure, back = re.findall(r"^    rabbitmqctl eval '(.*?)'$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    return cure, back
 
 
 def dead_letter_worker(node: Node) -> str:
@@ -117,7 +125,7 @@ def test_the_cure_of_the_document_gets_all_dead_letters_out_again(node: Node) ->
     reject(node, "alpha", 3)
     wait_until(lambda: dead_letter_worker(node).strip() == "undefined", 30, "all dead letters have stopped")
     reject(node, "beta", 2)
-    cure, back = re.findall(r"^    rabbitmqctl eval '(.*?)'$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    cure, back = documented()
     node.broker.control("eval", cure)
     wait_until(partial(has_dead, node, "alpha", 3), 30, "alpha's are out")
     wait_until(partial(has_dead, node, "beta", 2), 30, "beta's are out")
@@ -126,3 +134,25 @@ def test_the_cure_of_the_document_gets_all_dead_letters_out_again(node: Node) ->
     reject(node, "beta", 1)
     wait_until(partial(has_dead, node, "beta", 3), 30, "deaths are counted again")
     assert ids_in(node, "alpha.dead") == ["one", "two", "fatal"]
+
+
+@pytest.mark.parametrize("where", ["in the delays", "in its queue, by a time to live of its own"])
+def test_the_cure_gets_out_what_has_expired_before_a_worker_got_it(node: Node, where: str) -> None:
+    """A producer's own rights are enough for it."""
+    declare(node, "alpha")
+    fatal_one = undying("alpha", [5], "fatal")
+    with node.broker.connect(node.vhost) as connection:
+        channel = connection.channel()
+        if where == "in the delays":
+            declare_topology(delays.topology(["alpha"]), channel)
+            channel.basic_publish(fatal_one, delays.FIRST, delays.routing_key(1, "alpha"))
+        else:
+            fatal_one.properties["expiration"] = "1"
+            channel.basic_publish(fatal_one, "alpha", "alpha")
+        wait_until(lambda: dead_letter_worker(node).strip() == "undefined", 60, "all dead letters have stopped")
+        cure, back = documented()
+        node.broker.control("eval", cure)
+        queue = "alpha" if where == "in the delays" else "alpha.dead"
+        wait_until(lambda: ids_in(node, queue) == ["fatal"], 60, "it is out")
+        node.broker.control("eval", back)
+    wait_until(lambda: dead_letter_worker(node).startswith("<"), 30, "dead letters go out")

@@ -99,6 +99,7 @@ def test_what_stands_in_a_letter_is_not_believed(alpha: Node) -> None:
         alpha,
         with_headers("deaths", x_death=[5, [], {"queue": "alpha", "count": "x", "time": "now"}]),
         with_headers("a text", x_death="hello"),
+        with_headers("as deep as is read", x_death=json.loads("[" * 45 + "]" * 45)),
         with_headers("times", celery_tasks_deaths=1, celery_tasks_first_death=2**62),
     )
     bury(
@@ -113,7 +114,7 @@ def test_what_stands_in_a_letter_is_not_believed(alpha: Node) -> None:
     found = {letter["id"]: (letter["reason"], letter["text"]) for letter in letters(alpha)}
     assert {id: reason for id, (reason, _) in found.items()} == {  # noqa: A001
         **dict.fromkeys(("deaths", "times"), "rejected"),
-        "a text": "sent",
+        **dict.fromkeys(("a text", "as deep as is read"), "sent"),
         **dict.fromkeys(("deep", "bomb", "not compressed"), "undecodable"),
     }
     assert found["bomb"][1] == "its body has more than 16 MiB"
