@@ -38,7 +38,6 @@ is off, and Celery's own behaviour stays. `tests/integration/test_celery_mends.p
 """
 
 import time
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -118,8 +117,9 @@ class Consumer(StockConsumer):
         run(request)
 
     def _run_with_heart(self, heart: Heart, run: Any, request: Any) -> None:
-        has_heartbeats = self.connection.supports_heartbeats  # the embedded broker's have not
-        with heart.beating(self.connection.connection) if has_heartbeats else nullcontext():
+        if self.connection.supports_heartbeats:  # the embedded broker's have none
+            heart.beat_while(self.connection.connection, run, request)
+        else:
             run(request)
 
     @mending.where(internals.worker.DEAD_LETTERS)

@@ -5,15 +5,14 @@ What the broker says meanwhile is read after the task, before Celery asks whethe
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 
 class Heart:
     """Beats while a task runs; costs nothing while none does.
 
-    The thread writes only inside `beating`, where the connection's own thread does not: two at once can break TLS.
+    The thread writes only during `beat_while`, where the connection's own thread does not: two at once can break TLS.
     """
 
     def __init__(self) -> None:
@@ -25,11 +24,10 @@ class Heart:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
-    @contextmanager
-    def beating(self, connection: Any) -> Iterator[None]:
-        """Beat for a connection of py-amqp, at half of the interval that was agreed upon with the broker."""
+    def beat_while(self, connection: Any, run: Callable[[Any], Any], request: Any) -> None:
+        """Run a request, and beat for a connection of py-amqp, at half of the interval that was agreed upon with the broker."""
         if not connection.heartbeat:
-            yield
+            run(request)
             return
         with self._lock:
             self._connection = connection
@@ -37,7 +35,7 @@ class Heart:
             if self._is_asleep:
                 self._awake()
         try:
-            yield
+            run(request)
         finally:
             with self._lock:
                 self._connection = None

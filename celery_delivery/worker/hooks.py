@@ -93,7 +93,7 @@ def _failing(task: celery.Task, method: Callable[..., Any]) -> Callable[..., Any
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            with forks.children_end_here():
+            with forks.ChildrenEndHere():
                 return method(*args, **kwargs)
         except Exception:
             raise
@@ -109,7 +109,7 @@ def _logged(name: str, hook: Callable[..., Any], place: int) -> Callable[..., No
     @wraps(hook)
     def call(*args: Any, **kwargs: Any) -> None:
         try:
-            with forks.children_end_here():
+            with forks.ChildrenEndHere():
                 hook(*args, **kwargs)
         except Reject:
             raise

@@ -60,8 +60,11 @@ class Redeliveries:
     def is_known(self, message: Any, errors: tuple[type[BaseException], ...]) -> bool:
         """Say whether a message that has come needs no new run; what has been acked is acked, raising none of the errors."""
         key = _identity(message)
+        if not message.delivery_info.get("redelivered"):
+            message.delivery = self._of[key] = _Delivery(message.channel)
+            return False
         with self._lock:
-            before = self._of.get(key) if message.delivery_info.get("redelivered") else None
+            before = self._of.get(key)
             if before is not None and before.channel() is message.channel:
                 before = None  # another message with the same id and arguments
             was_acked = before is not None and before.is_acked
@@ -107,6 +110,5 @@ class Redeliveries:
 
 def _identity(message: Any) -> int:
     """Return a number for a message, the same one when it comes again; each retry and replacement of a task has its own."""
-    headers = message.headers
-    said = [str(headers.get(name)) for name in ("id", "retries", "replaced_task_nesting")]
-    return hash((*said, message.body))
+    say = message.headers.get
+    return hash((str(say("id")), str(say("retries")), str(say("replaced_task_nesting")), message.body))

@@ -112,7 +112,7 @@ class Account:
     def _pulse(self) -> Pulse:
         now = time.monotonic()
         requests = _active_requests()
-        active = sorted((_active(request, now) for request in requests), key=lambda task: task.started)
+        active = sorted([_active(request, now) for request in requests], key=lambda task: task.started)
         ended = state.all_total_count[0] - len(requests)
         return Pulse(
             at=now,

@@ -21,5 +21,7 @@ class Slip:
         self._page[:] = text.encode("utf-8", "replace")[:SIZE].ljust(SIZE, b"\0")
 
     def read(self) -> str:
-        """Return what is written."""
+        """Return what is written; costs nothing where nothing is."""
+        if not self._page[0]:
+            return ""
         return self._page[:].rstrip(b"\0").decode("utf-8", "replace")
