@@ -67,7 +67,7 @@ def _topology(options: argparse.Namespace) -> int:
 def _declared(places: Folders, instance: str) -> Declared:
     configuration = configuration_of(places, instance)
     template = template_of(configuration, with_credentials(os.environ, instance))
-    _, answer = inquire(configuration, template, {"module": "declarations"})
+    _, answer = inquire(configuration, template, {"module": "declarations", "sends": configuration.settings.sends})
     return declared_of(answer)
 
 

@@ -19,6 +19,7 @@ _SAMPLES = {
     "tasks": "magic_consumer.tasks:ActualMagicCeleryTask",
     "app": "proj.celery:app",
     "consume": "mail,reports",
+    "sends": "resize,notify",
     "path": "/srv/consumer/src:/srv/consumer",
     "preload": "sqlalchemy",
     "python": "/srv/consumer/venv/bin/python",
@@ -225,9 +226,13 @@ def _takes(field: str, schema: Mapping[str, Any], definitions: Mapping[str, Any]
         case "number":
             return f"a number of seconds above {schema['exclusiveMinimum']}, at most {schema['maximum']}"
         case "array":
-            return {"tasks": "task classes", "consume": "names of queues", "path": "folders", "preload": "modules"}[
-                field
-            ]
+            return {
+                "tasks": "task classes",
+                "consume": "names of queues",
+                "sends": "names of tasks",
+                "path": "folders",
+                "preload": "modules",
+            }[field]
         case "string":
             return {
                 "app": "the name of a Celery app",

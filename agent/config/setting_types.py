@@ -110,6 +110,7 @@ def _what_is(path: str) -> str:
 
 TaskClasses = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_task_classes)]
 App = Annotated[str, AfterValidator(_app)]
+Names = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once)]
 Consumed = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_consumed)]
 Modules = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_modules)]
 Folders = Annotated[tuple[str, ...], _items(":"), AfterValidator(_each_once), AfterValidator(_folders)]

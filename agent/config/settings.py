@@ -21,6 +21,7 @@ from agent.config.setting_types import (
     Interpreter,
     Module,
     Modules,
+    Names,
     OptionalCount,
     OptionalSeconds,
     Seconds,
@@ -146,6 +147,11 @@ class Settings(BaseSettings):
     """The queues of APP to consume from, with commas between them. Empty for all of them: its `task_queues`, its default
     queue, and each that its routes give a task to. A queue that tasks are only sent to by name, as with
     `apply_async(queue="adhoc")`, is in none of these: write +adhoc."""
+
+    sends: Names = ()
+    """The names of tasks of other instances that tasks of this one send, or that come behind them in chains, with commas
+    between them. `agent topology` gives the node's user of the broker the right to send them; nothing else comes of it. Empty,
+    because the right to one's own queues is enough for most; where clients declare queues themselves, nobody needs it."""
 
     path: Folders = ()
     """Folders put in front of `sys.path` for the task classes, absolute, with ':' between them: the consumer's source

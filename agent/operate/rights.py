@@ -2,7 +2,8 @@
 
     user       configure      write                                read
     ---------  -------------  -----------------------------------  --------------------
-    node       nothing        its exchanges, delays: for retries   its task queues
+    node       nothing        its exchanges, delays: for retries,  its task queues
+                              and those that it sends to
     producer   nothing        the exchanges, delays                nothing
     operator   nothing        the exchanges: for replays           the dead-letter queues
 
@@ -64,6 +65,7 @@ class Declared:
     queues: each one after the one that its dead letters go to.
     delays: the topic exchange where the delays of all queues begin.
     words: by task queue, the end of a routing key that leads from there to it.
+    others: the same for the queues of others that the node's tasks send to (CELERY_AGENT_SENDS).
     replies: what the names of queues for results begin with; empty where results don't come through the broker.
     declare: whether clients are set to declare all this themselves.
     """
@@ -75,6 +77,7 @@ class Declared:
     bindings: tuple[Binding, ...]
     delays: str
     words: Mapping[str, str]
+    others: Mapping[str, str]
     replies: str
     declare: bool
 
@@ -141,6 +144,8 @@ def permissions(
         delays[instance.vhost] = instance.delays
         node = found.setdefault((instance.user, instance.vhost), _Rights())
         _let_send(node, instance)
+        node.write.update(map(re.escape, instance.others))
+        node.words.update(map(re.escape, instance.others.values()))
         node.read.update(map(re.escape, instance.names("tasks")))
         if instance.replies:
             node.write.add(re.escape(DEFAULT_EXCHANGE))

@@ -135,15 +135,22 @@ HOSTED = {"first": ("Add", "Outer"), "second": ("Twice", "Note", "Negate")}
 @contextmanager
 def instances(folder: Path, broker: RabbitMQ, pool: str, **variables: str) -> Iterator[tuple[Node, Node]]:
     """Two instances that run, of a virtual host of their own; `variables` are for them and for producers."""
+    with prepared(folder, broker, pool, **variables) as nodes:
+        for node in nodes:
+            node.start()
+        for node in nodes:
+            node.wait_until_consuming()
+        yield nodes
+
+
+@contextmanager
+def prepared(folder: Path, broker: RabbitMQ, pool: str, **variables: str) -> Iterator[tuple[Node, Node]]:
+    """Two instances that do not run yet."""
     vhost = f"test-{uuid.uuid4().hex[:12]}"
     broker.add_vhost(vhost)
     first, second = (_instance(folder / name, broker, vhost, name, pool, variables) for name in HOSTED)
     nodes = (first, second)
     try:
-        for node in nodes:
-            node.start()
-        for node in nodes:
-            node.wait_until_consuming()
         yield nodes
     finally:
         for node in nodes:

@@ -6,6 +6,7 @@
               "bindings": [{"source": …, "destination": …, "routing_key": …, "to": "queue" or "exchange"}, …],
               "delays": the exchange where every delay begins,
               "words": {queue: the end of a routing key that leads from there to a task queue},
+              "others": {queue: the same of a queue that tasks here send to, and others host},
               "replies": what the names of queues for results begin with, or "",
               "declare": whether clients are set to declare all this themselves}}
 {"failed": text}        there is nothing to declare
@@ -17,20 +18,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 
 from celery_delivery.broker.urls import brokers, is_embedded
+from celery_delivery.contract.contracts import queue_of
+from celery_delivery.errors import UnknownTask
 from celery_delivery.results.backends import uses_replies
 from celery_delivery.results.replies import REPLIES
+from celery_delivery.sending.routing import unknown
 from celery_delivery.settings.profile import clients_declare, is_safe
 from celery_delivery.topology import delays
+from celery_delivery.topology.queues import Topology
 from celery_delivery.topology.queues import topology as queues_topology
 
 from .importing import Emit
 
 
-def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
-    """Emit what the queues of the apps need, and whose rights are to be limited to it."""
+def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
+    """Emit what the queues of the apps need, and whose rights are to be limited to it.
+
+    step: {"sends": names of tasks that the apps' tasks send and others host}.
+    """
     app: Any = next(iter(apps.values()))
     if is_embedded(brokers(app)[0]):
         emit({"failed": "The embedded broker has neither users nor rights: there is nothing to declare."})
@@ -42,10 +50,23 @@ def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> No
             }
         )
     else:
-        emit({"topology": _topology(app, apps)})
+        try:
+            others = {queue_of(found(app, name)) for name in step["sends"]} - set(apps)
+        except UnknownTask as error:
+            emit({"failed": f"CELERY_AGENT_SENDS: {error}"})
+        else:
+            emit({"topology": _topology(app, apps, others)})
 
 
-def _topology(app: Any, queues: Iterable[str]) -> dict[str, Any]:
+def found(app: Any, name: str) -> type[Task]:
+    """Return the contract of a task; raises UnknownTask where there is none."""
+    contract: type[Task] | None = app.names.find(name)
+    if contract is None:
+        raise unknown(name, app.names)
+    return contract
+
+
+def _topology(app: Any, queues: Iterable[str], others: Iterable[str]) -> dict[str, Any]:
     own, delayed = queues_topology(queues), delays.topology(queues)
     names = {binding.destination for binding in own.bindings}
     purposes = {each.name: "tasks" if each.name in names else "dead letters" for each in own.queues}
@@ -59,11 +80,15 @@ def _topology(app: Any, queues: Iterable[str]) -> dict[str, Any]:
         ],
         "bindings": [asdict(each) for each in (*own.bindings, *delayed.bindings)],
         "delays": delays.FIRST,
-        "words": {
-            each.destination: each.routing_key.removeprefix("#.")
-            for each in delayed.bindings
-            if each.source == delays.DUE
-        },
+        "words": _words(delayed),
+        "others": _words(delays.topology(others)),
         "replies": REPLIES if uses_replies(app) else "",
         "declare": clients_declare(app.conf),
+    }
+
+
+def _words(delayed: Topology) -> dict[str, str]:
+    """Return by task queue the end of a routing key that leads to it from where delays begin."""
+    return {
+        each.destination: each.routing_key.removeprefix("#.") for each in delayed.bindings if each.source == delays.DUE
     }

@@ -1,0 +1,136 @@
+"""Workflows between queues while workers die, while nobody hosts a step, and where a right is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.integration.workflows import instances, outcomes, prepared, produce
+from tests.node import Node
+from tests.rabbitmq import RabbitMQ
+from tests.redis import Redis
+from tests.waiting import wait_until
+
+CHAINS = 200
+SENT = """
+from celery import chain
+from celery_tasks.tasks import AddTask
+app, add = create_worker_from(AddTask)
+twice, negate = app.signature("twice"), app.signature("negate")
+"""
+MANY = f"""{SENT}
+sent = [chain(add.s(number), twice, negate).delay() for number in range(1000, 1000 + {CHAINS})]
+print(json.dumps([result.get(timeout=200) for result in sent]))"""
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_every_chain_ends_while_workers_are_killed(broker: RabbitMQ, tmp_path: Path, pool: str) -> None:
+    with instances(tmp_path, broker, pool) as nodes:
+        first, second = nodes
+        with start(first, MANY) as producer:
+            for round_ in range(3):
+                for node, queue in ((first, "add"), (second, "twice"), (second, "negate")):
+                    kill(node, queue, round_ * CHAINS // 6)
+            out, errors = producer.communicate(timeout=240)
+        assert producer.returncode == 0, errors
+        assert json.loads(out) == [-2 * number for number in range(1000, 1000 + CHAINS)]
+        for queue in ("add", "twice", "negate"):
+            assert broker.messages(f"{queue}.dead", first.vhost) == 0, queue
+
+
+def kill(node: Node, queue: str, at_least: int) -> None:
+    """Kill the worker of a queue once it consumes and has done so many tasks, in all of its lives or the present one."""
+
+    def pid() -> int | None:
+        found = node.queue(queue)
+        return found["pid"] if found["state"] == "consuming" and found["succeeded"] >= at_least else None
+
+    found = wait_until(pid, 120, f"{queue} has done {at_least}")
+    assert found is not None
+    with suppress(ProcessLookupError):
+        os.kill(found, signal.SIGKILL)
+
+
+def start(node: Node, code: str) -> subprocess.Popen[str]:
+    """Start a producer beside the contracts."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import json\nfrom celery_tasks.utils import create_worker_from\n{code}"],
+        cwd=node.code,
+        env={**os.environ, "PYTHONPATH": str(node.code), **node.variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_step_that_nobody_hosts_yet_waits_and_the_chain_goes_on_when_somebody_does(
+    broker: RabbitMQ, tmp_path: Path
+) -> None:
+    with instances(tmp_path, broker, "threads") as (first, second):
+        code = f"""{SENT}
+note = app.signature("note", kwargs={{"file": {str(tmp_path / "note")!r}}})
+chain(add.s(1), app.signature("unhosted"), note).delay()
+print("null")"""
+        produce(first, code)
+        wait_until(lambda: broker.messages("unhosted", first.vhost) == 1, 60, "the step waits")
+        text = second.env_file.read_text()
+        second.env_file.write_text(text.replace("flows:Twice,", "flows:Twice,flows:Unhosted,"))
+        assert second.run("reload", second.instance).returncode == 0
+        wait_until((tmp_path / "note").exists, 60, "the chain has ended")
+        assert (tmp_path / "note").read_text() == "[1]"
+
+
+@pytest.mark.parametrize("may_send", [True, False])
+def test_a_node_sends_to_queues_of_others_as_its_rights_say(
+    broker: RabbitMQ, tmp_path: Path, redis_server: Redis, may_send: bool
+) -> None:
+    settings = {"CELERY_TASKS_DECLARE": "0", "CELERY_TASKS_RESULTS": redis_server.url}
+    with prepared(tmp_path, broker, "threads", **settings) as nodes:
+        for node in nodes:
+            declare(node, f"{node.instance}-{node.vhost}", "twice" if may_send and node.instance == "first" else "")
+            node.start()
+        for node in nodes:
+            node.wait_until_consuming()
+        first = nodes[0]
+        first.variables |= {"RABBITMQ_USER": f"producer-{first.vhost}", "RABBITMQ_PWD": "secret"}
+        for countdown in (0, 1):
+            told = outcomes(first, f"get(chain(s('add', 1), s('twice').set(countdown={countdown})).delay())")
+            (text,) = told.values()
+            if may_send:
+                assert text == 2
+            else:
+                assert "task twice[" in text
+                assert "ACCESS_REFUSED" in text
+                assert "\n" not in text
+        for name in ("first", "second", "producer"):
+            broker.control("delete_user", f"{name}-{first.vhost}")
+
+
+def declare(node: Node, user: str, sends: str) -> None:
+    """Have a node work as a user of its own, with the rights that `agent topology` gives, and so a producer."""
+    password = node.config / "password"
+    password.write_text("secret\n")
+    node.variables |= {"RABBITMQ_USER": user, "RABBITMQ_PWD": "secret"}
+    lines = {"RABBITMQ_USER": user, "RABBITMQ_PWD": "secret", "CELERY_AGENT_SENDS": sends}
+    kept = [line for line in node.env_file.read_text().splitlines() if line.partition("=")[0] not in lines]
+    node.env_file.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in lines.items())]) + "\n")
+    producer = f"producer-{node.vhost}"
+    files = [f"--password-file={each}={password}" for each in (user, producer)]
+    done = node.run("topology", node.instance, "--definitions", f"--producer={producer}", *files)
+    assert done.returncode == 0, done.stderr
+    path = node.config / "definitions.json"
+    definitions = json.loads(done.stdout)
+    if (
+        node.instance == "second"
+    ):  # a user's rights in a vhost are replaced as a whole, and the first instance's are enough
+        for kind in ("permissions", "topic_permissions"):
+            definitions[kind] = [each for each in definitions[kind] if each["user"] != producer]
+    path.write_text(json.dumps(definitions))
+    node.broker.control("import_definitions", str(path))
