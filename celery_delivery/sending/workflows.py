@@ -55,7 +55,8 @@ def look(app: Any, signature: Any, given: int | None) -> None:
             app.backend.ensure_chords_allowed()
             header = inner["header"]
             _look_at_all(app, [header] if isinstance(header, dict) else header, given)
-            look(app, inner["body"], 1)
+            if inner.get("body") is not None:  # else it is given with the call
+                look(app, inner["body"], 1)
         case _ if signature["task"] in OF_ONE_TASK:
             look(app, inner["task"], None)
         case _:
@@ -94,8 +95,9 @@ def _looking(stock: Callable[..., Any]) -> Callable[..., Any]:
         is_ours = hasattr(app, "task_of") and mending.applies(internals.client.WORKFLOWS)
         if not is_ours or _looked.get() or is_passed_on():
             return stock(self, args, kwargs, **options)
-        look(app, self, None if kwargs else len(args or ()))
-        _look_behind(app, options)
+        named = dict(kwargs or {})
+        _look_behind(app, {**options, "chord": named.pop("body", None) or options.get("chord")})
+        look(app, self, None if named else len(args or ()))
         token = _looked.set(True)
         try:
             return stock(self, args, kwargs, **options)

@@ -32,6 +32,8 @@ from celery.utils.log import get_logger
 
 from celery_delivery import forks, internals, mending
 from celery_delivery.errors import TaskExit
+from celery_delivery.sending.routing import passing_on
+from celery_delivery.sending.workflows import look
 
 BEFORE = ("run", "before_start")
 AFTER = {"on_success": 1, "on_failure": 1, "on_retry": 1, "after_return": 2}  # which argument is the task's id
@@ -77,12 +79,14 @@ class _OfTheRun:
 def _answering(task: celery.Task, replace: Callable[[Signature], Any]) -> Callable[[Signature], Any]:
     @wraps(replace)
     def call(signature: Signature) -> Any:
+        look(task.app, signature, 0)
         last = signature
         while isinstance(last, chain) and last.tasks:
             last = last.tasks[-1]
         last.set(reply_to=task.request.reply_to)
         try:
-            return replace(signature)
+            with passing_on():  # the rest of its chain
+                return replace(signature)
         except Ignore as done:
             raise Replaced(*done.args) from None
 

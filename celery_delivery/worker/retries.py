@@ -23,6 +23,7 @@ from kombu.exceptions import OperationalError
 from celery_delivery import internals, mending
 from celery_delivery.errors import Refused
 from celery_delivery.sending.producer import Sending
+from celery_delivery.sending.routing import passing_on
 
 # Seconds to send a retry in. Each delivery runs the task, and after six there is a dead letter: a broker that takes nothing has
 # some minutes.
@@ -58,7 +59,8 @@ def _retry(task: celery.Task, stock: Any) -> Any:
     def retry(*args: Any, **options: Any) -> Any:
         patience = {"confirm_timeout": PATIENCE} if isinstance(task.app.amqp, Sending) else {}
         try:
-            return stock(*args, **{**patience, **options})
+            with passing_on():  # the rest of its chain
+                return stock(*args, **{**patience, **options})
         except Reject as error:
             reason = error.reason
         if _may_come_later(reason, task):

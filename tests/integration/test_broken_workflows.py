@@ -87,6 +87,29 @@ print("null")"""
         assert (tmp_path / "note").read_text() == "[1]"
 
 
+def test_a_worker_passes_on_what_only_newer_contracts_name(broker: RabbitMQ, tmp_path: Path) -> None:
+    """Its steps, callbacks, what it retries and what it replaces itself by."""
+    with prepared(tmp_path, broker, "threads") as nodes:
+        first, second = nodes
+        (first.code / "celery_tasks" / "more.py").unlink()
+        flows = first.code / "flows.py"
+        lines = flows.read_text().replace("NegateTask", "TwiceTask").splitlines()
+        flows.write_text("\n".join(line for line in lines if not line.startswith("from celery_tasks.more")))
+        first.env_file.write_text(first.env_file.read_text().replace("flows:Add", "flows:Add,flows:Twice"))
+        second.env_file.write_text(second.env_file.read_text().replace("flows:Twice,", ""))
+        for node in nodes:
+            node.start()
+        for node in nodes:
+            node.wait_until_consuming()
+        forms = {
+            "get(chain(s('add', 1), s('negate')).delay())": -1,
+            "get(chain(s('add', 1), s('negate').set(countdown=1)).delay())": -1,
+            "get(chain(s('twice', 40), s('negate')).delay())": -80,
+            "get(chain(s('twice', 50), s('negate')).delay())": -100,
+        }
+        assert outcomes(second, *forms) == forms
+
+
 @pytest.mark.parametrize("may_send", [True, False])
 def test_a_node_sends_to_queues_of_others_as_its_rights_say(
     broker: RabbitMQ, tmp_path: Path, redis_server: Redis, may_send: bool
