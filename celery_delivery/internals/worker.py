@@ -140,6 +140,7 @@ OUTCOMES = Mend(
         "celery.app.trace:fast_trace_task",
         "celery.app.trace:trace_task_ret",
         "celery.backends.base:Backend.mark_as_failure.store_result",
+        "celery.concurrency.thread:TaskPool.on_apply.executor",
         "celery.worker.request:Request.revoked",
         "celery.worker.request:create_request_cls.apply_async",
         "celery.worker.state:should_stop",

@@ -24,8 +24,8 @@
     a false x-death of a client                                   dead letters of all queues stop         deaths
     SIGQUIT is handled in the middle of a frame, or of a job for  a worker that waits for itself for    WholeWrites
     a pool's process                                              ever: 1 signal in 3 under load
-    what expires while it waits for a thread is run               a task that runs though its time is    fresh_alone
-                                                                  over
+    a thread pool looks no more at what waits in it, and raises   a task that runs though its time is    threads
+    where it can start no more threads                            over, or though it was refused
     what gets past the tracer, or is not to be read, is nobody's  the queue stands still, or ends it     plain_outcomes
     500 tasks that have expired are 1,000 calls within calls      a worker that ends                    spare_the_stack
     no heartbeats while a solo task runs                          a task of 30 s is cut off, runs again  Heart
@@ -59,10 +59,11 @@ from celery_delivery.worker.drain import drain
 from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
 from celery_delivery.worker.incoming import Signatures, Times
-from celery_delivery.worker.outcomes import fresh_alone, plain_outcomes
+from celery_delivery.worker.outcomes import plain_outcomes
 from celery_delivery.worker.redeliveries import Redeliveries
 from celery_delivery.worker.slots import spare_the_stack
 from celery_delivery.worker.starts import refusing
+from celery_delivery.worker.threads import taking
 from celery_delivery.worker.writes import WholeWrites
 
 RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
@@ -98,7 +99,7 @@ class Consumer(StockConsumer):
         if isinstance(pool, SoloPool) and mending.applies(internals.worker.HEART):
             run = partial(self._run_with_heart, Heart(), run)
         if isinstance(pool, ThreadPool) and mending.applies(internals.worker.OUTCOMES):
-            pool.apply_async = fresh_alone(pool.apply_async)
+            pool.apply_async = taking(pool)
         if isinstance(pool, ThreadPool) and mending.applies(internals.worker.DRAIN):
             pool.on_stop = partial(drain, pool.on_stop)
         self._signatures = Signatures()

@@ -9,8 +9,6 @@ an exception goes to the main process as itself, which may    prefork: the main 
 not have its class, or can't make it of what was pickled      queue stands still, without a line
 (celery #6990); a MemoryError is raised there once more, and  prefork: six runs; the caller is never
 a task's own WorkerLostError taken for a lost child           told
-a pool of threads takes whatever is fetched, and looks no      a task runs though its time is over, and  fresh_alone
-more when a thread is free                                    its caller gets the result
 """
 
 from collections.abc import Callable
@@ -49,26 +47,6 @@ def plain_outcomes(apply_async: Callable[..., Any]) -> Callable[..., Any]:
         return apply_async(partial(outcome_of, target), *args, **options)
 
     return apply
-
-
-def fresh_alone(apply_async: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a thread pool's method `apply_async` that runs nothing which has expired while it waited for a thread."""
-
-    def apply(target: Callable[..., Outcome], args: Any, **options: Any) -> Any:
-        if args[2].get("expires"):
-            target = partial(_run_fresh, options["callback"].__self__, target)
-        return apply_async(target, args, **options)
-
-    return apply
-
-
-def _run_fresh(request: Any, target: Callable[..., Outcome], *args: Any) -> Outcome:
-    if not request.revoked():  # it tells whoever waits
-        return target(*args)
-    try:
-        raise Ignore  # noqa: TRY301 -- ExceptionInfo takes what is being handled
-    except Ignore:
-        return 1, ExceptionInfo(), 0.0
 
 
 def outcome_of(
