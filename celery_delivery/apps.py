@@ -10,6 +10,7 @@ import celery
 from kombu.transport import pyamqp
 
 from celery_delivery import internals, mending
+from celery_delivery.broker import bodies
 from celery_delivery.contract.contracts import Contracts, queue_of, unimplemented
 from celery_delivery.contract.fit import argument_check
 from celery_delivery.contract.names import Names
@@ -21,6 +22,7 @@ from celery_delivery.sending.workflows import look_at_groups, look_behind
 from celery_delivery.sending.zones import tell_of_naive
 from celery_delivery.settings import profile
 from celery_delivery.settings.weakened import weakened
+from celery_delivery.worker import builtins
 from celery_delivery.worker.hooks import contain
 from celery_delivery.worker.retries import Following, keep_retries
 
@@ -45,6 +47,8 @@ def create_app_from(
         raise TypeError(
             f"an app has one queue, not {len(queues)}: {', '.join(sorted(queues)) or 'no task class was given'}"
         )
+    if mending.applies(internals.client.SIZES):
+        bodies.bound()
     app = App()
     app.config_from_object(celery_config)
     known = Contracts.beside(celery_config) if contracts is None else Contracts(contracts)
@@ -68,6 +72,8 @@ def create_app_from(
         if mending.applies(internals.worker.CERTAIN):
             task.Request = _request(task.Request)
         keep_retries(task)
+    if mending.applies(internals.client.BUILTINS):
+        builtins.restrict(app)
     return app
 
 

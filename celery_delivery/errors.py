@@ -32,6 +32,10 @@ class ResultRefused(RuntimeError):
     """A task has ended, and the broker does not take its result; the message says how it ended, and why, such as a limit."""
 
 
+class TooLarge(ValueError):
+    """What comes out of a compressed body is larger than what is taken; the message says how much that is."""
+
+
 class TaskExit(RuntimeError):
     """A task raised what is no Exception, such as SystemExit, and has failed by it; the message is that one's repr."""
 

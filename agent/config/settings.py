@@ -72,7 +72,7 @@ class QueueSettings(BaseModel):
     """Seconds after which a running task's process is killed, and the task given back to the broker; empty for the
     limit of the delivery profile: 25 minutes with `safe`, none with `article`. `prefork` only. Above the broker's
     consumer_timeout (30 minutes, unless it is told otherwise) the broker takes the task away first. A `time_limit` of
-    the task class wins over it, and so does one that a task is sent with."""
+    the task class wins over it; one that a task is sent with holds where it is lower."""
 
     soft_time_limit: OptionalSeconds = Field(default=None, gt=0, le=31_536_000)
     """Seconds after which SoftTimeLimitExceeded is raised in a running task, to let it clean up; empty for no limit.

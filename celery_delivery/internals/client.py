@@ -37,6 +37,31 @@ REPLIES = Mend(
     ),
     "results wait without a bound, and a broker that was away is not read from any more",
 )
+SIZES = Mend(
+    "sizes",
+    (
+        "celery.backends.base:decompress_payload.decompress",
+        "kombu.compression:decompress.get_decoder",
+        "kombu.compression:encoders",
+        "kombu.compression:get_encoder",
+        "kombu.compression:register",
+        "kombu.message:Message.__init__.decompress",
+    ),
+    "a message or result of a thousand bytes may become one of 12 GiB",
+)
+BUILTINS = Mend(
+    "built-in tasks",
+    (
+        "celery.app.builtins:add_map_task.xmap",
+        "celery.app.builtins:add_starmap_task.xstarmap",
+        "celery.app.builtins:add_unlock_chord_task.unlock_chord",
+        "celery.app.builtins:add_unlock_chord_task.interval",
+        "celery.app.builtins:add_unlock_chord_task.max_retries",
+        "celery.backends.base:Backend.ensure_chords_allowed",
+        "celery.backends.base:KeyValueStoreBackend.implements_incr",
+    ),
+    "who may send to a queue may have its worker run each of Celery's own tasks, one of them for ever",
+)
 FAITHFUL = Mend(
     "faithful exceptions",
     (

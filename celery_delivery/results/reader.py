@@ -5,6 +5,8 @@ fault of the stock consumer                                   seen as           
 a broker that was away once is not read from any more         each `.get()` times out                  drain_events
 threads that wait at the same time read from one connection   "unknown delivery tag"; `.get()` hangs   TakingTurns
                                                               past its timeout
+what is no result, or too large a one, is raised in whatever   `.get()` of another result fails         _on_message
+thread reads just then
 who polls a task looks into the queue, whose messages go to   PENDING for ever, where any thread of    known
 whoever has waited                                            the process has waited for any result
 """
@@ -22,6 +24,7 @@ from celery.states import PENDING, READY_STATES
 from celery.utils.functional import LRUCache
 from celery.utils.log import get_logger
 
+from celery_delivery.broker.bodies import TEXT
 from celery_delivery.sending.pools import hang_up
 from celery_delivery.sending.producer import PASSING
 
@@ -141,6 +144,26 @@ class ReplyConsumer(ResultConsumer):
             else:
                 self._states[meta["task_id"]] = meta
 
+    def _on_message(self, message: Any) -> None:
+        meta = None
+        try:
+            if message.content_type != TEXT:
+                meta = message.decode()
+        except Exception as error:  # of whatever decodes it
+            self._on_unreadable(message, error)
+            return
+        match meta:
+            case {"task_id": str(), "status": str(), "result": _}:
+                self.on_state_change(meta, message)
+            case _:
+                self._on_unreadable(message, ValueError("it is none"))
+
+    def _on_unreadable(self, message: Any, error: Exception) -> None:
+        """Drop what is no result, whose sender is unknown: it must not disturb who waits for another."""
+        _log.error(
+            "A result can't be read, and is dropped (task %s): %s", message.properties.get("correlation_id"), error
+        )
+
     def leave(self) -> None:
         """Leave the connection, without a word on the line; the next who waits has another."""
         if self._connection is not None:
@@ -211,10 +234,12 @@ class ReplyConsumer(ResultConsumer):
         name = queue.name
         if name not in self._channels:
             self._channels[name] = self._connection.channel()
+            self._channels[name].auto_decode = False  # a message may name an encoding that takes hours
         return self.Consumer(
             self._channels[name],
             [queue],
-            callbacks=[self.on_state_change],
+            on_message=self._on_message,
+            on_decode_error=self._on_unreadable,
             no_ack=True,
             accept=self.accept,
             auto_declare=False,

@@ -22,6 +22,8 @@
     properties that can't be decoded end the worker, or the       the same, with all that it has         frames
     connection                                                    prefetched
     a false x-death of a client                                   dead letters of all queues stop         deaths
+    a message's time limits win over the worker's                 a task that no limit ends               Ceilings
+    a task that is due later is kept                              nothing else runs for hours             Early
     SIGQUIT is handled in the middle of a frame, or of a job for  a worker that waits for itself for    WholeWrites
     a pool's process                                              ever: 1 signal in 3 under load
     a thread pool looks no more at what waits in it, and raises   a task that runs though its time is    threads
@@ -55,7 +57,9 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 
 from celery_delivery import internals, mending
 from celery_delivery.worker import claims, deaths, frames
+from celery_delivery.worker.ceilings import Ceilings
 from celery_delivery.worker.drain import drain
+from celery_delivery.worker.early import Early
 from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
 from celery_delivery.worker.incoming import Signatures, Times
@@ -128,13 +132,21 @@ class Consumer(StockConsumer):
         """Return what is called with each message; one that no task can be made of is rejected."""
         stock = super().create_task_handler(*args, **kwargs)
         knows_deliveries = mending.applies(internals.worker.REDELIVERIES)
+        self.task_consumer.channel.auto_decode = False  # a message may name an encoding that takes hours
+        ceilings, early = Ceilings.of(self.pool), Early(self)
 
         def handle(message: Any) -> None:
             try:
                 self._signatures.check(self.app.tasks, message)
                 claims.check(self.app, message)
-                if not (knows_deliveries and self._redeliveries.is_known(message, self.connection_errors)):
-                    self._times.settle(message)
+                ceilings.hold(self.app.tasks, message)
+                self._times.settle(message)
+                seconds = early.seconds(message)
+                if knows_deliveries and self._redeliveries.is_known(message, self.connection_errors):
+                    return
+                if seconds:
+                    early.give(message, seconds, stock)
+                else:
                     stock(message)
             except (InvalidTaskError, ContentDisallowed) as error:
                 self.on_invalid_task(None, message, error)

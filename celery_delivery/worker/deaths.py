@@ -19,28 +19,20 @@ Where the worker dies before the ack, there will be two dead letters. The copy g
 may write if it may write anywhere: it needs that for retries.
 """
 
-import struct
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from amqp.exceptions import AMQPError
-from amqp.serialization import dumps
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 
-from celery_delivery.errors import SendError
-from celery_delivery.sending.outgoing import Fate, Outgoing
 from celery_delivery.settings.profile import is_safe
 from celery_delivery.topology.queues import dead_letter_queue
+from celery_delivery.worker.copies import Replacement, options_of, replace
 
 HEADER = "x-death"
 MARK = "celery-tasks-undying"  # header of a copy: the one that it was made without
 REASON = f"its header {HEADER} is none that the broker can go on with"
-
-_SECONDS = 3.0  # to wait for a confirm: all that time the worker does nothing else
-_PAUSE = 5.0  # seconds until the next attempt
-_KEPT = ("priority", "correlation_id", "reply_to", "message_id", "timestamp", "type", "app_id")  # of the properties
 
 _log = get_logger(__name__)
 
@@ -85,70 +77,14 @@ def _is_undying(consumer: Any, message: Any) -> bool:
 
 
 def _replace(consumer: Any, message: Any) -> None:
-    """Send a copy that may die, and ack the message; else try again later, while the message's connection lasts."""
-    if message.channel.connection is None:  # it is delivered again by another one
-        return
+    """Have a copy that may die take the place of a message."""
     task_id, queue = message.headers.get("id"), consumer.app.conf.task_default_queue
-    try:
-        _send(consumer.app, _Copy(_body(message), _options(message, queue)))
-    except Exception as error:
-        text = "Message %r must not die as it is: %s. No copy of it is taken. It is kept, and tried again in %d s: %s"
-        _log.error(text, task_id, REASON, _PAUSE, error)
-        consumer.timer.call_after(_PAUSE, partial(_replace, consumer, message))
-    else:
+
+    def then() -> None:
         _log.error("Message %r becomes a dead letter without running, by a copy: %s", task_id, REASON)
         message.ack_log_error(_log, consumer.connection_errors)
 
-
-class _Copy(Outgoing):
-    """A message that is confirmed whether or not it is a task."""
-
-    @property
-    def is_task(self) -> bool:
-        """Say that it is waited for."""
-        return True
-
-
-def _send(app: Any, copy: Outgoing) -> None:
-    with app.producer_pool.acquire(block=True) as producer:
-        producer.deliver([copy], _SECONDS)
-    if copy.settled() is not Fate.ACCEPTED:
-        raise SendError(copy.reason) from copy.cause
-
-
-def _options(message: Any, queue: str) -> dict[str, Any]:
-    """Return what a copy of a message is published with; without what the broker would check again, as user_id."""
-    given = message.headers
-    # kombu has decompressed the body, unless it could not.
-    unsent = {HEADER} if message.errors else {HEADER, "compression"}
-    headers = {name: value for name, value in given.items() if name not in unsent and _can_be_sent({name: value})}
-    return {
-        **{name: message.properties[name] for name in _KEPT if name in message.properties},
-        "headers": {**headers, MARK: HEADER},
-        "exchange": queue,
-        "routing_key": queue,
-        "content_type": message.content_type or "application/data",
-        "content_encoding": message.content_encoding or "binary",
-        "delivery_mode": 2,
-        "declare": (),
-    }
-
-
-def _body(message: Any) -> bytes:
-    """Return a message's body as bytes; py-amqp has made text of it, where it could."""
-    body = message.body
-    if isinstance(body, str):
-        try:
-            return body.encode(message.content_encoding or "utf-8")
-        except (LookupError, ValueError):
-            return body.encode(errors="surrogatepass")
-    return bytes(body)
-
-
-def _can_be_sent(header: Mapping[Any, Any]) -> bool:
-    """Say whether py-amqp can write a header that it could read; one that is nested deeply it can't."""
-    try:
-        dumps("F", [dict(header)])
-    except (AMQPError, ValueError, TypeError, RecursionError, struct.error):
-        return False
-    return True
+    options = options_of(message, queue, {HEADER}, **{MARK: HEADER})
+    again = partial(_replace, consumer, message)
+    reason = f"Message {task_id!r} must not die as it is: {REASON}"
+    replace(consumer, message, Replacement(options, then, again, reason))

@@ -12,11 +12,15 @@ from celery import Task
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 
+from celery_delivery.broker.bodies import TEXT
 from celery_delivery.contract.calls import Call
 from celery_delivery.contract.fit import signature_of
 from celery_delivery.errors import ContractError
 from celery_delivery.topology import delays
 from celery_delivery.worker import frames
+
+# What Celery takes from a body of its first protocol, unless the headers have it.
+_OPTIONS = ("eta", "expires", "retries", "timelimit")
 
 TOLERATED = 5.0  # seconds by which clocks may differ before it is told
 
@@ -91,6 +95,8 @@ def arguments_of(message: Any) -> tuple[Any, Any]:
     kombu's DecodeError and ContentDisallowed are raised for a body that can't be read. Both versions of Celery's protocol
     are understood.
     """
+    if message.content_type == TEXT:
+        raise InvalidTaskError(f"{TEXT} is no task")
     headers = message.headers or {}
     if "task" in headers and not (isinstance(headers["task"], str) and isinstance(headers.get("id"), str)):
         raise InvalidTaskError(headers.get(frames.REASON) or "the headers `task` and `id` are not both text")
@@ -106,4 +112,7 @@ def arguments_of(message: Any) -> tuple[Any, Any]:
             raise InvalidTaskError("the body is not a list of arguments, named arguments and options")
     if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
         raise InvalidTaskError("the arguments are no list, or the named arguments no mapping")
+    if isinstance(body, dict):
+        body.update(args=args, kwargs=kwargs)
+        message.headers = {**{name: body[name] for name in _OPTIONS if name in body}, **headers}
     return args, kwargs

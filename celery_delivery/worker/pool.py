@@ -21,8 +21,8 @@ from celery_delivery import internals, mending
 
 # Seconds for a task that has no limit of its own, whose worker has none either. A task that hangs keeps its place for good;
 # this alone clears it. It is below the broker's consumer_timeout of 30 minutes: past that the broker closes the channel, and
-# the task runs again all the same. It is no setting (`task_time_limit`), which a producer would send along with each task,
-# where it beats the worker's.
+# the task runs again all the same. It is no setting (`task_time_limit`), which a producer would send along with each task:
+# there it holds, too, where a node allows more.
 TIME_LIMIT = 1500.0
 
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
 from tests.truth import assert_well, held_to_the_truth
+from tests.waiting import wait_until
 
 TASKS = """
 import celery
@@ -28,6 +30,8 @@ class Add(celery.Task):
             raise self.replace(self.s(1, 2))
         if flat[0] == 60:
             raise self.replace(chain(self.s(1), self.s(2)))
+        if flat[0] == 70:
+            raise self.replace(group(self.s(1), self.s(2, 3)))
         return sum(flat)
 
 class Outer(celery.Task):
@@ -99,12 +103,13 @@ def started(folder: Path, broker: RabbitMQ, pool: str, **variables: str) -> Iter
 
 
 def outcomes(node: Node, call: str, *forms: str) -> dict[str, object]:
-    code = (
-        "import canvas\n_, add = create_worker_from(canvas.Add)\n_, outer = create_worker_from(canvas.Outer)\n"
-        f"print(json.dumps({{form: {call} for form in {forms!r}}}))"
-    )
-    found: dict[str, object] = node.produce(code, "alpha")
+    found: dict[str, object] = produced(node, f"print(json.dumps({{form: {call} for form in {forms!r}}}))")
     return found
+
+
+def produced(node: Node, code: str) -> Any:
+    tasks = "import canvas\n_, add = create_worker_from(canvas.Add)\n_, outer = create_worker_from(canvas.Outer)\n"
+    return node.produce(f"{tasks}{code}", "alpha")
 
 
 @pytest.mark.parametrize(
@@ -129,3 +134,39 @@ def test_a_group_after_a_step_that_failed_has_failed_in_redis_too(
     for node in started(tmp_path, broker, "threads", CELERY_TASKS_RESULTS=redis_server.url):
         forms = [form for form in FORMS if "s(-1)" in form]
         assert outcomes(node, "canvas.outcome(add, form)", *forms) == {form: FORMS[form] for form in forms}
+
+
+@pytest.fixture(scope="module", params=["redis", "database"])
+def counting(
+    request: pytest.FixtureRequest, broker: RabbitMQ, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
+    """A node whose results are kept where chords can be: in one that counts, and in one that `celery.chord_unlock` asks."""
+    folder = tmp_path_factory.mktemp("chords")
+    url = redis_server.url if request.param == "redis" else f"db+sqlite:///{folder}/results.sqlite"
+    yield from started(folder, broker, "threads", CELERY_TASKS_RESULTS=url)
+
+
+@pytest.mark.parametrize(
+    "call", ["canvas.outcome(add, form)", "outer.delay(form).get(timeout=60)"], ids=["in a producer", "in a task"]
+)
+def test_chords_have_their_results_where_they_are_kept(counting: Node, call: str) -> None:
+    forms = {
+        f"({form}).apply_async().get(timeout=30)": outcome for form, outcome in zip(CHORDS, [6, 6, [6, 4]], strict=True)
+    }
+    forms[f"s(70){GET}"] = [1, 5]
+    assert outcomes(counting, call, *forms) == forms
+
+
+@pytest.mark.parametrize("counting", ["database"], indirect=True)
+def test_a_chord_that_never_was_is_asked_for_each_second_and_not_for_ever(counting: Node) -> None:
+    code = """
+body, missing = add.s(1), [[["never", None], None]]
+for retries in (0, 86_400):
+    args, kwargs = ("none", dict(body)), {"interval": 0, "max_retries": 10**9, "result": missing}
+    add.app.send_task("celery.chord_unlock", args, kwargs, retries=retries, task_id=f"after-{retries}")
+print("null")"""
+    produced(counting, code)
+    wait_until(lambda: "chord_unlock[after-86400] raised unexpected" in counting.log.read_text(), 60, "it has ended")
+    wait_until(
+        lambda: counting.log.read_text().count("chord_unlock[after-0] retry: Retry in 1.0s") > 1, 60, "it goes on"
+    )

@@ -7,6 +7,7 @@ import functools
 import json
 import re
 import tomllib
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from celery.concurrency.prefork import TaskPool as ProcessPool
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker.consumer import Consumer as StockConsumer
+from kombu import compression
 from kombu.asynchronous import Hub
 from kombu.transport import pyamqp
 
@@ -73,6 +75,12 @@ def solo_consumer() -> Any:
 def consumer(pool: Any) -> Any:
     controller = SimpleNamespace(use_eventloop=False)  # all that is asked of a worker
     return Consumer(run, pool=pool, app=app(), controller=controller)
+
+
+def decompression_is_bounded() -> bool:
+    compression.register(zlib.compress, zlib.decompress, "application/x-gzip")
+    create_app_from([SleepTask], "celery.app.defaults")
+    return compression.get_decoder("gzip") is not zlib.decompress
 
 
 def heart_beats() -> bool:
@@ -182,6 +190,8 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "TLS": lambda: Transport.establish_connection is not pyamqp.Transport.establish_connection,
     "replies": lambda: isinstance(rpc_backend(), ReplyBackend),
     "results on demand": lambda: hasattr(redis_backend().result_consumer, "_wanted"),
+    "sizes": decompression_is_bounded,
+    "built-in tasks": lambda: "celery.chord" not in create_app_from([SleepTask], "celery.app.defaults").tasks,
     "faithful exceptions": lambda: isinstance(
         rpc_backend().exception_to_python({"exc_type": "JSONDecodeError", "exc_module": "json.decoder"}),
         json.JSONDecodeError,

@@ -108,6 +108,7 @@ def _read(connection: Any, queue: str, apps: Mapping[str, Celery], emit: Emit) -
     """Yield what is in the dead-letter queue of a task queue; nothing where that was never declared."""
     name = dead_letter_queue(queue)
     channel = connection.channel()
+    channel.auto_decode = False  # bodies stay bytes: a letter may name an encoding that takes hours
     try:
         count = channel.queue_declare(name, passive=True).message_count
         for number, raw in enumerate(_fetched(channel, name, count), 1):

@@ -32,18 +32,21 @@ from kombu.exceptions import DecodeError
 from kombu.message import Message
 from kombu.serialization import prepare_accept_content
 
+from celery_delivery.broker.bodies import MIB, decompressed
+from celery_delivery.errors import TooLarge
 from celery_delivery.worker import claims
 from celery_delivery.worker.deaths import HEADER, MARK, REASON
 
 from ..dead_letter import DeadLetter
-from .bodies import TooLarge, decompressed
 from .frames import RAW, is_shallow
 
+LARGEST = 16 * MIB  # bytes of a body that is looked into
 DEATHS = "celery-tasks-deaths"  # headers of a letter that was replayed: how often it had died until then,
 FIRST_DEATH = "celery-tasks-first-death"  # and when first, in seconds since 1970
 
-# Headers by which a broker accounts for deliveries and deaths; those of the last death came with RabbitMQ 3.13.
-_BROKER_S_OWN = re.compile(r"x-(death|(first|last)-death-\w+|(delivery|acquired)-count)")
+# Headers by which a broker accounts for deliveries and deaths; those of the last death came with RabbitMQ 3.13. And those
+# by which it sends a message elsewhere, too.
+_BROKER_S_OWN = re.compile(r"x-(death|(first|last)-death-\w+|(delivery|acquired)-count)|B?CC")
 
 _REASONS = {"delivery_limit": "deliveries", "expired": "expired", "maxlen": "overflow", "rejected": "rejected"}
 _SURE = {"unreadable"}  # reasons that need no death to be true
@@ -142,12 +145,12 @@ def _content(message: Any, app: Celery) -> tuple[str, Sequence[Any], Mapping[str
     if kind not in prepare_accept_content({*app.conf.accept_content, "json"}):
         raise _NoTask(f"its content type is {kind!r}, and only JSON is accepted")
     try:
-        body = decompressed(message.body, headers.get("compression"))
+        body = _decompressed(message.body, headers.get("compression"))
         read = Message(body, content_type=kind, content_encoding=message.properties.get("content_encoding"))
         payload = read.decode()
     except TooLarge as error:
         raise _NoTask(str(error)) from None
-    except (DecodeError, LookupError, ValueError) as error:
+    except (DecodeError, ValueError) as error:
         raise _NoTask(f"its body is no {kind}: {error}") from None
     if not is_shallow(payload):
         raise _NoTask("its arguments are nested too deeply")
@@ -164,6 +167,14 @@ def _content(message: Any, app: Celery) -> tuple[str, Sequence[Any], Mapping[str
     except Exception as error:
         raise _NoTask(str(error)) from None
     return task, args, kwargs
+
+
+def _decompressed(body: bytes, compression: Any) -> bytes:
+    if compression:
+        return decompressed(body, compression, LARGEST)
+    if len(body) > LARGEST:
+        raise TooLarge(f"its body has more than {LARGEST // MIB} MiB")
+    return body
 
 
 def _cause(
