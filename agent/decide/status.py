@@ -234,8 +234,10 @@ def decode_status(value: Any) -> Status:
     schema = value.get("schema") if isinstance(value, Mapping) else None
     if isinstance(schema, int) and schema != SCHEMA:
         raise ProtocolError(f"the agent speaks status schema {schema}, this command {SCHEMA}: upgrade the older one")
+    if isinstance(value, Mapping):
+        value = {"app": "", **value}  # an agent that knows of none says nothing of it
     try:
-        return read(Status, {"app": "", **value})  # an agent that knows of none says nothing of it
+        return read(Status, value)
     except ValueError as error:
         raise ProtocolError(f"a status was expected, but {error}") from error
 

@@ -37,13 +37,14 @@ WORDS = (
     "\ud800",
     "\x00",
 )
+FIRST = ("message", "request", "status", "reloaded", "error")  # what the words of each side begin with
 NUMBERS = (0, 1, -1, 2**63, 10**400, 0.5, float("nan"), float("inf"), -0.0, True, False, None)
 _HEADER = struct.Struct("<II")
 
 
 def datagram(chance: random.Random) -> bytes:
     """Return up to some kilobytes of garbage."""
-    match chance.randrange(6):
+    match chance.randrange(7):
         case 0:
             return chance.randbytes(chance.randrange(1, 200))
         case 1:
@@ -54,6 +55,8 @@ def datagram(chance: random.Random) -> bytes:
             return b'"' + b"9" * chance.choice((10, 5000))
         case 4:
             return _mutated(json.dumps(_value(chance, 3)).encode(), chance)
+        case 5:
+            return json.dumps({chance.choice(FIRST): _value(chance, 2)}).encode()
         case _:
             return json.dumps(_value(chance, 4)).encode()[:60_000] or b"x"
 

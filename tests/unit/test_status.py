@@ -140,3 +140,9 @@ def test_a_status_of_another_schema_is_refused() -> None:
     value = json.loads(encode_answer(taken(node(worker(State.CONSUMING)))))["status"]
     with pytest.raises(ProtocolError, match="schema 2"):
         status.decode_status({**value, "schema": 2})
+
+
+@pytest.mark.parametrize("value", [None, "text", 5, [], {}])
+def test_what_is_no_status_is_refused(value: object) -> None:
+    with pytest.raises(ProtocolError, match="a status was expected"):
+        status.decode_status(value)
