@@ -74,7 +74,7 @@ class Site:
     def __init__(self, lab: Lab, folder: Path, packages: tuple[str, ...] = PACKAGES, verbosity: int = 0) -> None:
         """Prepare a controller in a folder; hosts are added, then `boot` is called.
 
-        verbosity: how many -v all playbooks are played with.
+        verbosity: how many -v all playbooks are played with, and with --diff where there is one.
         """
         self.lab = lab
         self.folder = folder
@@ -233,6 +233,7 @@ class Site:
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._connections),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_VERBOSITY": str(self._verbosity),
+            "ANSIBLE_DIFF_ALWAYS": str(self._verbosity > 0),
         }
         return subprocess.run(
             self.lab.enter(program, *arguments),

@@ -111,6 +111,11 @@ def test_code_that_an_instance_went_back_to_is_not_removed_with_the_old(site: Si
 
 FAILING = {
     "an instance's settings": ("agent", {"agent_instances": {"magic": MAGIC | {"CELERY_AGENT_DEFAULTS__POOL": "no"}}}),
+    "an instance's settings on its node": (
+        "agent",
+        {"agent_instances": {"magic": MAGIC | {"CELERY_AGENT_PYTHON": "/nowhere/bin/python"}}},
+    ),
+    "an import": ("agent", {"agent_instances": {"magic": MAGIC | {"CELERY_AGENT_TASKS": "os:environ"}}}),
     "a proof of the firewall": (
         "network",
         {
@@ -126,7 +131,7 @@ FAILING = {
 }
 
 
-def test_no_secret_is_printed_by_what_succeeds_or_fails_with_three_v(site: Site) -> None:
+def test_no_secret_is_printed_by_what_succeeds_or_fails_with_three_v_and_diff(site: Site) -> None:
     site.provision("verify")
     for what, (playbook, variables) in FAILING.items():
         assert site.play(playbook, "--extra-vars", json.dumps(variables)).status != 0, what
@@ -135,6 +140,7 @@ def test_no_secret_is_printed_by_what_succeeds_or_fails_with_three_v(site: Site)
     secrets = {"TOKEN": TOKEN, "a key": "PRIVATE KEY", **SECRETS, **dict(zip(users, passwords, strict=True))}
     printed = "".join(played.output for played in site.played)
     assert "EXEC" in printed  # it is -vvv
+    assert "--- before" in printed  # and --diff
     assert {name for name, secret in secrets.items() if any(each in printed for each in _spelt(secret))} == set()
 
 
