@@ -12,7 +12,7 @@ from agent.errors import AgentError
 
 def configuration_of(places: Folders, instance: str) -> Configuration:
     """Return what an instance's env file says; raises NoSuchInstance, or InvalidConfiguration."""
-    if instance not in places.configured():
+    if not places.is_configured(instance):
         raise places.unknown(instance)
     return read_settings(read_env_file(places.env_file(instance)))
 

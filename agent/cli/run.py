@@ -7,7 +7,7 @@ import faulthandler
 import os
 
 from agent.cli.options import add_env_file
-from agent.config.instances import folders
+from agent.config.instances import OPERATORS_VARIABLE, folders
 from agent.run.daemon import Daemon
 
 
@@ -24,4 +24,4 @@ def _run(options: argparse.Namespace) -> int:
     places = folders(os.environ)
     folder = places.runtime_folder(options.instance)
     env_file = options.env_file or places.env_file(options.instance)
-    return Daemon(options.instance, env_file.absolute(), folder).run()
+    return Daemon(options.instance, env_file.absolute(), folder, os.environ.get(OPERATORS_VARIABLE, "")).run()

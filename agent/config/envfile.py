@@ -13,7 +13,9 @@ systemd (`readers.py`). The last of two lines for the same variable counts; `age
 
 from __future__ import annotations
 
+import grp
 import io
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +83,8 @@ def read_env_file(path: Path) -> EnvFile:
         ) from None
     except PermissionError:
         raise invalid(
-            f"{path} can't be read by this user. The agent's user must be allowed to: "
-            f"chgrp celery-agent {path} && chmod 640 {path}"
+            f"{path} can't be read by this user. Where this is the instance's own: "
+            f"chgrp {_own_group()} {path} && chmod 640 {path}"
         ) from None
     except OSError as error:
         raise invalid(f"{path} can't be read: {error.strerror}. It must be a text file of NAME=value lines.") from None
@@ -162,6 +164,13 @@ def _key(binding: Binding) -> str:
     """Return a variable's name as it stands there: the parser takes quotes away, which nobody else does."""
     key = binding.key or ""
     return f"'{key}'" if f"'{key}'" in binding.original.string.partition("=")[0] else key
+
+
+def _own_group() -> str:
+    try:
+        return grp.getgrgid(os.getegid()).gr_name
+    except KeyError:
+        return str(os.getegid())
 
 
 def _line(binding: Binding) -> int:

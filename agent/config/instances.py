@@ -17,6 +17,7 @@ from agent.guest.suggestion import suggestion
 
 CONFIG_VARIABLE = "CELERY_AGENT_CONFIG_DIR"
 RUNTIME_VARIABLE = "CELERY_AGENT_RUNTIME_DIR"
+OPERATORS_VARIABLE = "CELERY_AGENT_OPERATORS"  # the group that may ask each instance; the unit sets it
 DEFAULT_CONFIG = "/etc/celery-agent"
 DEFAULT_RUNTIME = "/run/celery-agent"
 SUFFIX = ".env"
@@ -56,6 +57,10 @@ class Folders:
     def known(self) -> tuple[str, ...]:
         """Return the instances that are configured or seen, sorted."""
         return tuple(sorted({*self.configured(), *self.seen()}))
+
+    def is_configured(self, instance: str) -> bool:
+        """Say whether an instance has an env file; its own user, who may not see which others there are, can ask that."""
+        return os.path.exists(self.env_file(instance))
 
     def unknown(self, instance: str) -> NoSuchInstance:
         """Return the error for an instance that has neither an env file nor an agent."""

@@ -46,8 +46,10 @@ one with a backslash outside of quotes. Of what a shell alone takes for somethin
 like without single quotes. systemd alone takes a `# comment` behind a value for a part of it, ignores lines with `export`, and
 adds the next line to a comment that ends with a backslash.
 
-Two variables are read from the agent's own environment instead, because they say where everything else is:
-`CELERY_AGENT_CONFIG_DIR` (default `/etc/celery-agent`) and `CELERY_AGENT_RUNTIME_DIR` (default `/run/celery-agent`).
+Three variables are read from the agent's own environment instead. Two say where everything else is:
+`CELERY_AGENT_CONFIG_DIR` (default `/etc/celery-agent`) and `CELERY_AGENT_RUNTIME_DIR` (default `/run/celery-agent`). The third,
+`CELERY_AGENT_OPERATORS`, is a group whose members may ask the agent (`agent status`, `agent reload`), beside those of its
+user's own group. There is none by default; the systemd unit names `celery-agent`.
 
 Secrets need not be in the file: each credential `NAME` of the systemd unit is found by the tasks as the file that the variable
 `NAME_FILE` names, unless the env file sets that variable itself. `deploy/systemd/dropins/credentials.conf` has the lines.
@@ -91,7 +93,7 @@ _JSON = """
 `exit_status` that it alone would give, and `findings` in the order of looking, each with
 
 - `level`: `ok`, `warn` or `FAIL`;
-- `subject`: `env file`, `settings`, `python`, `tasks`, `queue`, `app`, `delivery`, `broker`, `letters`, `results`, or
+- `subject`: `env file`, `user`, `settings`, `python`, `tasks`, `queue`, `app`, `delivery`, `broker`, `letters`, `results`, or
   `running`: what the instance does that runs by this name now, of which the exit status tells nothing;
 - `text`: one line: what, where, and what to do;
 - `detail`: a traceback or what user code printed, often empty.

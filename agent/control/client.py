@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from agent.control import address
+from agent.control import address, operators
 from agent.control.peer import Peer, peer_of, user_name
 from agent.control.protocol import LONGEST_ANSWER, Answer, Refusal, Request, decode_answer, encode_request
 from agent.decide.plan import Difference
@@ -50,7 +50,7 @@ def _ask(folder: Path, request: Request, timeout: float) -> tuple[Answer, Peer]:
             raise NotRunning(f"no agent listens at {path}") from error
         except PermissionError as error:
             raise AgentError(
-                f"this user may not ask the agent at {path}: be root, or in the group {_group(path)}"
+                f"this user may not ask the agent at {path}: be root, or in the group {_group(path.parent)}"
             ) from error
         except BlockingIOError as error:  # nobody was accepted from the kernel's own queue meanwhile
             raise AgentError(
@@ -85,12 +85,9 @@ def _checked(connection: socket.socket, path: Path) -> Peer:
     return who
 
 
-def _group(path: Path) -> str:
-    """Return the name of the group that may ask: that of the socket's folder."""
-    try:
-        return path.parent.group()
-    except (OSError, KeyError):  # KeyError: a group without a name
-        return "of its folder"
+def _group(folder: Path) -> str:
+    """Return the name of the group that may ask, which the folder of the socket tells."""
+    return " or ".join(operators.groups_of(folder)) or "of its folder"
 
 
 def _converse(connection: socket.socket, path: Path, request: bytes, timeout: float) -> tuple[bytes, Peer]:

@@ -1,6 +1,6 @@
 """The daemon's end of the control socket: takes requests, sends answers, never waits.
 
-Who may connect is decided by the folder it lies in: mode 0750, the agent's user and group.
+Who may connect is decided by the folder it lies in: mode 0750, the agent's user and group, and the operators' group.
 
     a client                                  what becomes of it
     ----------------------------------------  -----------------------------------------------------------------------

@@ -10,6 +10,7 @@ from agent.config.credentials import with_credentials
 from agent.config.discovery import Discovery, discover_and_probe
 from agent.config.envfile import EnvFile, read_env_file
 from agent.config.hosting import is_set
+from agent.config.instances import folders
 from agent.config.planner import plan_of, template_of
 from agent.config.problems import InvalidConfiguration
 from agent.config.validation import Configuration, read_settings
@@ -22,6 +23,7 @@ from agent.guest.spec import WorkerSpec
 from agent.guest.suitability import unsuited
 from agent.operate.broker_findings import of_broker, of_store
 from agent.operate.findings import Finding, Level, good, warning
+from agent.operate.neighbours import trust_domain
 
 MEASURED_CELERY = "5.7."  # the releases whose faults were measured and mended
 
@@ -40,6 +42,8 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
         file = read_env_file(path)
         yield good("env file", f"{path}: {len(file.for_agent)} settings, {len(file.for_tasks)} variables for the tasks")
         yield from _warnings(file)
+        if shared := trust_domain(folders(environment), instance):
+            yield warning("user", shared)
         configuration = read_settings(file)
         template = template_of(configuration, with_credentials(environment, instance))
     except InvalidConfiguration as error:

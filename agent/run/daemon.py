@@ -49,10 +49,15 @@ STALL = 5.0  # seconds by which the loop may be late before its deadlines are mo
 class Daemon:
     """One running instance."""
 
-    def __init__(self, instance: str, env_file: Path, folder: Path) -> None:
-        """Prepare an instance; `folder` is its runtime folder, for the lock and the control socket."""
+    def __init__(self, instance: str, env_file: Path, folder: Path, operators: str = "") -> None:
+        """Prepare an instance.
+
+        folder: its runtime folder, for the lock and the control socket.
+        operators: the group that may ask it beside its own; "" for none.
+        """
         self._env_file = env_file
         self._folder = folder
+        self._operators = operators
         self._log = Log(instance)
         self._loop = Loop(self._log)
         self._children = Children()
@@ -75,7 +80,7 @@ class Daemon:
             raise
 
     def _run(self) -> int:
-        place = Place(self._folder, self._loop, self._log, self._on_request)
+        place = Place(self._folder, self._loop, self._log, self._on_request, self._operators)
         raise_descriptor_limit()
         become_subreaper()
         self._agent = replace(self._agent, enforcement=self._workers.divide_cgroup())

@@ -7,12 +7,14 @@ says so: what runs here must not end with a folder.
 
 from __future__ import annotations
 
+import grp
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from selectors import EVENT_READ
 
+from agent.control import address, operators
 from agent.control.protocol import Request
 from agent.control.server import Connection, Server
 from agent.errors import AgentError
@@ -34,10 +36,11 @@ class Place:
         loop: Loop,
         log: Log,
         on_request: Callable[[Request, Connection], None],
+        group: str = "",
     ) -> None:
         """Take the place; raises ConfigurationError, or AgentError where another agent has it.
 
-        on_request: as of the control socket's server.
+        on_request: as of the control socket's server. group: operators who may ask beside the agent's own group; "" for none.
         """
         self._folder = folder
         self._loop = loop
@@ -45,6 +48,7 @@ class Place:
         self._on_request = on_request
         self._failures = 0
         self._lock = hold_lock(folder)
+        self._operators = self._number(group)
         self._server = self._serve()
         self._watch = self._watched()
         self._looked = 0.0
@@ -58,9 +62,24 @@ class Place:
 
     def _serve(self) -> Server:
         loop = self._loop
-        return Server(
+        server = Server(
             self._folder, loop.selector, loop.timers, self._on_request, lambda error: loop.report(error, "request")
         )
+        if self._operators is not None:
+            try:
+                for path in (self._folder, address.socket_in(self._folder)):
+                    operators.let_in(path, self._operators)
+            except OSError as error:
+                self._log.trouble("operators-not-let-in", group=self._operators, reason=error)
+        return server
+
+    def _number(self, group: str) -> int | None:
+        """Return the number of the operators' group; None where there is none."""
+        try:
+            return grp.getgrnam(group).gr_gid if group else None
+        except KeyError:
+            self._log.trouble("operators-not-let-in", group=group, reason="this node has no such group")
+            return None
 
     def _watched(self) -> Watch | None:
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.control import address, client
+from agent.control import address, client, operators
 from agent.control.protocol import Request
 from agent.control.server import Connection
 from agent.decide.status import Status
@@ -29,11 +29,11 @@ from tests.adapters.loop import Facts
 class Instance:
     """What runs at a place: answers with a status."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, group: str = "") -> None:
         self.folder = folder
         self.log = Facts()
         self.loop = Loop(self.log)
-        self.place = Place(folder, self.loop, self.log, self._answer)
+        self.place = Place(folder, self.loop, self.log, self._answer, group)
 
     def _answer(self, request: Request, connection: Connection) -> None:
         connection.answer(STATUS)
@@ -127,3 +127,21 @@ def test_nothing_of_it_is_left_when_it_ends(tmp_path: Path) -> None:
     assert os.listdir(instance.folder) == ["lock"]
     instance.loop.selector.close()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_operators_are_let_in_where_the_place_is_taken_and_where_it_is_taken_again(tmp_path: Path) -> None:
+    instance = Instance(tmp_path / "run" / "magic", "games")  # a group of each Debian, that nobody is in
+    for _ in range(2):
+        for path in (instance.folder, address.socket_in(instance.folder)):
+            assert operators.groups_of(path) == ("games",)
+            assert path.stat().st_mode & 0o007 == 0
+        remove_all(instance.folder)
+        instance.until(lambda: instance.log.of("place-taken-again"))
+    instance.place.close()
+
+
+def test_a_group_of_operators_that_is_not_there_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    instance = Instance(tmp_path / "run" / "magic", "no-such-group")
+    assert [each["group"] for each in instance.log.of("operators-not-let-in")] == ["no-such-group"]
+    assert instance.status() == STATUS
+    instance.place.close()

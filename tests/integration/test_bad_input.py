@@ -78,7 +78,7 @@ def test_an_unreadable_env_file_is_named(command: str, tmp_path: Path) -> None:
     (tmp_path / "magic.env").touch(mode=0o000)
     result = agent(command, "magic", folder=tmp_path, prefix=WITHOUT_PRIVILEGE)
     said = result.stdout + result.stderr
-    assert f"{tmp_path}/magic.env can't be read by this user. The agent's user must be allowed to: " in said
+    assert f"{tmp_path}/magic.env can't be read by this user. Where this is the instance's own: chgrp " in said
     assert result.returncode == CONFIGURATION
 
 
