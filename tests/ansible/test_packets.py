@@ -108,7 +108,7 @@ def test_a_rule_for_ssh_is_refused_before_anything_is_changed(site: Site) -> Non
 
 def test_a_nodes_agent_reaches_the_broker_and_nothing_else_where_that_is_asked_for(site: Site) -> None:
     node, broker, stranger = (site.hosts[name] for name in ("node1", "broker1", "stranger"))
-    as_agent = ("runuser", "-u", "celery-agent", "--", "nc", "-z", "-w", "2")
+    as_agent = ("runuser", "-u", "celery-magic", "--", "nc", "-z", "-w", "2")
     assert node.attempt(*as_agent, stranger.address, "22").returncode == 0
     site.provision("network", "--extra-vars", '{"fleet_agent_egress": []}')
     assert node.attempt(*as_agent, stranger.address, "22").returncode != 0

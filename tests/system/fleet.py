@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,8 +102,9 @@ def build(lab: Lab, folder: Path) -> Fleet:
         node.write(f"/srv/{name}/{module}.py", text)
     node.write("/etc/celery-agent/magic.password", f"{PASSWORD}\n", mode=0o600)
     lab.start()
-    for line in install_commands():
-        node.run("sh", "-euc", f"cd /root/deploy && {line}")
+    unit, instance, *_ = install_commands()
+    for commands in (unit, instance, instance.replace("magic", "numbers")):
+        node.run("sh", "-euc", f"cd /root/deploy\n{commands}")
     node.run("useradd", "--groups", "celery-agent", "olga")
     node.run("useradd", "stranger")
     for name in ("magic", "numbers"):
@@ -113,9 +115,8 @@ def build(lab: Lab, folder: Path) -> Fleet:
 
 
 def install_commands() -> list[str]:
-    """Return the commands that deploy/systemd/README.md gives for the installation."""
-    text = (DEPLOY / "README.md").read_text()
-    return text.partition("```sh\n")[2].partition("```")[0].splitlines()
+    """Return the commands that deploy/systemd/README.md gives: for the unit, the instance `magic`, and a move from one user."""
+    return re.findall(r"^```sh\n(.*?)^```", (DEPLOY / "README.md").read_text(), re.DOTALL | re.MULTILINE)
 
 
 def _write_identity(host: Host, folder: str, name: str, authority: Authority, owner: str) -> None:

@@ -36,6 +36,7 @@ class Service:
         self.host = host
         self.instance = instance
         self.code = code
+        self.user = f"celery-{instance}"
         self.unit = f"celery-agent@{instance}.service"
         self.env_file = f"/etc/celery-agent/{instance}.env"
 
@@ -51,7 +52,7 @@ class Service:
 
     def write_env_file(self, text: str, mode: int = 0o640) -> None:
         """Write the env file as it is."""
-        self.host.write(self.env_file, text, mode, group="celery-agent")
+        self.host.write(self.env_file, text, mode, group=self.user)
 
     def drop_in(self, name: str, text: str) -> None:
         """Add a drop-in to the unit, or remove it where the text is empty."""

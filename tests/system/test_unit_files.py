@@ -78,14 +78,14 @@ def test_a_whole_run_leaves_files_in_the_instance_s_folders_alone(fleet: Fleet) 
     service.systemctl("start")
     service.send("Spectrum", 50)
     service.send("Try", "write", f"{OWN[1]}/result")
-    mine = node.run("find", "/run", "/dev/shm", "/tmp", "-user", "celery-agent", "-not", "-type", "d").splitlines()
+    mine = node.run("find", "/run", "/dev/shm", "/tmp", "-user", service.user, "-not", "-type", "d").splitlines()
     assert mine
     assert [path for path in mine if not path.startswith(OWN)] == []
     service.systemctl("reload")
     service.systemctl("stop")
     changed = node.run("find", "/", "-xdev", "-newer", "/marker", "-type", "f", "-not", "-path", "/var/log/journal/*")
     assert changed.splitlines() == [f"{OWN[1]}/result"]
-    assert node.run("find", "/run", "/dev/shm", "/tmp", "-user", "celery-agent") == ""
+    assert node.run("find", "/run", "/dev/shm", "/tmp", "-user", service.user) == ""
 
 
 def test_the_firewall_drop_in_lets_tasks_reach_the_site_and_nothing_else(fleet: Fleet) -> None:

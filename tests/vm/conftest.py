@@ -57,8 +57,8 @@ class Guest(Service):
         vm.copy(DEPLOY, "/root/deploy")
         vm.copy(ROOT / "celery_tasks", "/srv/magic/celery_tasks")
         vm.write("/srv/magic/tasks.py", CODE.read_text())
-        for line in install_commands():
-            vm.run("sh", "-euc", f"cd /root/deploy && {line}")
+        for commands in install_commands()[:2]:
+            vm.run("sh", "-euc", f"cd /root/deploy\n{commands}")
         self.drop_in("patience", f"[Service]\nTimeoutStartSec={PATIENCE:g}\nWatchdogSec={PATIENCE:g}\n")
 
     def produce(self, name: str, code: str) -> Any:
