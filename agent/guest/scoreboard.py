@@ -36,7 +36,7 @@ class ActiveTask(NamedTuple):
 
 
 class Pulse(NamedTuple):
-    """A worker's account of itself; a tuple, since each task makes two, and a frozen dataclass takes three times as long.
+    """A worker's account of itself; a tuple, since each task makes two, and a frozen dataclass takes 2.7 times as long.
 
     at: when it was written, in seconds of the monotonic clock.
     queues: what it consumes from; empty while it has no consumer.

@@ -1,7 +1,7 @@
 """Whether a call suits a signature, which is asked of every task that is sent and of every one that comes.
 
-`Signature.bind` knows, and takes 4 us; a Celery worker needs some 150 us for a whole task. Most calls are seen to suit by
-counting, in a tenth of the time.
+`Signature.bind` knows, and takes 1.7 us for one argument. Most calls are seen to suit by counting: without named arguments
+in a tenth of the time, with them in half.
 """
 
 from collections.abc import Mapping, Sequence
