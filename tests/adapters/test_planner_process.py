@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from selectors import BaseSelector
 
@@ -151,8 +152,7 @@ def test_a_fault_in_what_is_called_back_is_not_the_planners(
     def fail(spec: TemplateSpec) -> None:
         raise ValueError("a fault of the daemon")
 
-    template = {"python": "/usr/bin/python3", "path": [], "preload": [], "celery_config": "c", "environment": []}
-    printing(monkeypatch, tmp_path, {"template": template})
+    printing(monkeypatch, tmp_path, {"template": asdict(TemplateSpec("/usr/bin/python3"))})
     planners.start(fail)
     with pytest.raises(ValueError, match="a fault of the daemon"):
         loop.until(lambda: planners.ends)
