@@ -20,8 +20,8 @@ _NOBODY = 0xFFFFFFFF
 
 
 def let_in(path: Path, group: int) -> None:
-    """Allow a group, by its number, what the file's own group is allowed; raises OSError where it can't be."""
-    mode = path.stat().st_mode
+    """Allow a group, by its number, what the file's own group is allowed; raises OSError where it can't be, as for a link."""
+    mode = path.lstat().st_mode
     own, shared, others = mode >> 6 & 7, mode >> 3 & 7, mode & 7
     entries = (
         (_OWNER, own, _NOBODY),
@@ -30,7 +30,8 @@ def let_in(path: Path, group: int) -> None:
         (_MASK, shared, _NOBODY),
         (_OTHERS, others, _NOBODY),
     )
-    os.setxattr(path, _NAME, _HEADER.pack(_VERSION) + b"".join(_ENTRY.pack(*entry) for entry in entries))
+    listed = _HEADER.pack(_VERSION) + b"".join(_ENTRY.pack(*entry) for entry in entries)
+    os.setxattr(path, _NAME, listed, follow_symlinks=False)
 
 
 def groups_of(path: Path) -> tuple[str, ...]:

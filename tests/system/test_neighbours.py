@@ -114,13 +114,13 @@ def attacked(neighbours: Neighbours, code: str, pid: int = 0) -> str:
 
 
 @pytest.mark.parametrize("what", ONCE)
-def test_a_task_can_not(neighbours: Neighbours, what: str) -> None:
+def test_another_instance_is_kept_from_a_task_that_would(neighbours: Neighbours, what: str) -> None:
     assert attacked(neighbours, ONCE[what]) == ""
     assert is_unharmed(neighbours)
 
 
 @pytest.mark.parametrize("what", EACH_PROCESS)
-def test_a_task_can_with_no_process_of_the_other(neighbours: Neighbours, what: str) -> None:
+def test_each_process_of_another_instance_is_kept_from_a_task_that_would(neighbours: Neighbours, what: str) -> None:
     assert {attacked(neighbours, EACH_PROCESS[what], pid) for pid in neighbours.pids} == {""}
     assert is_unharmed(neighbours)
 
@@ -132,7 +132,9 @@ def is_unharmed(neighbours: Neighbours) -> bool:
     )
 
 
-def test_it_is_not_only_that_the_other_s_processes_are_hidden(neighbours: Neighbours) -> None:
+def test_processes_of_another_instance_are_kept_from_its_user_where_they_are_not_hidden_too(
+    neighbours: Neighbours,
+) -> None:
     host, user = neighbours.magic.host, ("runuser", "-u", neighbours.numbers.user, "--")
     for pid in neighbours.pids:
         for name in ("environ", "mem", "maps", "fd/0", "root/run/credentials/celery-agent@magic.service/RABBITMQ_PWD"):
