@@ -64,10 +64,10 @@ class Router(StockRouter):
         self, options: dict[str, Any], name: str, args: Any = (), kwargs: Any = None, task_type: Any = None
     ) -> Any:
         """Return the options with the queue among them; raises UnknownTask where there is none."""
-        if name == UNLOCK:
+        if name == UNLOCK and len(args or ()) > 1:
             name, options = first_name(args[1]), {**options, "queue": None}
-        elif name in OF_ONE_TASK:
-            name = first_name((kwargs or {})["task"])
+        elif name in OF_ONE_TASK and kwargs and "task" in kwargs:
+            name = first_name(kwargs["task"])
         is_routed = options.get("queue") or options.get("exchange") or self.app.hosts(name)
         if not (is_routed or (self.routes and self.lookup_route(name, args, kwargs, options, task_type))):
             options = {**options, "queue": self._queue_of(name)}
