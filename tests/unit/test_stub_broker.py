@@ -179,10 +179,11 @@ def test_a_name_that_the_worker_does_not_know_is_a_dead_letter(broker: StubBroke
 
 
 @pytest.mark.parametrize("name", ["celery.chord_unlock", "celery.map"])
-def test_a_task_of_celery_that_names_no_other_goes_to_the_sender_s_queue(broker: StubBroker, words: Any, name: str) -> None:
+def test_a_task_of_celery_that_names_no_other_goes_to_the_sender_s_queue(
+    broker: StubBroker, words: Any, name: str
+) -> None:
     words.app.send_task(name, kwargs={"x": 1})
     assert len(broker.messages("count_words")) == 1
-
 
 
 def test_a_name_that_no_contract_has_is_refused_at_the_call(broker: StubBroker, words: Any) -> None:
