@@ -97,6 +97,12 @@ def test_a_broker_whose_name_is_not_known(site: Site) -> None:
     refused(site, "agent", *nobody, words="node1, name: broker.invalid has no address")
 
 
+@pytest.mark.parametrize("name", ["two words", "$HOME", "it's", "end\n"])
+def test_a_virtual_host_that_not_all_who_read_the_env_file_read_alike(site: Site, name: str) -> None:
+    words = "can't be written into /etc/celery-tasks/broker.env: use letters, digits"
+    refused(site, "site", "--extra-vars", json.dumps({"fleet_vhost": name}), words=words)
+
+
 def test_a_broker_that_is_down(site: Site) -> None:
     broker = site.hosts["broker1"]
     broker.run("systemctl", "stop", "rabbitmq-server")
