@@ -201,9 +201,11 @@ class Consumer(StockConsumer):
         self._writes.catch_up()  # there is no loop now that would
         if mending.applies(internals.worker.SHORT_PAUSES):
             _shorten_pauses(conn)
+        options = conn.transport_options
         if conn.supports_heartbeats and mending.applies(internals.worker.FRAMES):
-            conn.transport_options = {**(conn.transport_options or {}), "frame_handler": frames.tolerant}
+            conn.transport_options = {**(options or {}), "frame_handler": frames.tolerant}
         connected = super().ensure_connected(conn)
+        connected.transport_options = options  # remote control sends them as JSON: `inspect stats`
         if connected.supports_heartbeats and mending.applies(internals.worker.WHOLE_WRITES):  # embedded: no frames
             self._writes.guard(connected.connection)
             self._writes.hold_signals()
