@@ -44,6 +44,10 @@ class Redis:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def client(self) -> redis.Redis:
+        """Return a client of the server, which the caller closes."""
+        return redis.Redis(port=self.port)
+
     def close(self) -> None:
         """End the server for good."""
         self.stop()

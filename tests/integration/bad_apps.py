@@ -16,6 +16,10 @@ def send():
 def report():
     pass
 """
+LISTENS = """
+import socket
+connection = socket.socket()
+"""
 DJANGO = """
 from celery import Celery
 app = Celery("proj")
@@ -134,10 +138,19 @@ APPS = (
     case(
         "an app that is preloaded with threads of a task module",
         "{env}:3: CELERY_AGENT_PRELOAD names 'proj', but importing it starts threads (refresher), and a process that has "
-        "threads can't be forked safely. Leave the module out.",
+        "threads can't be forked safely. Leave the module out. It is done by stock.",
         "CELERY_AGENT_PRELOAD=proj",
         proj=GOOD + "app.conf.imports = ['stock']\n",
         stock="import threading\n"
         "threading.Thread(target=threading.Event().wait, name='refresher', daemon=True).start()\n",
+    ),
+    case(
+        "an app that is preloaded with a connection of a task module",
+        "{env}:3: CELERY_AGENT_PRELOAD names 'proj', but importing it opens a socket at 0.0.0.0:0, which the forked "
+        "workers would all use at once. Open it where it is first used, or leave the module out. It is done by prices.",
+        "CELERY_AGENT_PRELOAD=proj",
+        proj=GOOD + "app.conf.imports = ['stock']\n",
+        stock="import prices\n",
+        prices=LISTENS,
     ),
 )

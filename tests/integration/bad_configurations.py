@@ -188,7 +188,8 @@ CASES = (
         ("CELERY_AGENT_TASKS=plain:add",),
         names(
             "plain:add",
-            "add is a task made by a decorator. Write a class that inherits from a contract.",
+            "add is a task made by a decorator. Host its app, by CELERY_AGENT_APP, or write a class that inherits from a "
+            "contract.",
         ),
         {"plain.py": "from celery import shared_task\n@shared_task\ndef add(a, b): return a + b\n"},
     ),

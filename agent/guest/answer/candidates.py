@@ -84,7 +84,8 @@ def _absence(module: ModuleType, class_name: str) -> str:
 
 def _unfitness(found: Any, class_name: str, contracts: Contracts) -> str | None:
     if isinstance(found, Task):
-        return f"{class_name} is a task made by a decorator. Write a class that inherits from a contract."
+        how = "Host its app, by CELERY_AGENT_APP, or write a class that inherits from a contract"
+        return f"{class_name} is a task made by a decorator. {how}."
     if not _is_task_class(found):
         return f"{class_name} is no celery.Task. Let it inherit from its contract."
     if not isinstance(found.name, str) or not found.name:

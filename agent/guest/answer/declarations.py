@@ -32,6 +32,7 @@ from celery_delivery.topology.queues import Topology
 from celery_delivery.topology.queues import topology as queues_topology
 
 from .importing import Emit
+from .kinds import NOTHING_TO_DECLARE, of_contracts
 
 
 def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
@@ -39,6 +40,10 @@ def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> Non
 
     step: {"sends": names of tasks that the apps' tasks send and others host}.
     """
+    apps = of_contracts(apps)
+    if not apps:
+        emit({"failed": NOTHING_TO_DECLARE})
+        return
     app: Any = next(iter(apps.values()))
     if is_embedded(brokers(app)[0]):
         emit({"failed": "The embedded broker has neither users nor rights: there is nothing to declare."})

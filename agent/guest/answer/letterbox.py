@@ -37,6 +37,7 @@ from celery_delivery.topology.queues import dead_letter_queue
 from ..dead_letter import DeadLetter, Done
 from .frames import tolerant
 from .importing import Emit
+from .kinds import NO_LETTERS, of_contracts, of_project
 from .letters import headers_again, headers_of, is_readable, letter_of
 from .probe import fault_of
 
@@ -67,6 +68,10 @@ def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> Non
 
     step: `action`; `queue`, or null for all; `ids`, or null for all.
     """
+    known, apps = apps, of_contracts(apps)
+    if not apps or step["queue"] in of_project(known):
+        emit({"failed": {"broker": "", "fault": "", "text": NO_LETTERS}})
+        return
     app = next(iter(apps.values()))
     queues = sorted(apps) if step["queue"] is None else [step["queue"]]
     try:

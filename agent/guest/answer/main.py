@@ -39,6 +39,7 @@ from ..descriptors import opened, unshareable_since
 from ..library import PACKAGE, lend, misfit
 from ..projects import find, is_preloaded, load
 from ..threads import left_since, running
+from .culprits import watched
 from .importing import OLDEST_CELERY, Emit, how_to_get_celery, import_or_report, report
 
 
@@ -112,12 +113,14 @@ def _import_before_a_fork(
     then: what the template does when it has imported the module.
     """
     before = running()  # the watchdog of `faulthandler` is among them
-    module = import_or_report(name, subject, name, emit)
-    if module is not None and then is not None:
-        then()
+    with watched(before, own) as culprits:
+        module = import_or_report(name, subject, name, emit)
+        if module is not None and then is not None:
+            then()
     text = left_since(before) or unshareable_since(own)
     if text and module is not None:
-        report(emit, subject, name, text)
+        others = [each for each in culprits.names() if each != name]
+        report(emit, subject, name, f"{text} It is done by {', '.join(others)}." if others else text)
         return None
     return module
 

@@ -12,7 +12,6 @@ from amqp.exceptions import AccessRefused, ChannelError, NotAllowed, NotFound, U
 from celery import Celery
 from kombu import Queue
 
-from celery_delivery.apps import App
 from celery_delivery.broker import embedded
 from celery_delivery.broker.urls import brokers, is_embedded, shown
 from celery_delivery.errors import TlsError
@@ -22,6 +21,7 @@ from celery_delivery.topology.queues import topology
 from . import redis, store
 from .folders import check_folder
 from .importing import Emit
+from .kinds import of_contracts, of_project
 
 TIMEOUT = 3.0  # seconds for each step of a connection; a broker in the same network answers within milliseconds
 
@@ -60,19 +60,17 @@ def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> No
     those that are there with other arguments than the apps declare them with as "unlike". A release in which one message can
     stop all dead letters comes as "fragile", and a Redis that may forget tasks when it is full as "evicting".
     """
-    kinds: dict[bool, dict[str, Any]] = {}
-    for queue, app in apps.items():
-        kinds.setdefault(not isinstance(app, App), {})[queue] = app
-    for of_project, alike in kinds.items():
-        _take(alike, of_project, emit)
+    for alike in filter(None, (of_contracts(apps), of_project(apps))):
+        _take(alike, emit)
 
 
-def _take(apps: Mapping[str, Any], of_project: bool, emit: Emit) -> None:
+def _take(apps: Mapping[str, Any], emit: Emit) -> None:
     app = next(iter(apps.values()))
+    kind = {"of_project": bool(of_project(apps))}
     answered = False
 
     def tell(url: str, fault: str, text: str) -> None:
-        emit({"probe": {"broker": shown(url), "fault": fault, "text": text, "of_project": of_project}})
+        emit({"probe": {"broker": shown(url), "fault": fault, "text": text, **kind}})
 
     for url in brokers(app):
         fault, text = redis.probe(app, url) if redis.is_redis(url) else probe(app, url)
@@ -93,7 +91,7 @@ def _take(apps: Mapping[str, Any], of_project: bool, emit: Emit) -> None:
             tell(url, fault, text)
     answer = store.probe(app)
     if answer is not None:
-        emit({"store": {**answer, "of_project": of_project}})
+        emit({"store": {**answer, **kind}})
 
 
 def told(apps: Iterable[Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery.concurrency import ALIASES, prefork
+from celery.exceptions import InvalidTaskError
 from celery.utils.imports import symbol_by_name
 from celery.worker.consumer import Consumer as StockConsumer
 
@@ -30,14 +31,21 @@ class MendedConsumer(Consumer):
             return (*StockConsumer.Blueprint.default_steps, ReadyFirst, WakeOnSignal)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what is called with each message; one that is delivered again and needs no new run is acked."""
+        """Return what is called with each message; one that is delivered again and needs no new run is acked.
+
+        One by which Celery's own would end the worker, each time that it is delivered again, is rejected.
+        """
         stock = StockConsumer.create_task_handler(self, *args, **kwargs)
-        if not mending.applies(internals.worker.REDELIVERIES):
-            return stock
+        knows_deliveries = mending.applies(internals.worker.REDELIVERIES)
 
         def handle(message: Any) -> None:
-            if not self._redeliveries.is_known(message, self.connection_errors):
-                stock(message)
+            try:
+                if not (knows_deliveries and self._redeliveries.is_known(message, self.connection_errors)):
+                    stock(message)
+            except (*self.connection_errors, *self.channel_errors):
+                raise
+            except Exception as error:
+                self.on_invalid_task(None, message, InvalidTaskError(f"no task can be made of it: {error!r}"))
 
         return handle
 

@@ -1,0 +1,94 @@
+"""Projects with an app of their own under an agent: any one, and that of `examples/existing`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.node import Node
+from tests.rabbitmq import RabbitMQ
+
+SHOP = Path(__file__).parents[1] / "examples" / "existing"
+
+
+class Project(Node):
+    """One instance that hosts a project's own app; its code lies in `code`, unless it says otherwise."""
+
+    app = "proj:app"
+
+    def __init__(self, folder: Path, broker: RabbitMQ, vhost: str, instance: str = "magic") -> None:
+        """Prepare folders; nothing is started."""
+        super().__init__(folder, broker, vhost, instance)
+        self.url = f"amqp://guest:guest@{broker.host}:{broker.port}/{vhost}"
+        self.variables = {"BROKER": self.url}
+
+    def configure(self, *queues: str, **settings: str) -> None:
+        """Write the env file: the app, these of its queues or all, and settings without the prefix CELERY_AGENT_."""
+        lines = {
+            "CELERY_AGENT_APP": self.app,
+            "CELERY_AGENT_PATH": str(self.code),
+            **({"CELERY_AGENT_CONSUME": ",".join(queues)} if queues else {}),
+            **{f"CELERY_AGENT_{name}": value for name, value in settings.items()},
+            **self.variables,
+        }
+        self.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+    def python(self, code: str) -> Any:
+        """Run code beside the project's own, in a process of its own; return what it assigns to `value`."""
+        return _value(self._run("-c", _script(code)))
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env={**os.environ, **self.variables},
+            cwd=self.code,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+class Shop(Project):
+    """One instance that hosts the shop's own app, with a database of its own."""
+
+    app = "shop.celery:app"
+
+    def __init__(self, folder: Path, broker: RabbitMQ, vhost: str, results: str) -> None:
+        """Prepare folders and the database; nothing is started.
+
+        results: the URL of a Redis for results.
+        """
+        super().__init__(folder, broker, vhost, "shop")
+        self.code = SHOP
+        self.variables = {
+            "SHOP_BROKER": self.url,
+            "SHOP_RESULTS": results,
+            "SHOP_DATABASE": str(folder / "shop.sqlite3"),
+        }
+        self._run("manage.py", "migrate", "--run-syncdb", "--verbosity", "0")
+
+    def python(self, code: str) -> Any:
+        """Do the same as a view of the site would."""
+        return _value(self._run("manage.py", "shell", "--verbosity", "0", "--command", _script(code)))
+
+    def words(self) -> list[str]:
+        """Return what stands in the shop's journal."""
+        found: list[str] = self.python(
+            "from shop.orders.models import Journal\nvalue = list(Journal.objects.values_list('word', flat=True))"
+        )
+        return found
+
+
+def _script(code: str) -> str:
+    return f"import json\n{code}\nprint('value', json.dumps(value))"
+
+
+def _value(printed: str) -> Any:
+    return json.loads(printed.rpartition("value ")[2])
