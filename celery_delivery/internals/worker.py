@@ -220,6 +220,7 @@ PATIENT_POOL = Mend(
         f"{_POOL}.flush._accepted",
         f"{_POOL}.flush._cache",
         f"{_POOL}.flush._write_to",
+        f"{_POOL}._create_write_handlers._payload",
         "billiard.pool:ApplyResult.__init__._job",
     ),
     "a task that has ended may run again when its worker stops or loses its connection",

@@ -10,6 +10,8 @@ names a child. `tests/integration/test_pool.py` shows the fault.
 A child ends by itself, and its task's time limit passes before the pool looks for children that have ended, as it does every
 5 s: stock takes it for a task that has outlasted its limit. With `acks_on_timeout` it is acked, and not run again.
 
+A task can't be written to a child, as where its arguments are nested too deeply: stock keeps it for good, with all it has.
+
 Each is off where `celery_delivery.internals` says so.
 """
 
@@ -51,6 +53,17 @@ class PatientPool(StockTaskPool.Pool):
     """The pool behind the pool, which remembers what its children have."""
 
     TimeoutHandler = TimeoutHandler
+
+    @mending.where(internals.worker.PATIENT_POOL)
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        """Give a task to a child; raises where it can't be written, and forgets it."""
+        try:
+            return super().apply_async(*args, **options)
+        except Exception:
+            newest = self._cache.get(max(self._cache, default=0))
+            if not hasattr(newest, "_payload"):
+                self._cache.pop(getattr(newest, "_job", None), None)
+            raise
 
     @mending.where(internals.worker.PATIENT_POOL)
     def flush(self) -> None:

@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-# A job is written to a child; before its start is read, the pool is flushed, as when the connection is lost.
-SCRIPT = """
+START = """
 import os, sys, time
 import celery
 from celery.concurrency.prefork import TaskPool as Stock
@@ -22,6 +21,10 @@ while not pool.did_start_ok():
     time.sleep(0.01)
 pool.register_with_event_loop(hub)
 loop = hub.create_loop()
+"""
+
+# A job is written to a child; before its start is read, the pool is flushed, as when the connection is lost.
+FLUSHED = """
 results = []
 job = pool.apply_async(pow, (2, 3), callback=results.append)
 while job._write_to is None or pool._pool._active_writers:
@@ -43,9 +46,30 @@ NEVER = "3"  # seconds of waiting for a result that is not to come: that can't b
 PATIENCE = "60"  # for one that is to come
 
 
+# What can't be pickled is given to the pool, after something that can.
+UNSENDABLE = """
+pool.apply_async(pow, (2, 3))
+try:
+    pool.apply_async(pow, (lambda: None, 3))
+except Exception:
+    print(len(pool._pool._cache))
+sys.stdout.flush()
+os.kill(pool._pool._pool[0].pid, 9)
+os._exit(0)
+"""
+
+
 def results_after_a_flush(pool: str, seconds: str) -> str:
+    return printed(FLUSHED, pool, seconds)
+
+
+def printed(script: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, pool, seconds], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", START.replace("threads=False", "threads=False, putlocks=False") + script, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -61,7 +85,7 @@ def test_the_stock_pool_still_forgets_it() -> None:
 
 
 def test_a_release_that_was_not_measured_keeps_its_own_pool_and_says_so() -> None:
-    code = SCRIPT.replace(
+    code = (START + FLUSHED).replace(
         "hub = Hub()",
         "import logging, celery_delivery.internals.mend as i\nlogging.basicConfig()\n"
         "i.MEASURED['billiard'] = ((1, 0), (1, 1))\nhub = Hub()",
@@ -76,10 +100,17 @@ def test_a_release_that_was_not_measured_keeps_its_own_pool_and_says_so() -> Non
 
 @pytest.mark.parametrize(("given", "limit"), [("", 1500.0), ("timeout=7.0, ", 7.0)])
 def test_a_task_has_a_time_limit_unless_it_is_given_another(given: str, limit: float) -> None:
-    code = SCRIPT.replace("threads=False", f"{given}threads=False").replace(
-        "pool.flush()", "print(job._timeout)\npool.flush()"
+    code = (
+        (START + FLUSHED)
+        .replace("threads=False", f"{given}threads=False")
+        .replace("pool.flush()", "print(job._timeout)\npool.flush()")
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "mended", PATIENCE], capture_output=True, text=True, timeout=60, check=True
     )
     assert float(done.stdout.split()[0]) == limit
+
+
+@pytest.mark.parametrize(("pool", "kept"), [("mended", "1"), ("stock", "2")])
+def test_a_task_that_can_t_be_written_to_a_child_is_forgotten_and_no_other(pool: str, kept: str) -> None:
+    assert printed(UNSENDABLE, pool) == kept
