@@ -40,7 +40,7 @@ class Replacement:
 def replace(consumer: Any, message: Any, by: Replacement) -> None:
     """Send the copy of a message; else try again later, while the message's connection lasts."""
     try:
-        _send(consumer.app, _Copy(bytes(message.body), by.options))
+        _send(consumer.app, _Copy(bytes(message.body or b""), by.options))
     except Exception as error:  # whatever a message has that can't be sent
         _log.error("%s. No copy of it is taken. It is kept, and tried again in %d s: %s", by.reason, PAUSE, error)
         consumer.timer.call_after(PAUSE, lambda: None if is_lost(message) else by.again())

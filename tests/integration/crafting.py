@@ -69,7 +69,7 @@ def nested(levels: int, inner: bytes = b"V") -> bytes:
 
 
 def encoded(number: int, headers: dict[str, Any], properties: dict[str, Any], body: Any) -> Delivery:
-    """Return a message as bytes; its routing key is its number."""
+    """Return a message as bytes; its routing key is its number, and what the properties say is to follow it."""
     flags, values = 0, []
     for name, flag in FLAGS.items():
         if name == "headers" and (headers or "type" in properties):
@@ -79,7 +79,7 @@ def encoded(number: int, headers: dict[str, Any], properties: dict[str, Any], bo
             flags |= flag
             values.append(_property_bytes(name, properties[name]))
     content = body.content if isinstance(body, Raw) else json_of(body)
-    return Delivery(str(number).encode(), pack(">H", flags) + b"".join(values), content)
+    return Delivery(str(number).encode() + properties.get("key", b""), pack(">H", flags) + b"".join(values), content)
 
 
 def _property_bytes(name: str, value: Any) -> bytes:

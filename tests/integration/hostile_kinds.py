@@ -92,6 +92,7 @@ KINDS: dict[str, Kind] = {
         f"{name} that is no UTF-8": prop(name, b"\xff\xfe")
         for name in ("content_type", "content_encoding", "correlation_id", "reply_to", "message_id", "type", "app_id")
     },
+    "a routing key that is no UTF-8": prop("key", b"\xff"),
     "a group that has no tasks": embedded(
         "callbacks", [{**_SIGNATURE, "subtask_type": "group", "kwargs": {"tasks": 5}}]
     ),
@@ -99,6 +100,7 @@ KINDS: dict[str, Kind] = {
     "an unknown workflow": embedded("chain", [{**_SIGNATURE, "subtask_type": "none such"}]),
     "a false x-death that nobody can read": both(header("sent", _MILLISECONDS), header("x-death", [5])),
     "a false x-death of what nobody can write": both(header("x-death", [5]), prop("content_encoding", "idna")),
+    "a false x-death without a body": both(header("x-death", [5]), body(b"")),
     "a table 2,000 deep": header("x", Raw(nested(2000))),
     "arguments 5,000 deep": body(b"[[" + b"[" * 5000 + b"]" * 5000 + b"],{},{}]"),
     "the first protocol, shadow": old(shadow=5),
