@@ -21,6 +21,12 @@ ROOT = Path(__file__).parents[2]
 IDLE = 60.0  # seconds without a message that is settled, after which the worker stands still
 
 
+def noted(notes: Path, word: str) -> Counter[int]:
+    """Return how often a word stands in the notes of `hosting_worker`, by the messages' numbers."""
+    text = notes.read_text(errors="replace")
+    return Counter(int(number) for number in re.findall(rf"^{word} (\d+)", text, re.MULTILINE))
+
+
 class Hosted:
     """The worker, which has ended or not, and its notes."""
 
@@ -32,9 +38,10 @@ class Hosted:
         self._notes.touch()
         options = ["--pool", pool, "--prefetch-multiplier", str(prefetch), "--loglevel", "WARNING"]
         variables = {"PYTHONPATH": str(ROOT), "RABBITMQ_HOST": HOST, "RABBITMQ_PORT": str(self.broker.port)}
+        variables["HOSTING_NOTES"] = str(self._notes)
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, hosting_worker.__file__, str(self._notes), "--concurrency", "1", *options],
+                [sys.executable, hosting_worker.__file__, "--concurrency", "1", *options],
                 env={**os.environ, **variables},
                 stdout=output,
                 stderr=output,
@@ -57,8 +64,7 @@ class Hosted:
 
     def noted(self, word: str) -> Counter[int]:
         """Return how often a word stands in the notes, by the messages' numbers; what the worker has sent has none."""
-        text = self._notes.read_text(errors="replace")
-        return Counter(int(number) for number in re.findall(rf"^{word} (\d+)", text, re.MULTILINE))
+        return noted(self._notes, word)
 
     def sent(self) -> int:
         """Return how many messages the worker has sent to its own queue that were acked."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import random
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import pack
 from typing import Any
 
@@ -80,16 +80,32 @@ def hostile(seed: int, number: int) -> Delivery:
             return Delivery(message.key, message.properties, _flipped(chance, message.body))
         case 2:
             return Delivery(
-                message.key, message.properties[: chance.randrange(2, len(message.properties))], message.body
+                message.key, message.properties[: chance.randrange(1, len(message.properties))], message.body
             )
         case 3:
             return Delivery(message.key + b"\xff", message.properties, message.body)
     return message
 
 
-def message_of(seed: int, number: int) -> Delivery:
-    """Return a message of a fuzz; those whose numbers GOOD_EVERY divides are good."""
-    return hostile(seed, number) if number % GOOD_EVERY else good(number)
+def is_good(number: int) -> bool:
+    """Say whether a message of a fuzz is good."""
+    return number % GOOD_EVERY == 0
+
+
+class Fuzz(Sequence[Delivery]):
+    """Messages of a seed, each made when it is asked for."""
+
+    def __init__(self, seed: int, count: int) -> None:
+        self._seed = seed
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < self._count:
+            raise IndexError(number)
+        return good(number) if is_good(number) else hostile(self._seed, number)
 
 
 def _header(chance: random.Random, headers: dict[str, Any], _: dict[str, Any], body: Any) -> Any:

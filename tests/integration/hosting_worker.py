@@ -1,9 +1,9 @@
 """A worker without an agent that writes down what it does with each message, by the message's routing key.
 
-    python hosting_worker.py NOTES [option of `celery worker` …]
+    HOSTING_NOTES=NOTES python hosting_worker.py [option of `celery worker` …]
 
-The file NOTES has a line for each: `ran KEY`, once for each run, and `told KEY`, where the task was not run since its time
-had passed, and whoever waits for its result was told so.
+An agent may host these task classes too. The file NOTES has a line for each: `ran KEY`, once for each run, and `told KEY`,
+where the task was not run since its time had passed, and whoever waits for its result was told so.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from celery import signals
 
 from celery_delivery.apps import create_app_from
 
-NOTES = sys.argv[1]
-
 
 def note(word: str, request: Any) -> None:
     """Write a line; the system writes it as a whole."""
     key = request.delivery_info["routing_key"]
-    file = os.open(NOTES, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    file = os.open(os.environ["HOSTING_NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, f"{word} {key}\n".encode(errors="replace"))
     os.close(file)
 
@@ -47,11 +45,12 @@ class Beta(celery.Task):
     name = "beta"
     queue = "alpha"
 
-    def run(self, *args: Any, **kwargs: Any) -> None:
+    def run(self, /, *args: Any, **kwargs: Any) -> None:
         """Write down that it was run."""
         note("ran", self.request)
 
 
+@signals.task_revoked.connect  # type: ignore[untyped-decorator]
 def told(request: Any, **_: Any) -> None:
     """Write down that it was not run."""
     note("told", request)
@@ -59,5 +58,4 @@ def told(request: Any, **_: Any) -> None:
 
 if __name__ == "__main__":
     app = create_app_from([Alpha, Beta], "celery_tasks.celery_config", contracts="celery_tasks")
-    signals.task_revoked.connect(told)
-    app.worker_main(["worker", "--without-gossip", "--without-mingle", "--without-heartbeat", *sys.argv[2:]])
+    app.worker_main(["worker", "--without-gossip", "--without-mingle", "--without-heartbeat", *sys.argv[1:]])

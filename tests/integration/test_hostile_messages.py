@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.crafting import encoded, good, plain
 from tests.integration.hosted import Hosted
+from tests.integration.hostile import Fuzz, is_good
 from tests.integration.hostile_kinds import KINDS, message_of
 from tests.integration.wire_broker import Delivery
 
@@ -26,7 +27,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts workers that are killed afterwards: of messages, a pool and a prefetch."""
     started: list[Hosted] = []
 
-    def start(messages: list[Delivery], pool: str, prefetch: int) -> Hosted:
+    def start(messages: Sequence[Delivery], pool: str, prefetch: int) -> Hosted:
         folder = tmp_path / str(len(started))
         folder.mkdir()
         started.append(Hosted(folder, messages, pool, prefetch))
@@ -90,3 +91,20 @@ def test_a_task_with_a_workflow_is_run_and_sends_what_follows(start: Start, pool
     assert worker.stop() == 0
     assert worker.sent() == 4  # two of the group, and the chain's, one after the other
     assert worker.rejected() == set()
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("pool", POOLS)
+def test_whatever_is_sent_is_run_or_rejected_and_the_worker_lives(
+    start: Start, pool: str, count: int, seed: int
+) -> None:
+    worker = start(Fuzz(seed, count), pool, 10)
+    worker.settle()
+    assert worker.stop() == 0
+    ran, told, rejected = worker.noted("ran"), worker.noted("told"), worker.rejected()
+    assert {*ran, *told, *rejected} == set(range(count))
+    assert set(ran.values()) == {1}
+    assert not (ran.keys() & rejected), "none is both run and a dead letter"
+    assert not (ran.keys() & told.keys()), "none is both run and told of as not run"
+    assert {number for number in range(count) if is_good(number)} <= ran.keys()
+    assert worker.broker.fate.given_back == []
