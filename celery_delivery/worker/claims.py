@@ -15,7 +15,6 @@ to the pool, or was run:
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from inspect import isroutine
-from types import NoneType
 from typing import Any
 
 from celery import Celery
@@ -25,24 +24,24 @@ from celery.exceptions import InvalidTaskError
 
 EMBEDDED = frozenset({"callbacks", "errbacks", "chain", "chord"})  # the options in a body, of either protocol
 
-_TEXT = (NoneType, str)
-_NUMBER = (NoneType, int)
-_TIME = (NoneType, str, datetime)
-_LIST = (NoneType, list, tuple)
-_TABLE = (NoneType, dict)
+# What each may be, besides nothing.
+_TEXT = (str,)
+_NUMBER = (int,)
+_TIME = (str, datetime)
+_LIST = (list, tuple)
+_TABLE = (dict,)
 _KINDS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("argsrepr", "group", "kwargsrepr", "origin", "parent_id", "root_id", "shadow", "taskset"), _TEXT),
     **dict.fromkeys(("group_index", "replaced_task_nesting", "retries"), _NUMBER),
     **dict.fromkeys(("eta", "expires"), _TIME),
     **dict.fromkeys(("callbacks", "errbacks", "chain", "stamped_headers", "timelimit"), _LIST),
     **dict.fromkeys(("chord", "headers", "stamps"), _TABLE),
-    # What a task asks its request for, and must not be given by somebody else.
-    **{
-        name: ()
-        for name, value in vars(Context).items()
-        if name[0] == "_" or isroutine(value) or isinstance(value, property)
-    },
 }
+# What a task asks its request for, and must not be given by somebody else.
+_OWN = frozenset(
+    name for name, value in vars(Context).items() if name[0] == "_" or isroutine(value) or isinstance(value, property)
+)
+_NO_LIMITS = [None, None]  # what Celery sends with each task that has none
 _LONGEST_LIMIT = float("inf")
 
 
@@ -56,21 +55,24 @@ def check(app: Celery, message: Any) -> None:
         embedded = body[2] or {}
         if not EMBEDDED.issuperset(embedded):
             raise InvalidTaskError(f"the body has options other than {', '.join(sorted(EMBEDDED))}")
-        _check_kinds(embedded)
+    if not _OWN.isdisjoint(said):
+        raise InvalidTaskError(f"a header has the name of {min(_OWN.intersection(said))!r}, which is the request's own")
     _check_kinds(said)
-    if said.get("timelimit"):
-        _check_limits(said["timelimit"])
-    if said.get("stamped_headers"):
-        _check_stamps(said["stamped_headers"])
-    for options in (embedded, said):
-        if any(map(options.get, EMBEDDED)):
-            _check_signatures(app, options)
+    limits, stamps = said.get("timelimit"), said.get("stamped_headers")
+    if limits and limits != _NO_LIMITS:
+        _check_limits(limits)
+    if stamps:
+        _check_stamps(stamps)
+    if any(embedded.values()):
+        _check_kinds(embedded)
+        _check_signatures(app, embedded)
+    if not EMBEDDED.isdisjoint(said):
+        _check_signatures(app, said)
 
 
 def _check_kinds(said: Mapping[str, Any]) -> None:
     for name, value in said.items():
-        kinds = _KINDS.get(name)
-        if kinds is not None and not isinstance(value, kinds):
+        if value is not None and name in _KINDS and not isinstance(value, _KINDS[name]):
             raise InvalidTaskError(f"`{name}` can't be {type(value).__name__}")
 
 
