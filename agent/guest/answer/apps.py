@@ -77,6 +77,8 @@ def _module_of(name: str) -> str:
         return module
     try:
         return module if importlib.util.find_spec(module) is not None else parent
+    except ModuleNotFoundError as error:  # of the parent, or since the parent is no package
+        return parent if error.name == module else module
     except BaseException:  # the import that comes tells why
         return module
 
