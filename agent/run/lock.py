@@ -26,7 +26,8 @@ def hold_lock(folder: Path) -> int:
         place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             _check(folder, os.fstat(place))
-            lock = os.open(NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640, dir_fd=place)
+            lock = os.open(NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=place)
+            os.fchmod(lock, 0o600)  # one that was there: who may read it may hold it
         finally:
             os.close(place)
     except OSError as error:

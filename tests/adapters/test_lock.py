@@ -51,6 +51,15 @@ def test_a_program_that_is_started_does_not_hold_it(tmp_path: Path) -> None:
         program.kill()
 
 
+def test_who_may_ask_the_agent_can_not_hold_the_lock_in_its_place(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    lock.touch()
+    lock.chmod(0o640)  # as one is that was left there; who may read a file may lock it
+    descriptor = hold_lock(tmp_path)
+    assert lock.stat().st_mode & 0o077 == 0
+    os.close(descriptor)
+
+
 def test_a_folder_that_can_not_be_made_is_told_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"file/magic can't be written .* CELERY_AGENT_RUNTIME_DIR"):
