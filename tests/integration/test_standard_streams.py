@@ -1,8 +1,10 @@
 """What tasks may do with sys.stdout and sys.stderr where there is no journal, and Celery leads both to its logger."""
 
+import amqp
 import pytest
 
 from tests.node import TASKS, Node
+from tests.waiting import wait_until
 
 SAYING = """
 import subprocess
@@ -31,3 +33,24 @@ def test_a_task_may_give_its_streams_to_programs_and_write_bytes(node: Node, poo
     assert (said.count("said by a program"), said.count("said in bytes")) == (2, 2)
     assert sum(line.endswith("said in text") for line in said) == 2
     assert node.queue("saying")["succeeded"] == 1
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_the_words_of_a_message_are_no_line_of_their_own_and_act_on_no_terminal(node: Node, pool: str) -> None:
+    node.configure("alpha", DEFAULTS__POOL=pool)
+    node.start()
+    node.wait_until_consuming()
+    words = "\nforged\r\x1b[2J\x9b2J\u202e"
+    headers = {"task": "alpha", "id": words, "shadow": words}
+    with node.broker.connect(node.vhost) as connection:
+        channel = connection.channel()
+        for kind in (words, "application/json"):
+            message = amqp.Message(
+                b"[[], {}, {}]", content_type=kind, content_encoding="utf-8", application_headers=headers
+            )
+            channel.basic_publish_confirm(message, routing_key="alpha")
+    wait_until(lambda: "succeeded in" in node.log.read_text(), 60, "it has run")
+    log = node.log.read_bytes().decode(errors="surrogateescape")
+    assert "forged" in log
+    assert not [line for line in log.split("\n") if line.startswith("forged")]
+    assert not {"\r", "\x1b", "\x9b", "\u202e"} & {*log}

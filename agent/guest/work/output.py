@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,8 @@ from .streams import lead_celery_to_stderr, patient
 
 MOST_PENDING = 65_536  # characters without a newline that are held back for the rest of their message
 _BARE = logging.Formatter("%(message)s")
+# What a terminal acts upon, or takes for another line; without a newline, a tab and the colours that Celery writes.
+_ACTING = re.compile(r"(?!\x1b\[(?:0|1;3\d)m)[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Output:
@@ -210,7 +213,14 @@ class _RedactingFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redact(self._inner.format(record))
+        return _plain(self._redact(self._inner.format(record)))
+
+
+def _plain(message: str) -> str:
+    """Return a message that acts on no terminal and looks like no two: what follows a newline is indented."""
+    if message.isprintable():
+        return message
+    return _ACTING.sub(lambda found: found[0].encode("unicode_escape").decode(), message).replace("\n", "\n  ")
 
 
 def _made_for_stderr(logger: logging.Logger) -> Iterator[tuple[logging.Logger, logging.StreamHandler[Any]]]:
