@@ -9,6 +9,7 @@ an exception goes to the main process as itself, which may    prefork: the main 
 not have its class, or can't make it of what was pickled      queue stands still, without a line
 (celery #6990); a MemoryError is raised there once more, and  prefork: six runs; the caller is never
 a task's own WorkerLostError taken for a lost child           told
+arguments that are read once more, where the stack is higher  solo: acked, and not run                 outcome_of
 """
 
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from celery.app.task import Context, get_actual_ignore_result
 from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 from celery.worker import state
+from kombu.exceptions import DecodeError
 from kombu.utils.encoding import safe_repr
 
 from celery_delivery.errors import TaskExit
@@ -60,6 +62,8 @@ def outcome_of(
             raise
         failed, result, seconds = 1, ExceptionInfo(), 0.0
         _tell(name, task_id, request, error, result.traceback)
+        if isinstance(error, DecodeError):  # of its arguments: the stack is higher here than where they were looked at
+            result.exception = Reject(safe_repr(error))
     if failed:
         raised = _raised(result)
         result = plain(result)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.crafting import encoded, good, plain
+from tests.integration.crafting import Raw, encoded, good, plain
 from tests.integration.hosted import Hosted
 from tests.integration.hostile import Fuzz, is_good
 from tests.integration.hostile_kinds import KINDS, message_of
@@ -60,6 +60,18 @@ def test_one_of_each_kind_is_rejected_once_and_each_good_one_beside_it_is_run_on
     assert worker.noted("ran") == Counter(set(range(len(messages))) - set(kinds))
     assert set(fate.delivered.values()) == {1}
     assert sum(worker.log().count(reason) for reason in REASONS) == len(KINDS)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_however_deep_its_arguments_are_a_task_is_run_or_is_a_dead_letter(start: Start, pool: str) -> None:
+    headers, properties, _ = plain(0)
+    bodies = [Raw(b"[[%b1%b],{},{}]" % (b"[" * depth, b"]" * depth)) for depth in range(300, 1000, 5)]
+    worker = start([encoded(n, headers, properties, body) for n, body in enumerate(bodies)], pool, 1)
+    worker.settle()
+    assert worker.stop() == 0
+    ran = worker.noted("ran")
+    assert worker.rejected() | {*ran} == {*range(len(bodies))}
+    assert sum(ran.values()) + len(worker.rejected()) == len(bodies)
 
 
 @pytest.mark.parametrize("pool", POOLS)
