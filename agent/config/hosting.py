@@ -14,6 +14,7 @@ from agent.guest.spec import Limits, WorkerSpec
 from agent.guest.suggestion import suggestion
 
 MIB = 1_048_576
+MOST_LISTED = 100  # tasks of one queue of an app: they are for people, and a project may have thousands
 
 _PREFORK_ONLY = ("time_limit", "soft_time_limit", "max_tasks_per_child", "max_memory_per_child")
 
@@ -29,7 +30,7 @@ def workers(
     for task in tasks:
         queues.setdefault(task.queue, []).append(task.path)
     twice = tuple(_given_to_both(configuration, queues, of_app))
-    queues |= {each.name: list(each.tasks) for each in of_app}
+    queues |= {each.name: list(each.tasks[:MOST_LISTED]) for each in of_app}
     apps = {each.name: configuration.settings.app for each in of_app}
     hosted = [_Queue(configuration, queue, tuple(queues)) for queue in sorted(queues)]
     problems = [

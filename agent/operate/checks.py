@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.config.credentials import with_credentials
 from agent.config.discovery import Discovery, discover_and_probe
 from agent.config.envfile import EnvFile, read_env_file
-from agent.config.hosting import is_set
+from agent.config.hosting import MOST_LISTED, is_set
 from agent.config.instances import folders
 from agent.config.planner import plan_of, template_of
 from agent.config.problems import InvalidConfiguration
@@ -170,7 +170,8 @@ def _tasks(worker: WorkerSpec) -> str:
         return ", ".join(worker.tasks)
     if not worker.tasks:
         return f"what {worker.app} sends there by name"
-    more = f" and {len(worker.tasks) - MOST_NAMED} more" if len(worker.tasks) > MOST_NAMED else ""
+    others = f"{len(worker.tasks) - MOST_NAMED} more" if len(worker.tasks) < MOST_LISTED else "many more"
+    more = f" and {others}" if len(worker.tasks) > MOST_NAMED else ""
     return f"{', '.join(worker.tasks[:MOST_NAMED])}{more} of {worker.app}"
 
 

@@ -94,4 +94,5 @@ def test_redis_is_told_to_give_what_takes_long_to_another_worker() -> None:
 
 def test_a_pool_that_the_app_says_nothing_of_is_none() -> None:
     assert own_pool(made({})) == {"pool": None, "concurrency": None}
+    assert own_pool(made({}, worker_pool="celery_delivery.worker.pool:TaskPool"))["pool"] is None
     assert own_pool(made({}, worker_pool="threads", worker_concurrency=8)) == {"pool": "threads", "concurrency": 8}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from celery.concurrency import ALIASES
+
 from celery_delivery.broker.urls import brokers
 from celery_delivery.settings import common
 
@@ -13,14 +15,15 @@ from .routes import OWN
 CONSUMER_TIMEOUT = 1800  # seconds; RabbitMQ's own, unless it is told otherwise
 VISIBILITY_TIMEOUT = 3600  # seconds; kombu's own
 STOCK_CONSUMER = "celery.worker.consumer:Consumer"
-STOCK_POOL = "prefork"
+PROCESSES = ("prefork", "processes")  # Celery's names of its pool of processes; a class by its path is used as it is
 MOST_NAMED = 3
 
 
 def own_pool(app: Any) -> dict[str, Any]:
-    """Return what an app's settings say of the pool and its size, None where they say nothing."""
+    """Return what an app's settings say of the pool and its size, None where they say nothing, or what the agent does too."""
     pool, concurrency = app.conf.worker_pool, app.conf.worker_concurrency
-    return {"pool": None if pool == STOCK_POOL else str(pool), "concurrency": concurrency or None}
+    is_other = pool in ALIASES and pool not in PROCESSES
+    return {"pool": pool if is_other else None, "concurrency": concurrency or None}
 
 
 def caveats(name: str, app: Any, queues: Mapping[str, Sequence[str]]) -> Iterator[str]:
