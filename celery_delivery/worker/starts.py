@@ -27,7 +27,7 @@ def refusing(consumer: Any, run: Callable[[Any], None], pool: Any, controller: A
 
     From that queue the controller takes it.
     """
-    if getattr(pool, "uses_semaphore", False):
+    if getattr(pool, "uses_semaphore", False) and hasattr(controller, "_quick_release"):  # not without an event loop
         controller._process_task = partial(_start, consumer, controller._process_task, controller._quick_release)
         return run
     return partial(_start, consumer, run, None)
