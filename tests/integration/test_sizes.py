@@ -33,11 +33,13 @@ def odd(queue: str, name: str, body: bytes, **options: str) -> amqp.Message:
 def hostile() -> Callable[[str], dict[str, amqp.Message]]:
     plain = json.dumps([["return", "x"], {}, EMBED]).encode().replace(b'"x"', b'"' + b"x" * LARGEST + b'"')
     bodies = {"bzip2": bz2.compress(plain), "gzip": zlib.compress(plain), "xz": lzma.compress(plain, preset=0)}
+    values = zlib.compress(b"[[[" + b"[]," * 8_000_000 + b"0]],{},{}]")
     text = {"content_type": "application/text"}
 
     def messages(queue: str) -> dict[str, amqp.Message]:
         return {
             **{name: odd(queue, name, body, compression=name) for name, body in bodies.items()},
+            "values": odd(queue, "values", values, compression="gzip"),
             "cut off": odd(queue, "cut off", zlib.compress(b"[]")[:-5], compression="gzip"),
             "bytes": odd(queue, "bytes", bodies["bzip2"], content_encoding="bz2", **text),
             # Some 15 minutes for who decodes it.
@@ -73,6 +75,7 @@ def test_what_becomes_too_large_is_a_dead_letter_and_nothing_else_is_touched(
     assert node.pids() == pids
     said = node.log.read_text()
     assert said.count("its body has more than 64 MiB") == 3 * len(POOLS)
+    assert said.count("its values would take more than 512 MiB") == len(POOLS)
 
 
 def has_dead(node: Node, queue: str, count: int) -> bool:
