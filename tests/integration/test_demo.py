@@ -61,7 +61,7 @@ def test_two_instances_run_different_code_under_the_same_names(node: Node, tmp_p
     other = Node(tmp_path / "other", node.broker, node.vhost, instance="other")
     other.config, other.runtime = node.config, node.runtime
     other.env_file = node.config / "other.env"
-    (other.code / "greek.py").write_text((other.code / "greek.py").read_text().replace('"alpha"', '"omega"'))
+    (other.code / "greek.py").write_text((other.code / "greek.py").read_text().replace("'alpha'", "'omega'"))
     node.configure("alpha")
     other.configure("omega")
     try:
