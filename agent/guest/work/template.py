@@ -88,6 +88,7 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], Replacements]:
             importlib.import_module(name)
         first = frozenset(sys.modules)
         from .output import speak  # needs Celery too, which may be on that path only
+        from .plugins import look
     except ImportError as error:
         _refuse(f"{sys.executable} can't be used: {error}")
     voice = speak(prepare.instance, os.environ)
@@ -105,6 +106,7 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], Replacements]:
         _preload(name, where, own)
         if is_preloaded(app, [name]):
             _told(app, _try(lambda: load(find(app)), where, own))
+    look()
     return voice, opened() - own, replacements
 
 

@@ -29,6 +29,7 @@ from ..spec import WorkerSpec
 from ..suitability import unsuited
 from ..threads import names, running
 from .output import Voice, speak_as_worker
+from .plugins import forget_elsewhere
 from .pools import Threads, ignore, processes
 from .pulse import Account, accounted_request, pulse_step, reporting_consumer
 from .replacements import Replacements
@@ -61,6 +62,7 @@ def main(
     losses.tell = lambda reason: account.losing.write(redact(reason))
     before = running()
     app = _app(spec, celery_config)
+    forget_elsewhere()
     app.set_default()
     app.set_current()
     redact.hide(passwords(app))
