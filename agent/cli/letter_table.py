@@ -15,7 +15,9 @@ HEADINGS = ("ID", "QUEUE", "TASK", "ARGUMENTS", "REASON", "DEATHS", "FIRST", "LA
 RIGHT = {"DEATHS"}
 DISPENSABLE = ("FIRST", "TASK", "DEATHS", "ARGUMENTS", "LAST")  # columns that go on a narrow terminal, in this order
 LONGEST_ARGUMENTS = 40  # characters in a listing; `show` has all
+LONGEST_TASK = 80
 SHORTEST_ID = 8  # characters, as many more as it takes to tell the letters apart
+LONGEST_ID = 64  # twice a usual one; those that begin alike for longer are told apart by --json
 INDENT = " " * 13
 
 
@@ -67,15 +69,18 @@ def moment(seconds: float | None) -> str:
 
 
 def _row(letter: DeadLetter, width: int) -> tuple[str, ...]:
-    text = arguments(letter)
-    short = text if len(text) <= LONGEST_ARGUMENTS else text[: LONGEST_ARGUMENTS - 1] + "…"
+    task, called = _short(letter.task or "-", LONGEST_TASK), _short(arguments(letter), LONGEST_ARGUMENTS)
     times = (moment(letter.first), moment(letter.last))
-    return (letter.id[:width], letter.queue, letter.task or "-", short, letter.reason, str(letter.deaths), *times)
+    return (letter.id[:width], letter.queue, task, called, letter.reason, str(letter.deaths), *times)
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _enough(ids: Set[str]) -> int:
-    """Return how many characters tell all ids apart."""
-    return max([SHORTEST_ID, *(_shared(*pair) + 1 for pair in pairwise(sorted(ids)))])
+    """Return how many characters tell all ids apart, LONGEST_ID at most."""
+    return min(LONGEST_ID, max([SHORTEST_ID, *(_shared(*pair) + 1 for pair in pairwise(sorted(ids)))]))
 
 
 def _shared(one: str, other: str) -> int:

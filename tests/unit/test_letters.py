@@ -29,6 +29,13 @@ def test_ids_are_as_long_as_it_takes_to_tell_them_apart() -> None:
     assert [line.split()[0] for line in lines[3:]] == ["012345678", "01234567a"]
 
 
+def test_the_longest_words_of_one_letter_leave_the_rows_of_all_short() -> None:
+    long = "x" * 50_000
+    lines = listing("magic", [LETTER, *(replace(LETTER, id=long + end, task=long) for end in "ab")]).splitlines()
+    assert max(map(len, lines)) < 300
+    assert [line.split()[1] for line in lines[3:]] == ["emails"] * 3
+
+
 def test_arguments_are_written_as_in_a_call() -> None:
     assert arguments(LETTER) == "'you', 1, subject=None"
     assert arguments(replace(LETTER, args=None)) == "-"
