@@ -102,6 +102,9 @@ def _read_json(variable: Variable, place: str) -> Iterator[Assignment | Problem]
     except ValueError as error:
         yield Problem(f"{place}: {QUEUES} is not JSON: {error}. {wanted}")
         return
+    except RecursionError:
+        yield Problem(f"{place}: {QUEUES} is not JSON: it is nested too deeply. {wanted}")
+        return
     if not isinstance(queues, dict):
         yield Problem(f"{place}: {QUEUES} is no JSON object. {wanted}")
         return

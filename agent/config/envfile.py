@@ -72,7 +72,9 @@ class EnvFile:
 
 def read_env_file(path: Path) -> EnvFile:
     """Read an env file; raises InvalidConfiguration where it is missing, can't be read or can't be parsed."""
-    if path.resolve().is_fifo():  # to open it could take forever; a shell's <(…) and /dev/stdin resolve to no file
+    if Path(
+        os.path.realpath(path)
+    ).is_fifo():  # to open it could take forever; a shell's <(…) and /dev/stdin resolve to no file
         raise invalid(f"{path} can't be read: it is a named pipe. It must be a text file of NAME=value lines.")
     try:
         with path.open("rb") as file:

@@ -179,6 +179,13 @@ def test_a_folder_in_place_of_the_file_is_said_to_be_one(tmp_path: Path) -> None
         read_env_file(tmp_path)
 
 
+def test_a_link_that_leads_to_itself_is_said_to_be_one(tmp_path: Path) -> None:
+    link = tmp_path / "magic.env"
+    link.symlink_to(link)
+    with pytest.raises(InvalidConfiguration, match="can't be read: Too many levels of symbolic links"):
+        read_env_file(link)
+
+
 def test_a_named_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "magic.env"
     os.mkfifo(pipe)

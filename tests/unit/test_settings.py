@@ -117,6 +117,7 @@ def test_without_tasks_there_is_nothing_to_run() -> None:
         ("CELERY_AGENT_QUEUES__POOL=solo", "names no queue. Write CELERY_AGENT_QUEUES__<queue>__<SETTING>."),
         ("CELERY_AGENT_CONFIG_DIR=/x", "says where env files are, so one can't set it."),
         ("CELERY_AGENT_QUEUES=threads", "CELERY_AGENT_QUEUES is not JSON: "),
+        ("CELERY_AGENT_QUEUES=" + "[" * 5000, "CELERY_AGENT_QUEUES is not JSON: it is nested too deeply."),
         ("CELERY_AGENT_QUEUES=[]", "CELERY_AGENT_QUEUES is no JSON object."),
         ('CELERY_AGENT_QUEUES={"a.b": 1}', "CELERY_AGENT_QUEUES has no JSON object for 'a.b'."),
         ('CELERY_AGENT_QUEUES={"a.b": {"POOL": true}}', "has true as POOL of 'a.b'. Give a number or a text."),
