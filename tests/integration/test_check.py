@@ -182,6 +182,18 @@ def test_every_wrong_task_class_is_found_at_once(configure: Configure, check: Ch
     assert status == CONFIGURATION
 
 
+@pytest.mark.parametrize("name", ["greek.dead", "celery-tasks.delay.3"])
+def test_a_queue_that_would_be_one_of_the_library_s_own_is_refused(
+    configure: Configure, check: Check, tmp_path: Path, name: str
+) -> None:
+    code = f"import celery\nclass Plain(celery.Task):\n    name = {name!r}\n    def run(self): pass\n"
+    (tmp_path / "code" / "plain.py").write_text(code)
+    configure("CELERY_AGENT_TASKS=plain:Plain")
+    status, findings = check()
+    assert f"its queue is {name!r}, and the library has queues of its own" in of(findings, "tasks")["text"]
+    assert status == CONFIGURATION
+
+
 def test_an_env_file_with_a_secret_that_everyone_can_read_is_warned_about(configure: Configure, check: Check) -> None:
     path = configure(RABBITMQ_PWD="hunter2", RABBITMQ_HOST="broker.invalid")
     path.chmod(0o644)

@@ -16,7 +16,8 @@ from celery_delivery.contract.limits import time_limits
 from celery_delivery.errors import ContractError
 from celery_delivery.settings.profile import profile_of
 from celery_delivery.settings.weakened import weakened
-from celery_delivery.topology.queues import LONGEST_QUEUE
+from celery_delivery.topology.delays import PREFIX
+from celery_delivery.topology.queues import DEAD, LONGEST_QUEUE
 
 from ..suggestion import suggestion
 from ..threads import names, running
@@ -102,6 +103,9 @@ def _bad_queue(queue: Any) -> str | None:
         return f"its queue is {queue!r}, and a broker takes 1 to {LONGEST_QUEUE} bytes of text. Set another `queue`."
     if queue.startswith("amq."):
         return f"its queue is {queue!r}, and the broker keeps names in 'amq.' for itself. Set another `queue`."
+    if queue.endswith(DEAD) or queue.startswith(PREFIX):
+        own = f"of its own in {PREFIX!r} and with {DEAD!r} at the end"
+        return f"its queue is {queue!r}, and the library has queues {own}. Set another `queue`."
     return None
 
 
