@@ -26,7 +26,7 @@ from typing import Any
 
 import celery
 from billiard.common import terminate_handler_fired
-from celery.canvas import Signature, chain
+from celery.canvas import Signature
 from celery.exceptions import Ignore, Reject, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 
@@ -80,10 +80,10 @@ def _answering(task: celery.Task, replace: Callable[[Signature], Any]) -> Callab
     @wraps(replace)
     def call(signature: Signature) -> Any:
         look(task.app, signature, 0)
-        last = signature
-        while isinstance(last, chain) and last.tasks:
-            last = last.tasks[-1]
-        last.set(reply_to=task.request.reply_to)
+        last: Any = signature
+        while last.get("subtask_type") == "chain" and last["kwargs"]["tasks"]:
+            last = last["kwargs"]["tasks"][-1]
+        last["options"]["reply_to"] = task.request.reply_to
         try:
             with passing_on():  # the rest of its chain
                 return replace(signature)

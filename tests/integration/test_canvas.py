@@ -74,6 +74,7 @@ FORMS = {
     "group(chain(s(1).set(countdown=60), s(2)), s(3)).apply_async().get(timeout=1)": "TimeoutError: The operation timed out.",
     # Stock Celery waits for ever for these: the results go to the worker.
     f"s(50){GET}": 3,
+    f"s(60){GET}": 3,
     f"chain(s(60), s(3)){GET}": 6,
     # And for these: the groups are never sent.
     "kept(chain(s(-1), group(s(2), chain(s(3), s(4)))).apply_async())": ["negative", "negative"],

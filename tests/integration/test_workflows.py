@@ -23,6 +23,7 @@ FORMS = {
     "get(chain(s('add', 40), s('twice'), s('add', 1)).delay())": 81,
     "get(chain(s('add', 50), s('twice'), s('negate')).delay())": -100,
     "get(chain(s('add', 60), s('twice'), s('negate')).delay())": -6,
+    "get(s('twice', 60).delay())": 6,
     "get(group(s('add', 1), s('twice', 2), s('negate', 3)).delay())": [1, 4, -3],
     "get(group(s('twice', number) for number in (1, 2, 3)).delay())": [2, 4, 6],
     "get(group(chain(s('add', 1), s('twice')), chain(s('twice', 2), s('negate'))).delay())": [2, -4],
