@@ -107,10 +107,14 @@ def discover(template: TemplateSpec, tasks: Sequence[str], timeout: float, consu
 
 
 def discover_and_probe(
-    template: TemplateSpec, tasks: Sequence[str], timeout: float, consume: Sequence[str] = ()
+    template: TemplateSpec,
+    tasks: Sequence[str],
+    timeout: float,
+    consume: Sequence[str] = (),
+    sends: Sequence[str] = (),
 ) -> Discovery:
-    """Do the same, and reach for the brokers and the result store afterwards."""
-    answer = ask(template, tasks, timeout, {"module": "probe"}, consume)
+    """Do the same, and reach for the brokers and the result store afterwards; `sends` are names that contracts must have."""
+    answer = ask(template, tasks, timeout, {"module": "probe", "sends": sends}, consume)
     discovery = discovery_of(answer)
     if answer.in_time or discovery.obstacles:
         return discovery

@@ -50,7 +50,8 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
         yield from _bad("settings", error)
         return
     settings = configuration.settings
-    discovery = discover_and_probe(template, settings.tasks, settings.import_timeout, settings.consume)
+    timeout, consume, sends = settings.import_timeout, settings.consume, settings.sends
+    discovery = discover_and_probe(template, settings.tasks, timeout, consume, sends)
     yield from _interpreter(configuration, discovery)
     try:
         plan = plan_of(instance, configuration, template, discovery)

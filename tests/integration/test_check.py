@@ -77,6 +77,15 @@ def test_a_broker_whose_dead_letters_one_message_can_stop_is_warned_about(
     assert status == OK
 
 
+def test_a_name_of_what_is_sent_that_no_contract_has_is_told(
+    configure: Configure, check: Check, broker: RabbitMQ, vhost: str
+) -> None:
+    configure(**broker.variables(vhost), CELERY_AGENT_SENDS="slep")
+    text = of(check()[1], "delivery")["text"]
+    assert text.startswith("CELERY_AGENT_SENDS: There is no task 'slep'")
+    assert "Did you mean 'sleep'?" in text
+
+
 def test_a_queue_is_shown_with_its_tasks_and_settings(configure: Configure, check: Check, tmp_path: Path) -> None:
     configure(CELERY_AGENT_DEFAULTS__TIME_LIMIT="60", CELERY_TASKS_BROKER=f"embedded://{tmp_path}/broker")
     _, findings = check()

@@ -18,11 +18,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from celery import Celery, Task
+from celery import Celery
 
 from celery_delivery.broker.urls import brokers, is_embedded
 from celery_delivery.contract.contracts import queue_of
-from celery_delivery.errors import UnknownTask
 from celery_delivery.results.backends import uses_replies
 from celery_delivery.results.replies import REPLIES
 from celery_delivery.sending.routing import unknown
@@ -55,20 +54,17 @@ def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> Non
             }
         )
     else:
-        try:
-            others = {queue_of(found(app, name)) for name in step["sends"]} - set(apps)
-        except UnknownTask as error:
-            emit({"failed": f"CELERY_AGENT_SENDS: {error}"})
-        else:
-            emit({"topology": _topology(app, apps, others)})
+        faults = unknown_among(app, step["sends"])
+        if faults:
+            emit({"failed": faults[0]})
+            return
+        others = {queue_of(app.names.find(name)) for name in step["sends"]} - set(apps)
+        emit({"topology": _topology(app, apps, others)})
 
 
-def found(app: Any, name: str) -> type[Task]:
-    """Return the contract of a task; raises UnknownTask where there is none."""
-    contract: type[Task] | None = app.names.find(name)
-    if contract is None:
-        raise unknown(name, app.names)
-    return contract
+def unknown_among(app: Any, sends: Iterable[str]) -> list[str]:
+    """Return why tasks can't be sent, by the names in CELERY_AGENT_SENDS that no contract has."""
+    return [f"CELERY_AGENT_SENDS: {unknown(name, app.names)}" for name in sends if app.names.find(name) is None]
 
 
 def _topology(app: Any, queues: Iterable[str], others: Iterable[str]) -> dict[str, Any]:

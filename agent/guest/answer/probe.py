@@ -19,6 +19,7 @@ from celery_delivery.settings.profile import clients_declare, is_safe
 from celery_delivery.topology.queues import topology
 
 from . import redis, store
+from .declarations import unknown_among
 from .folders import check_folder
 from .importing import Emit
 from .kinds import of_contracts, of_project
@@ -50,7 +51,7 @@ _FAULTS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
+def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
     """Emit {"probe": {"broker": …, "fault": …, "text": …, "of_project": …}} for each broker of the apps.
 
     Those of task classes have the same one; a project's own app may have another. The last line of each is
@@ -59,9 +60,14 @@ def take(_step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> No
     Of the first one that answers, queues that are not there, and that no client may declare, come as faults "undeclared", and
     those that are there with other arguments than the apps declare them with as "unlike". A release in which one message can
     stop all dead letters comes as "fragile", and a Redis that may forget tasks when it is full as "evicting".
+
+    step: {"sends": names of tasks that the apps' tasks send}. One that no contract has is a line {"delivery": text}.
     """
     for alike in filter(None, (of_contracts(apps), of_project(apps))):
         _take(alike, emit)
+    for app in list(of_contracts(apps).values())[:1]:
+        for text in unknown_among(app, step["sends"]):
+            emit({"delivery": text})
 
 
 def _take(apps: Mapping[str, Any], emit: Emit) -> None:
