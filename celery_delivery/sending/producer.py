@@ -211,7 +211,7 @@ class Producer(StockProducer):
             elif answer is Answer.NACKED:
                 message.keeps("its queue takes no more (nack): it is full, or has no leader")
             else:
-                message.keeps("no queue takes it, or it was deleted; the next task declares it again")
+                message.keeps(_unrouted(message))
                 message.settled()
                 self.connection.declared_entities.clear()
 
@@ -259,6 +259,13 @@ class Sending(Routing):
     def producer_pool(self) -> Pool:
         """The producers that all apps of this process share which have the same broker."""
         return pool_of(self.app, Producer, SEND_TIMEOUT)
+
+
+def _unrouted(message: Outgoing) -> str:
+    """Return why the broker gives a message back: the queue of its name is not there."""
+    if not message.is_task or any(not queue.no_declare for queue in message.options["declare"]):
+        return "no queue takes it, or it was deleted; the next task declares it again"
+    return f"there is no queue {message.options['routing_key']!r}, and clients don't declare it"
 
 
 def _doubt(messages: Sequence[Outgoing], confirms: Confirms | None) -> list[Outgoing]:

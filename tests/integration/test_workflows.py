@@ -60,7 +60,7 @@ REFUSED = {
     "s('add', 1).apply_async(link_error=s('twise'))": "UnknownTask: There is no task 'twise'",
     "s('twice').delay()": "TypeError: twice(number): missing a required argument: 'number'",
     "chain(s('add', 1), s('twice', 3)).delay()": "TypeError: twice(number): too many positional arguments",
-    "s('twice', 1).apply_async(queue='nowhere')": "NotAccepted: ",
+    "s('twice', 1).apply_async(queue='nowhere')": "there is no queue 'nowhere', and clients don't declare it",
     "chord([s('add', 1), s('twice', 2)], s('add')).delay()": f"WorkflowError: {NEEDED}",
     "chord([s('add', 1), s('twice', 2)])(s('add'))": f"WorkflowError: {NEEDED}",
     "(group(s('add', 1), s('twice', 2)) | s('add')).delay()": f"WorkflowError: {NEEDED}",
@@ -92,7 +92,7 @@ def test_what_can_t_be_sent_is_refused_at_the_call_and_nothing_is_sent(both: tup
     for call in (outcomes, outcomes_in_a_task):
         told = call(both[0], *REFUSED)
         for form, right in REFUSED.items():
-            assert str(told[form]).startswith(right), (form, told[form])
+            assert right in str(told[form]), (form, told[form])
     assert done(both) == before
 
 
