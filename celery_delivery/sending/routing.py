@@ -30,6 +30,8 @@ from celery_delivery.settings import profile
 from celery_delivery.topology.queues import declared_task_queue, existing_task_queue, task_queue
 
 UNLOCK = "celery.chord_unlock"  # asks, again and again, whether the tasks before a chord's body are done
+# A chord asks where its body would go, which may be one of these. They are no tasks: the body's tasks are routed by themselves.
+WORKFLOWS = {"celery.chain", "celery.chord", "celery.group"}
 OF_ONE_TASK = {"celery.map", "celery.starmap", "celery.chunks"}  # run another task, many times
 
 _passes_on: ContextVar[bool] = ContextVar("passes_on", default=False)
@@ -68,7 +70,7 @@ class Router(StockRouter):
             name, options = first_name(args[1]), {**options, "queue": None}
         elif name in OF_ONE_TASK and kwargs and "task" in kwargs:
             name = first_name(kwargs["task"])
-        is_routed = options.get("queue") or options.get("exchange") or self.app.hosts(name)
+        is_routed = options.get("queue") or options.get("exchange") or self.app.hosts(name) or name in WORKFLOWS
         if not (is_routed or (self.routes and self.lookup_route(name, args, kwargs, options, task_type))):
             options = {**options, "queue": self._queue_of(name)}
         return super().route(options, name, args, kwargs, task_type)
