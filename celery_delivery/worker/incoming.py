@@ -39,6 +39,8 @@ class Signatures:
         Names that are not among the tasks are left for Celery to find. Raises what `arguments_of` does.
         """
         args, kwargs = arguments_of(message)
+        if "self" in kwargs:  # Celery calls a task by a method of it, so that none can be given this
+            raise InvalidTaskError("a named argument is `self`, which is the task's own")
         name = (message.headers or {}).get("task") or message.payload["task"]
         task = tasks.get(name)
         if task is None or not task.typing:

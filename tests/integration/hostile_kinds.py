@@ -102,6 +102,7 @@ KINDS: dict[str, Kind] = {
     "a false x-death of what nobody can write": both(header("x-death", [5]), prop("content_encoding", "idna")),
     "a false x-death without a body": both(header("x-death", [5]), body(b"")),
     "a table 2,000 deep": header("x", Raw(nested(2000))),
+    "an argument that is the task": both(header("task", "beta"), body(b'[[], {"self": 1}, {}]')),
     "arguments 5,000 deep": body(b"[[" + b"[" * 5000 + b"]" * 5000 + b"],{},{}]"),
     "the first protocol, shadow": old(shadow=5),
     "the first protocol, chord": old(chord=5),
