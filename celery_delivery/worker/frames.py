@@ -25,7 +25,7 @@ from celery_delivery.worker.deaths import HEADER
 RAW = "celery-tasks-raw"
 REASON = "celery-tasks-unreadable"  # header that says why
 
-_CONTENT_HEADER = 2  # type of a frame: class, weight, size of the body, and then the properties
+CONTENT_HEADER = 2  # type of a frame: class, weight, size of the body, and then the properties
 _START = calcsize(">HHQ")
 _HEADERS_ALONE = 0x2000  # the flags that say which properties there are
 _LONGEST = 200  # characters of a reason
@@ -42,10 +42,10 @@ def tolerant(connection: Any, callback: Callable[..., Any]) -> Callable[[Frame],
             return read(frame)
         except Exception:
             kind, channel, content = frame
-            reason = _obstacle(content) if kind == _CONTENT_HEADER else None
+            reason = _obstacle(content) if kind == CONTENT_HEADER else None
             if reason is None:
                 raise
-            replaced = (kind, channel, _raw(bytes(content), reason))
+            replaced = (kind, channel, raw(bytes(content), reason))
         return read(replaced)
 
     return on_frame
@@ -81,7 +81,8 @@ def _refused(reason: str) -> dict[str, Any]:
     return {"task": None, REASON: reason}
 
 
-def _raw(content: bytes, reason: str) -> bytes:
+def raw(content: bytes, reason: str) -> bytes:
+    """Return the header frame of a message that has all bytes of its properties in RAW, and why they are not decoded."""
     properties = content[_START:]
     headers = {**_refused(reason), RAW: properties}
     if HEADER.encode() in properties:  # which nobody can look into

@@ -36,9 +36,10 @@ from celery_delivery.broker.bodies import MIB, decompressed
 from celery_delivery.errors import TooLarge
 from celery_delivery.worker import claims
 from celery_delivery.worker.deaths import HEADER, MARK, REASON
+from celery_delivery.worker.frames import RAW
 
 from ..dead_letter import DeadLetter
-from .frames import RAW, is_shallow
+from .frames import is_shallow
 
 LARGEST = 16 * MIB  # bytes of a body that is looked into
 DEATHS = "celery-tasks-deaths"  # headers of a letter that was replayed: how often it had died until then,
