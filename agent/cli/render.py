@@ -69,7 +69,7 @@ def _state(queue: QueueStatus) -> str:
         return "unresponsive"
     if queue.state == "consuming" and queue.obstacle is not None:
         return "held up"
-    return {"connecting": "waiting for broker"}.get(queue.state, queue.state)
+    return queue.state_in_words
 
 
 def _not_started(reason: str) -> str:

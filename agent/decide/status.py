@@ -1,7 +1,4 @@
-"""What an instance is doing, as one value.
-
-It is made from the supervisor's state, the workers' pulses and samples of their processes, and shown by `agent status`,
-`--json` and systemd's status line.
+"""What an instance is doing, as one value; it is shown by `agent status`, `--json` and systemd's status line.
 
 The JSON form is documented in docs/status.md; SCHEMA grows when a reader of the old form could be misled.
 """
@@ -12,27 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.decide.endings import ending_text
-from agent.decide.limits import Enforcement, unenforced, without_cgroup
-from agent.decide.node import Node, Queue
-from agent.decide.worker_state import State, Worker
+from agent.decide.limits import Enforcement
+from agent.decide.worker_state import State
 from agent.errors import ProtocolError
 from agent.guest.decoding import read
-from agent.guest.scoreboard import IDLE_BEAT, Pulse
 from agent.guest.spec import Limits
 
 SCHEMA = 1
-UNHEARD = "code in its worker has closed its socket to the agent; another is started once its tasks have ended"
-SILENCE = 3 * IDLE_BEAT  # seconds without a pulse after which a worker's loop counts as hung
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What the kernel says of a worker's processes: bytes of memory (PSS) and seconds of CPU, pool children included."""
-
-    memory: int
-    cpu: float
-    processes: int
+WAITING = "waiting for broker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +86,17 @@ class QueueStatus:
         """Return why it runs nothing, for people; None where it is being consumed from, or is to go."""
         if self.consuming or not self.wanted:
             return None
-        silent = None if self.unresponsive is None else f"its worker has been silent for {self.unresponsive:.0f} s"
-        words = {State.CONNECTING.value: "waiting for broker"}.get(self.state, self.state)
-        ended = None if self.not_started is None else f"could not be started: {self.not_started}"
-        return self.obstacle or silent or ", ".join(filter(None, (words, ended or self.last_exit)))
+        if self.obstacle is not None:
+            return self.obstacle
+        if self.unresponsive is not None:
+            return f"its worker has been silent for {self.unresponsive:.0f} s"
+        ended = self.last_exit if self.not_started is None else f"could not be started: {self.not_started}"
+        return ", ".join(filter(None, (self.state_in_words, ended)))
+
+    @property
+    def state_in_words(self) -> str:
+        """The state of its worker, for people."""
+        return WAITING if self.state == State.CONNECTING.value else self.state
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,90 +131,6 @@ class Status:
         return self.state != "running" or not is_served or self.reload_error is not None
 
 
-NOT_LOOKED_FOR = without_cgroup("not looked for yet")
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """What the daemon knows of itself; `started` and the other times in seconds of the monotonic clock."""
-
-    instance: str
-    version: str
-    pid: int
-    started: float
-    enforcement: Enforcement = NOT_LOOKED_FOR
-    reload_error: str | None = None
-
-
-def snapshot(
-    agent: Agent,
-    node: Node,
-    pulses: Mapping[int, Pulse],
-    samples: Mapping[int, Sample],
-    now: float,
-) -> Status:
-    """Return the status of an instance; pulses and samples by pid."""
-    queues = tuple(
-        _queue_status(name, node.queues[name], agent.enforcement, pulses, samples, now) for name in sorted(node.queues)
-    )
-    own = samples.get(agent.pid)
-    return Status(
-        instance=agent.instance,
-        version=agent.version,
-        pid=agent.pid,
-        uptime=round(now - agent.started, 3),
-        state="starting" if node.plan is None else "stopping" if node.draining else "running",
-        summary=summary(node) + _held_up(queues),
-        broker="" if node.plan is None else node.plan.broker,
-        embedded=node.plan is not None and node.plan.embedded,
-        memory=None if own is None else own.memory,
-        reload_error=agent.reload_error,
-        enforcement=agent.enforcement,
-        queues=queues,
-        app="" if node.plan is None else node.plan.template.app,
-    )
-
-
-def summary(node: Node) -> str:
-    """Return one line on all queues, for systemd's STATUS= and the head of `agent status`."""
-    if node.plan is None:
-        return "reading the configuration"
-    if node.draining:
-        return f"stopping, {_count(len(node.queues))} left"
-    states = [queue.current.state for queue in node.queues.values() if queue.current.wanted]
-    parts = []
-    consuming = states.count(State.CONSUMING)
-    if consuming == len(states):
-        parts.append(f"consuming from {_count(consuming)}")
-    else:
-        parts.append(f"consuming from {consuming} of {_count(len(states))}")
-    for state, words in _TROUBLES.items():
-        if state in states:
-            parts.append(f"{states.count(state)} {words}")
-    if node.plan.embedded:
-        parts.append("embedded broker: for trying out, tasks can be lost")
-    return ", ".join(parts)
-
-
-def _held_up(queues: tuple[QueueStatus, ...]) -> str:
-    """Return what is to be added to the summary where a worker has its consumer, and runs nothing."""
-    held_up = [
-        queue for queue in queues if queue.wanted and queue.state == State.CONSUMING.value and not queue.consuming
-    ]
-    return f", of which {len(held_up)} run nothing" if held_up else ""
-
-
-def _count(queues: int) -> str:
-    return "1 queue" if queues == 1 else f"{queues} queues"
-
-
-_TROUBLES = {
-    State.STARTING: "starting",
-    State.CONNECTING: "waiting for broker",
-    State.BACKOFF: "failing",
-}
-
-
 def encode_status(status: Status) -> dict[str, Any]:
     """Return a status as JSON types, with its schema number."""
     return {"schema": SCHEMA, **asdict(status)}
@@ -240,63 +147,3 @@ def decode_status(value: Any) -> Status:
         return read(Status, value)
     except ValueError as error:
         raise ProtocolError(f"a status was expected, but {error}") from error
-
-
-def _queue_status(
-    name: str,
-    queue: Queue,
-    enforcement: Enforcement,
-    pulses: Mapping[int, Pulse],
-    samples: Mapping[int, Sample],
-    now: float,
-) -> QueueStatus:
-    worker = queue.current
-    pulse = (None if worker.pid is None else pulses.get(worker.pid)) or Pulse(at=now)
-    sample = None if worker.pid is None else samples.get(worker.pid)
-    silent = _unresponsive(worker, pulse, now)
-    return QueueStatus(
-        queue=name,
-        wanted=worker.wanted,
-        state=worker.state.value,
-        pid=worker.pid,
-        generation=worker.generation,
-        consuming=worker.state is State.CONSUMING and silent is None and not pulse.obstacle,
-        unresponsive=silent,
-        obstacle=pulse.obstacle or (UNHEARD if worker.unheard and worker.state is State.STOPPING else None),
-        losing=pulse.losing or None,
-        age=round(now - worker.since, 3),
-        pool=worker.spec.pool,
-        concurrency=worker.spec.concurrency,
-        tasks=worker.spec.tasks,
-        active=tuple(TaskStatus(task.id, task.name, round(now - task.started, 3)) for task in pulse.active),
-        active_count=pulse.active_count,
-        succeeded=pulse.succeeded,
-        failed=pulse.failed,
-        retried=pulse.retried,
-        restarts=queue.restarts,
-        last_exit=None if queue.last_exit is None else ending_text(queue.last_exit),
-        oom_kills=queue.oom_kills,
-        not_started=worker.not_started,
-        limits=worker.spec.limits,
-        unenforced=unenforced(worker.spec.limits, enforcement),
-        retry_in=None
-        if worker.state is not State.BACKOFF or worker.deadline is None
-        else round(worker.deadline - now, 3),
-        replacement=None if queue.successor is None else queue.successor.state.value,
-        draining=len(queue.retiring),
-        memory=None if sample is None else sample.memory,
-        cpu=None if sample is None else sample.cpu,
-        processes=0 if sample is None else sample.processes,
-    )
-
-
-def _unresponsive(worker: Worker, pulse: Pulse, now: float) -> float | None:
-    """Return how long a worker that should be beating has been silent, if too long.
-
-    While it reaches for the broker a worker may block in the attempt; and the solo pool runs its tasks in the very loop
-    that beats, so silence during a task says nothing.
-    """
-    if worker.state is not State.CONSUMING or (worker.spec.pool == "solo" and pulse.active):
-        return None
-    silent = now - pulse.at
-    return round(silent, 3) if silent > SILENCE else None

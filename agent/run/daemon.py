@@ -18,11 +18,13 @@ from selectors import EVENT_READ
 
 from agent.control.protocol import Request
 from agent.control.server import Connection
-from agent.decide import lifecycle, status, supervisor
+from agent.decide import lifecycle, supervisor
 from agent.decide.events import Action, Adopt, Confused, Drain, Due, Fork, Happened, NodeEvent, Stalled
 from agent.decide.lifecycle import Life, Phase
 from agent.decide.node import Node
 from agent.decide.plan import Difference, Plan, difference
+from agent.decide.snapshot import Agent, snapshot, summary
+from agent.decide.status import Status
 from agent.decide.worker_state import State, Worker
 from agent.errors import OK, AgentError
 from agent.guest.kernel import become_subreaper
@@ -66,7 +68,7 @@ class Daemon:
         self._signs = Signs(self._notifier, self._loop.timers)
         self._planner: PlannerProcess | None = None
         self._reloaders = Reloaders()
-        self._agent = status.Agent(instance, VERSION, os.getpid(), time.monotonic())
+        self._agent = Agent(instance, VERSION, os.getpid(), time.monotonic())
         self._life = Life()
         self._node = Node()
         self._reason: AgentError | None = None
@@ -266,12 +268,12 @@ class Daemon:
         pids = [worker.pid for worker in self._node.workers() if worker.pid is not None]
         self._workers.measure([self._agent.pid, *pids], lambda samples: connection.answer(self._status(samples)))
 
-    def _status(self, samples: Samples) -> status.Status:
+    def _status(self, samples: Samples) -> Status:
         pulses = {}
         for worker in self._node.workers():
             if worker.pid is not None:
                 pulses[worker.pid] = self._workers.pulse(worker.spec.queue, worker.generation)
-        return status.snapshot(
+        return snapshot(
             self._agent,
             self._node,
             {pid: pulse for pid, pulse in pulses.items() if pulse is not None},
@@ -283,9 +285,7 @@ class Daemon:
 
     def _tell_systemd(self) -> None:
         refused = self._agent.reload_error
-        self._notifier.status(
-            status.summary(self._node) + ("" if refused is None else f"; last reload refused: {refused}")
-        )
+        self._notifier.status(summary(self._node) + ("" if refused is None else f"; last reload refused: {refused}"))
         workers = [queue.current for queue in self._node.queues.values()]
         if "settled" in self._loop.timers and all(worker.state is State.CONSUMING for worker in workers):
             self._live(lifecycle.Settled())
@@ -293,5 +293,5 @@ class Daemon:
     def _ready(self) -> None:
         self._loop.timers.cancel("settled")
         self._signs.no_patience()
-        self._log.fact("ready", status=status.summary(self._node))
+        self._log.fact("ready", status=summary(self._node))
         self._notifier.ready()

@@ -30,6 +30,14 @@ FLAGS = {
     "cluster_id": 0x0004,
 }
 NUMBERS = {"delivery_mode": ">B", "priority": ">B", "timestamp": ">Q"}
+SIGNATURE: dict[str, Any] = {
+    "task": "beta",
+    "args": [],
+    "kwargs": {},
+    "options": {},
+    "subtask_type": None,
+    "immutable": True,
+}
 
 
 class Raw:

@@ -33,6 +33,14 @@ def task(name: str = "alpha", *args: object, id: str = "", **kwargs: object) -> 
     return amqp.Message(body, application_headers=headers, delivery_mode=2, **properties)
 
 
+def publish(node: Node, queue: str, *messages: amqp.Message) -> None:
+    with node.broker.connect(node.vhost) as connection:
+        channel = connection.channel()
+        channel.confirm_select()
+        for message in messages:
+            channel.basic_publish_confirm(message, queue, queue)
+
+
 def bury(node: Node, queue: str, messages: Iterable[amqp.Message]) -> None:
     """Have messages rejected by a consumer of a queue."""
     declare(node, queue)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from struct import pack
 from typing import Any
 
-from tests.integration.crafting import FLAGS, NUMBERS, Raw, encoded, good, json_of, nested, plain
+from tests.integration.crafting import FLAGS, NUMBERS, SIGNATURE, Raw, encoded, good, json_of, nested, plain
 from tests.integration.wire_broker import Delivery
 
 GOOD_EVERY = 10  # each tenth message of a fuzz is a good one
@@ -56,14 +56,6 @@ KINDS = (
     "application/x-msgpack",
 )
 CODINGS = ("utf-8", "binary", "utf-16", "rot13", "ascii", "no-such", "", "us-ascii", "idna", "zlib")
-SIGNATURE: dict[str, Any] = {
-    "task": "beta",
-    "args": [],
-    "kwargs": {},
-    "options": {},
-    "subtask_type": None,
-    "immutable": True,
-}
 
 
 def hostile(seed: int, number: int) -> Delivery:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from struct import pack
 from typing import Any
 
-from tests.integration.crafting import Raw, encoded, nested, plain
+from tests.integration.crafting import SIGNATURE, Raw, encoded, nested, plain
 from tests.integration.wire_broker import Delivery
 
 Kind = Callable[
@@ -64,11 +64,8 @@ def each(change: Callable[[str, Any], Kind], name: str, *values: Any) -> dict[st
     return {f"{name} {value!r}": change(name, value) for value in values}
 
 
-_SIGNATURE: dict[str, Any] = {
-    "task": "beta", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": True,
-}  # fmt: skip
 _MILLISECONDS = Raw(b"T" + pack(">Q", 1_700_000_000_000))
-_NO_SIGNATURES = (5, "text", [5], [_SIGNATURE, None], {"task": 5})
+_NO_SIGNATURES = (5, "text", [5], [SIGNATURE, None], {"task": 5})
 
 KINDS: dict[str, Kind] = {
     **each(header, "eta", "", 0, False, "9999-12-31T23:59:59-14:00"),
@@ -94,10 +91,10 @@ KINDS: dict[str, Kind] = {
     },
     "a routing key that is no UTF-8": prop("key", b"\xff"),
     "a group that has no tasks": embedded(
-        "callbacks", [{**_SIGNATURE, "subtask_type": "group", "kwargs": {"tasks": 5}}]
+        "callbacks", [{**SIGNATURE, "subtask_type": "group", "kwargs": {"tasks": 5}}]
     ),
-    "a chord that has no body": embedded("chord", {**_SIGNATURE, "subtask_type": "chord"}),
-    "an unknown workflow": embedded("chain", [{**_SIGNATURE, "subtask_type": "none such"}]),
+    "a chord that has no body": embedded("chord", {**SIGNATURE, "subtask_type": "chord"}),
+    "an unknown workflow": embedded("chain", [{**SIGNATURE, "subtask_type": "none such"}]),
     "a false x-death that nobody can read": both(header("sent", _MILLISECONDS), header("x-death", [5])),
     "a false x-death of what nobody can write": both(header("x-death", [5]), prop("content_encoding", "idna")),
     "a false x-death without a body": both(header("x-death", [5]), body(b"")),

@@ -9,7 +9,7 @@ import amqp
 import pytest
 
 from celery_delivery.topology.delays import FIRST, level
-from tests.integration.dead_letters import letters, task, waiting
+from tests.integration.dead_letters import letters, publish, task, waiting
 from tests.node import Node
 from tests.waiting import wait_until
 
@@ -26,14 +26,6 @@ def running(node: Node) -> Node:
     node.start()
     node.wait_until_consuming()
     return node
-
-
-def publish(node: Node, queue: str, *messages: amqp.Message) -> None:
-    with node.broker.connect(node.vhost) as connection:
-        channel = connection.channel()
-        channel.confirm_select()
-        for message in messages:
-            channel.basic_publish_confirm(message, queue, queue)
 
 
 def asking(queue: str, *args: object, id: str = "", **headers: object) -> amqp.Message:  # noqa: A002

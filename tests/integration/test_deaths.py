@@ -12,7 +12,7 @@ import pytest
 
 from celery_delivery.topology import delays
 from celery_delivery.topology.queues import declare as declare_topology
-from tests.integration.dead_letters import declare, desk, ids_in, letters, reject, task, waiting
+from tests.integration.dead_letters import declare, desk, ids_in, letters, publish, reject, task, waiting
 from tests.integration.strict import Strict
 from tests.node import ROOT, Node
 from tests.waiting import wait_until
@@ -36,14 +36,6 @@ def undying(queue: str, deaths: Any, id: str, *args: object, **headers: object) 
     message = task(queue, *args, id=id)
     message.properties["application_headers"] |= {"x-death": deaths, **headers}
     return message
-
-
-def publish(node: Node, queue: str, *messages: amqp.Message) -> None:
-    with node.broker.connect(node.vhost) as connection:
-        channel = connection.channel()
-        channel.confirm_select()
-        for message in messages:
-            channel.basic_publish_confirm(message, queue, queue)
 
 
 def has_dead(node: Node, queue: str, count: int) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.integration.crafting import Raw, encoded, good, plain
+from tests.integration.crafting import SIGNATURE, Raw, encoded, good, plain
 from tests.integration.hosted import Hosted
 from tests.integration.hostile import Fuzz, is_good
 from tests.integration.hostile_kinds import KINDS, message_of
@@ -88,16 +87,8 @@ def test_a_task_is_run_although_one_of_the_same_id_has_expired(start: Start, poo
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_task_with_a_workflow_is_run_and_sends_what_follows(start: Start, pool: str) -> None:
     headers, properties, body = plain(0)
-    following: dict[str, Any] = {
-        "task": "beta",
-        "args": [],
-        "kwargs": {},
-        "options": {},
-        "subtask_type": None,
-        "immutable": True,
-    }
-    group = {**following, "task": "celery.group", "subtask_type": "group", "kwargs": {"tasks": [following, following]}}
-    body[2] |= {"callbacks": [group], "errbacks": [following], "chain": [following, following]}
+    group = {**SIGNATURE, "task": "celery.group", "subtask_type": "group", "kwargs": {"tasks": [SIGNATURE, SIGNATURE]}}
+    body[2] |= {"callbacks": [group], "errbacks": [SIGNATURE], "chain": [SIGNATURE, SIGNATURE]}
     worker = start([encoded(0, headers, properties, body)], pool, 1)
     worker.settle()
     assert worker.stop() == 0

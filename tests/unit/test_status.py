@@ -10,7 +10,8 @@ from agent.decide import status
 from agent.decide.limits import without_cgroup
 from agent.decide.node import Node, Queue
 from agent.decide.plan import Difference
-from agent.decide.status import UNHEARD, Agent, Sample, Status, TaskStatus, snapshot, summary
+from agent.decide.snapshot import UNHEARD, Agent, Sample, snapshot, summary
+from agent.decide.status import Status, TaskStatus
 from agent.decide.worker_state import State, Worker
 from agent.errors import ProtocolError
 from agent.guest.scoreboard import ActiveTask, Pulse
