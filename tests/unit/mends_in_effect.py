@@ -1,0 +1,181 @@
+"""How each mend is seen to be in effect, by its name."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+import celery
+import kombu
+from celery.backends.base import Backend
+from celery.concurrency.asynpool import AsynPool
+from celery.concurrency.prefork import TaskPool as ProcessPool
+from celery.concurrency.solo import TaskPool as SoloPool
+from celery.concurrency.thread import TaskPool as ThreadPool
+from celery.worker.consumer import Consumer as StockConsumer
+from kombu import compression
+from kombu.asynchronous import Hub
+from kombu.transport import pyamqp
+
+from celery_delivery.apps import create_app_from
+from celery_delivery.broker.transport import Transport
+from celery_delivery.errors import UnknownTask
+from celery_delivery.results.backends import _tolerant, backend
+from celery_delivery.results.replies import ReplyBackend
+from celery_delivery.results.tolerant import Tolerant
+from celery_delivery.sending.routing import Router
+from celery_delivery.testing import StubBroker
+from celery_delivery.worker.consumer import Consumer
+from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
+from celery_delivery.worker.pool import PatientPool
+from celery_tasks.tasks import SleepTask
+
+
+def app() -> Any:
+    return celery.Celery("nobody", broker="memory://", set_as_current=False)
+
+
+def step_is_included(step: Any) -> bool:
+    return bool(step(None).include_if(None))
+
+
+def solo_consumer() -> Any:
+    return consumer(SoloPool(1))
+
+
+def consumer(pool: Any) -> Any:
+    controller = SimpleNamespace(use_eventloop=False)  # all that is asked of a worker
+    return Consumer(run, pool=pool, app=app(), controller=controller)
+
+
+def decompression_is_bounded() -> bool:
+    compression.register(zlib.compress, zlib.decompress, "application/x-gzip")
+    create_app_from([SleepTask], "celery.app.defaults")
+    return compression.get_decoder("gzip") is not zlib.decompress
+
+
+def heart_beats() -> bool:
+    consumer = solo_consumer()
+    return bool(getattr(consumer.on_task_request, "func", None) == consumer._run_with_heart)
+
+
+def drain_is_kept_up() -> bool:
+    pool = ThreadPool(1)
+    consumer(pool)
+    return "on_stop" in vars(pool)
+
+
+def frames_are_read_tolerantly() -> bool:
+    connected = SimpleNamespace(supports_heartbeats=False)
+    found = SimpleNamespace(
+        supports_heartbeats=True, transport_options=None, ensure_connection=lambda *_, **__: connected
+    )
+    solo_consumer().ensure_connected(found)
+    return bool(found.transport_options)
+
+
+def starts_are_watched() -> bool:
+    controller = SimpleNamespace(use_eventloop=False, _process_task=run, _quick_release=run)
+    Consumer(run, pool=ProcessPool(1), app=app(), controller=controller)
+    return controller._process_task is not run
+
+
+def places_are_given_without_calls_within_calls() -> bool:
+    controller = SimpleNamespace(use_eventloop=False, _quick_release=run)
+    Consumer(run, pool=SoloPool(1), app=app(), controller=controller)
+    return controller._quick_release is not run
+
+
+def run(_request: object) -> None: ...
+
+
+def pauses_are_shortened() -> bool:
+    connection = kombu.Connection("memory://")
+    consumer = solo_consumer()
+    consumer.ensure_connected(connection)
+    return "ensure_connection" in vars(connection)
+
+
+def signals_are_looked_for() -> bool:
+    consumer = solo_consumer()
+    hub = Hub()
+    consumer.blueprint.send_all = lambda *_args, **_options: None  # the steps have nothing to register
+    try:
+        consumer.register_with_event_loop(hub)
+        return bool(hub.on_tick)
+    finally:
+        hub.close()
+
+
+def steps() -> list[str]:
+    return [str(step) for step in Consumer.Blueprint().types]
+
+
+def rpc_backend() -> Any:
+    made = app()
+    made.conf.result_backend = "rpc://"
+    return backend(made)
+
+
+def redis_backend() -> Any:
+    made = app()
+    made.conf.result_backend = "redis://"
+    _tolerant.cache_clear()
+    return backend(made)
+
+
+def a_group_is_looked_at_first() -> bool:
+    app = create_app_from([SleepTask], "celery.app.defaults", contracts="")
+    with StubBroker() as broker, suppress(UnknownTask):
+        celery.group([*[app.signature("sleep", (1,))] * 3, app.signature("no such task")], app=app).apply_async()
+    return not broker.messages("sleep")
+
+
+IN_EFFECT: dict[str, Callable[[], bool]] = {
+    "ready first": lambda: step_is_included(ReadyFirst),
+    "wake on signal": lambda: step_is_included(WakeOnSignal),
+    "whole writes": signals_are_looked_for,
+    "drain": drain_is_kept_up,
+    "heart": heart_beats,
+    "frames": frames_are_read_tolerantly,
+    "starts": starts_are_watched,
+    "short pauses": pauses_are_shortened,
+    "no delayed delivery": lambda: not any(step.endswith(":DelayedDelivery") for step in steps()),
+    "dead letters": lambda: any(
+        getattr(Consumer, name) is not getattr(StockConsumer, name)
+        for name in ("create_task_handler", "on_decode_error", "on_invalid_task", "on_unknown_task")
+    ),
+    "hooks": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].run, "__wrapped__"),
+    "certain outcomes": lambda: (
+        create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].Request != celery.Task.Request
+    ),
+    "slots": places_are_given_without_calls_within_calls,
+    "plain outcomes": lambda: "apply_async" in vars(solo_consumer().pool),
+    "redeliveries": lambda: Consumer.call_soon_ack is not StockConsumer.call_soon_ack,
+    "cold shutdown": lambda: Consumer.cancel_active_requests is not StockConsumer.cancel_active_requests,
+    "lost connection": lambda: (
+        Consumer.on_connection_error_after_connected is not StockConsumer.on_connection_error_after_connected
+    ),
+    "patient pool": lambda: PatientPool.flush is not AsynPool.flush,
+    "ended children": lambda: PatientPool.TimeoutHandler.on_hard_timeout is not AsynPool.TimeoutHandler.on_hard_timeout,
+    "TLS": lambda: Transport.establish_connection is not pyamqp.Transport.establish_connection,
+    "replies": lambda: isinstance(rpc_backend(), ReplyBackend),
+    "results on demand": lambda: hasattr(redis_backend().result_consumer, "_wanted"),
+    "sizes": decompression_is_bounded,
+    "built-in tasks": lambda: "celery.chord" not in create_app_from([SleepTask], "celery.app.defaults").tasks,
+    "faithful exceptions": lambda: isinstance(
+        rpc_backend().exception_to_python({"exc_type": "JSONDecodeError", "exc_module": "json.decoder"}),
+        json.JSONDecodeError,
+    ),
+    "retries": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].retry, "__wrapped__"),
+    "unreached groups": lambda: rpc_backend()._fail_chain.__func__ is not Backend._fail_chain,
+    "routes": lambda: isinstance(create_app_from([SleepTask], "celery.app.defaults").amqp.router, Router),
+    "workflows": a_group_is_looked_at_first,
+    "errbacks": lambda: rpc_backend()._call_task_errbacks.__func__ is not Backend._call_task_errbacks,
+    "tolerant results": lambda: Tolerant.store_result is not Backend.store_result,
+    "arguments": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"], "__header__"),
+}
