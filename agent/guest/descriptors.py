@@ -24,6 +24,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from . import pooled
+
 _OPEN = "/proc/self/fd"
 _DATAGRAMS = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
 _SQLITE = b"SQLite format 3\0"
@@ -42,6 +44,7 @@ def unshareable_since(before: frozenset[int]) -> str:
     """Return what is wrong with what has been opened since, and what to do; "" where forked processes may use all of it."""
     found = _unshareable(before)
     if found:
+        pooled.close()
         gc.collect()  # what nobody holds any more is closed by this at the latest, and the template has it switched off
         found = _unshareable(before)
     if not found:

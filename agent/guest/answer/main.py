@@ -113,7 +113,7 @@ def _import_before_a_fork(
     then: what the template does when it has imported the module.
     """
     before = running()  # the watchdog of `faulthandler` is among them
-    with watched(before, own) as culprits:
+    with watched(before, own, name.partition(".")[0]) as culprits:
         module = import_or_report(name, subject, name, emit)
         if module is not None and then is not None:
             then()

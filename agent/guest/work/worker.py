@@ -28,6 +28,7 @@ from ..secrets import Redactor
 from ..spec import WorkerSpec
 from ..suitability import unsuited
 from ..threads import names, running
+from . import loggers
 from .output import Voice, speak_as_worker
 from .plugins import forget_elsewhere
 from .pools import Threads, ignore, processes
@@ -153,6 +154,7 @@ def _worker_class(app: Celery, replacements: Replacements, account: Account) -> 
             # Here `celery worker` begins to import the modules that hold them; Celery's first signals have been sent.
             replacements.put_in_place()
             super().on_init_blueprint()
+            loggers.enable()
             # All tasks are there now: the app is finalized, and its modules are imported.
             for task in app.tasks.values():
                 task.Request = accounted_request(symbol_by_name(task.Request), account)
