@@ -35,7 +35,7 @@ def send() -> None:
     from celery_tasks.tasks import MagicCeleryTask  # noqa: PLC0415 - the settings are read at import
     from celery_tasks.utils import create_worker_from  # noqa: PLC0415
 
-    _, worker = create_worker_from(MagicCeleryTask)  # type: ignore[no-untyped-call]
+    _, worker = create_worker_from(MagicCeleryTask)
     worker.delay(1, 2, 3)
     rounds = [[rate(way, worker) for way in WAYS] for _ in range(ROUNDS)]
     alone = median(each[0] for each in rounds)

@@ -5,6 +5,8 @@ Consumers inherit a contract and implement `run`; producers send by it. The task
 
 import celery
 
+from celery_delivery.contract.typed import TypedTask
+
 
 class MagicCeleryTask(celery.Task):
     """Adds three numbers up."""
@@ -25,7 +27,7 @@ class MagicCeleryTask(celery.Task):
         """
 
 
-class CountWordsTask(celery.Task):
+class CountWordsTask(TypedTask):
     """Counts how often each word stands in a text."""
 
     name = "count_words"
@@ -36,9 +38,10 @@ class CountWordsTask(celery.Task):
         :param minimum_length: shorter words are left out
         :return: occurrences by word
         """
+        raise NotImplementedError
 
 
-class SleepTask(celery.Task):
+class SleepTask(TypedTask):
     """Does nothing for a while; for looking at running tasks."""
 
     name = "sleep"
@@ -48,3 +51,4 @@ class SleepTask(celery.Task):
         :param seconds: how long to sleep
         :return: the same seconds
         """
+        raise NotImplementedError

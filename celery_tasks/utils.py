@@ -1,9 +1,17 @@
 """`create_worker_from`: a Celery app, and the task in it, for a task class."""
 
+from typing import TypeVar
+
+import celery
+
 from celery_delivery.apps import create_app_from
 
+Task = TypeVar("Task", bound=celery.Task)
 
-def create_worker_from(WorkerClass, celery_config="celery_tasks.celery_config"):
+
+def create_worker_from(
+    WorkerClass: type[Task], celery_config: str = "celery_tasks.celery_config"
+) -> tuple[celery.Celery, Task]:
     """
     Create worker instance given WorkerClass
     :param WorkerClass: WorkerClass to perform task; for a contract, its implementation where this process has defined one

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
     """Send a load."""
     count, per_second, long_every, long_seconds = arguments
     load = Load(int(count), float(per_second), int(long_every), float(long_seconds))
-    _, worker = create_worker_from(Recorded)  # type: ignore[no-untyped-call]
+    _, worker = create_worker_from(Recorded)
     ends: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: ends.append(number))
     due = time.monotonic()

@@ -148,14 +148,15 @@ def test_a_wheel_of_contracts_holds_their_modules_and_nothing_else(wheel: Path) 
 
 
 def test_the_library_s_wheel_holds_its_modules_and_nothing_else(library: Path) -> None:
-    assert holds(library) == {str(path.relative_to(ROOT)) for path in (ROOT / "celery_delivery").rglob("*.py")}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "celery_delivery").rglob("*.py")}
+    assert holds(library) == {*modules, "celery_delivery/py.typed"}
 
 
 def test_a_shared_repository_is_about_a_hundred_lines_of_code() -> None:
     texts = [(ROOT / "celery_tasks" / name).read_text() for name in FILES if name.endswith(".py")]
     assert sum(len(text.splitlines()) for text in texts) <= 120
     files = {path.name for path in (ROOT / "celery_tasks").iterdir() if path.is_file()}
-    assert files == {*FILES, "__init__.py", ".gitignore"}
+    assert files == {*FILES, "__init__.py", "py.typed", ".gitignore"}
 
 
 def renamed(source: Path) -> Path:

@@ -87,7 +87,7 @@ def main(queue: str, command: str, *arguments: str) -> None:
         def run(self) -> None:
             """Do nothing."""
 
-    app, task = create_worker_from(Noop)  # type: ignore[no-untyped-call]  # the article's
+    app, task = create_worker_from(Noop)
     if command == "work":
         notes, consumer, *options = arguments
         work(app, Path(notes), consumer, options)

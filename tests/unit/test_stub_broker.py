@@ -77,7 +77,7 @@ def words() -> Any:
 
 
 def task_of(task: type[celery.Task]) -> Any:
-    return utils.create_worker_from(task)[1]  # type: ignore[no-untyped-call]  # the article's
+    return utils.create_worker_from(task)[1]
 
 
 def ends(broker: StubBroker, task: Any) -> list[End]:
