@@ -1,4 +1,4 @@
-"""What an implementation owes its contract: the same name, and a `run` that takes whatever the contract's takes.
+"""What an implementation owes its contract: the same name and queue, and a `run` that takes whatever the contract's takes.
 
 Producer and consumer see the same contract, so what one may send the other must take.
 """
@@ -11,7 +11,7 @@ from inspect import Parameter, Signature
 import celery
 
 from celery_delivery.contract.calls import Call
-from celery_delivery.contract.contracts import Contracts, path
+from celery_delivery.contract.contracts import Contracts, path, queue_of
 from celery_delivery.errors import ContractError
 
 _DEFERRED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
@@ -47,6 +47,11 @@ def check_implementation(task: type[celery.Task], contracts: Contracts) -> None:
         raise ContractError(
             f"{path(task)} is named {task.name!r}, but its contract {path(contract)} is named {contract.name!r}: "
             "producers would send to a queue that nobody serves"
+        )
+    if queue_of(task) != queue_of(contract):
+        raise ContractError(
+            f"{path(task)} has the queue {queue_of(task)!r}, but its contract {path(contract)} has {queue_of(contract)!r}: "
+            "producers would send to a queue that nobody serves. Set `queue` in the contract"
         )
     promised = signature_of(contract)
     problem = _misfit(promised, taken)

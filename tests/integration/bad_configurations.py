@@ -184,20 +184,20 @@ CASES = (
         {"plain.py": "class Plain: pass\n"},
     ),
     Case(
-        "a function that a decorator made a task",
-        ("CELERY_AGENT_TASKS=plain:add",),
-        names(
-            "plain:add",
-            "add is a task made by a decorator. Host its app, by CELERY_AGENT_APP, or write a class that inherits from a "
-            "contract.",
-        ),
-        {"plain.py": "from celery import shared_task\n@shared_task\ndef add(a, b): return a + b\n"},
-    ),
-    Case(
         "a task without a name",
         ("CELERY_AGENT_TASKS=plain:Plain",),
         names("plain:Plain", "Plain has no name. Set `name` in its contract."),
         {"plain.py": "import celery\nclass Plain(celery.Task):\n    def run(self): pass\n"},
+    ),
+    Case(
+        "an implementation with another queue than its contract",
+        ("CELERY_AGENT_TASKS=plain:Plain",),
+        names(
+            "plain:Plain",
+            "plain:Plain has the queue 'slow', but its contract celery_tasks.tasks:MagicCeleryTask has 'unique_magic_task': "
+            "producers would send to a queue that nobody serves. Set `queue` in the contract",
+        ),
+        {"plain.py": GOOD.replace("ActualMagicCeleryTask", "Plain") + "    queue = 'slow'\n"},
     ),
     Case(
         "a queue that the broker does not take",

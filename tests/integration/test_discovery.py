@@ -61,9 +61,10 @@ def test_an_interpreter_without_time_zones_is_found_before_its_workers_end(templ
 
 
 def test_a_class_s_own_queue_is_taken(template: TemplateSpec) -> None:
-    write(template, consumer=GOOD + "    queue = 'shared'\n")
-    (task,) = found(template, "consumer:ActualMagicCeleryTask").tasks
-    assert (task.name, task.queue) == ("unique_magic_task", "shared")
+    plain = "import celery\nclass Plain(celery.Task):\n    name, queue = 'plain', 'shared'\n    def run(self): pass\n"
+    write(template, plain=plain)
+    (task,) = found(template, "plain:Plain").tasks
+    assert (task.name, task.queue) == ("plain", "shared")
 
 
 def test_a_task_class_without_a_contract_is_its_own(template: TemplateSpec) -> None:

@@ -87,6 +87,17 @@ def test_an_implementation_of_another_name_would_serve_a_queue_that_nobody_sends
         check(implementation(contract("whom"), "whom", name="hello"))
 
 
+def test_an_implementation_of_another_queue_would_serve_one_that_nobody_sends_to() -> None:
+    with pytest.raises(
+        ContractError, match="has the queue 'slow', but its contract .* has 'greet': producers would send"
+    ):
+        check(implementation(contract("whom"), "whom", queue="slow"))
+    shared = contract("whom")
+    shared.queue = "shared"
+    check(implementation(shared, "whom"))
+    check(implementation(celery.Task, "whom", name="alone", queue="slow"))
+
+
 @pytest.mark.parametrize(
     ("promised", "taken"),
     [
