@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from amqp.exceptions import AccessRefused
 from kombu.serialization import dumps
 
 from celery_delivery.errors import NotAccepted, Refused, SendError, Unconfirmed
@@ -80,7 +81,16 @@ class Outgoing:
             advice = "It may be there: send it again with the same task_id"
             return Unconfirmed(f"{name} was sent to {broker} and not confirmed: {self.reason}. {advice}", self.task_id)
         kind = Refused if self.is_refused else NotAccepted
-        return kind(f"{name} was not accepted by {broker}: {self.reason}", self.task_id)
+        return kind(f"{name} was not accepted by {broker}: {self.reason}{self._advice()}", self.task_id)
+
+    def _advice(self) -> str:
+        """Return what to do where the right to send is missing, else nothing."""
+        if not self.is_task or not isinstance(self.cause, AccessRefused) or "publish" not in self.cause.method_name:
+            return ""
+        return (
+            f". For tasks of an agent's instance name it there, CELERY_AGENT_SENDS={self.headers['task']}, and give its user "
+            "the rights that `agent topology` prints; producers need them too"
+        )
 
 
 def encoded(body: Any, options: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:

@@ -131,6 +131,7 @@ def test_a_node_sends_to_queues_of_others_as_its_rights_say(
             else:
                 assert "task twice[" in text
                 assert "ACCESS_REFUSED" in text
+                assert "For tasks of an agent's instance name it there, CELERY_AGENT_SENDS=twice, and give" in text
                 assert "\n" not in text
         for name in ("first", "second", "producer"):
             broker.control("delete_user", f"{name}-{first.vhost}")
