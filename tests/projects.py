@@ -29,7 +29,7 @@ class Project(Node):
     def configure(self, *queues: str, **settings: str) -> None:
         """Write the env file: the app, these of its queues or all, and settings without the prefix CELERY_AGENT_."""
         lines = {
-            "CELERY_AGENT_APP": self.app,
+            **({"CELERY_AGENT_APP": self.app} if self.app else {}),
             "CELERY_AGENT_PATH": str(self.code),
             **({"CELERY_AGENT_CONSUME": ",".join(queues)} if queues else {}),
             **{f"CELERY_AGENT_{name}": value for name, value in settings.items()},

@@ -25,10 +25,11 @@ class HostedTask:
 
 @dataclass(frozen=True, slots=True)
 class HostedQueue:
-    """A queue of the app, and the names of the tasks whose route leads there."""
+    """A queue of an app, the names of the tasks whose route leads there, and what a worker finds the app by."""
 
     name: str
     tasks: tuple[str, ...]
+    app: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,14 @@ class StoreProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class Letters:
+    """A queue of dead letters that has some, and how many."""
+
+    queue: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Discovery:
     """What was found in the user's interpreter; versions and broker are empty where it did not get so far."""
 
@@ -99,6 +108,7 @@ class Discovery:
     obstacles: tuple[Obstacle, ...] = ()
     probes: tuple[Probe, ...] = ()
     stores: tuple[StoreProbe, ...] = ()
+    letters: tuple[Letters, ...] = ()
 
 
 def discover(template: TemplateSpec, tasks: Sequence[str], timeout: float, consume: Sequence[str] = ()) -> Discovery:
@@ -130,9 +140,9 @@ def discovery_of(answer: Answer) -> Discovery:
         python=answer.last("started"),
         celery=answer.last("celery"),
         tasks=tuple(HostedTask(line["task"], line["name"], line["queue"]) for line in answer.lines if "task" in line),
-        queues=tuple(HostedQueue(each["name"], tuple(each["tasks"])) for each in answer.all("served")),
+        queues=tuple(HostedQueue(each["name"], tuple(each["tasks"]), each["app"]) for each in answer.all("served")),
         own=AppPool(**(answer.last("own") or {"pool": None, "concurrency": None})),
-        caveats=answer.all("caveat"),
+        caveats=tuple(dict.fromkeys(answer.all("caveat"))),
         broker=answer.last("broker"),
         embedded=bool(answer.last("embedded")),
         delivery=answer.all("delivery"),
@@ -140,6 +150,7 @@ def discovery_of(answer: Answer) -> Discovery:
         obstacles=tuple(obstacles),
         probes=tuple(Probe(**each) for each in answer.all("probe")),
         stores=tuple(StoreProbe(**each) for each in answer.all("store")),
+        letters=tuple(Letters(**each) for each in answer.all("letters")),
     )
 
 

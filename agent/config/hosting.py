@@ -10,7 +10,7 @@ from agent.config.problems import InvalidConfiguration, Problem
 from agent.config.settings import MOST_PREFETCHED, Pool, QueueSettings
 from agent.config.validation import Configuration
 from agent.config.variables import PREFIX, variable_of
-from agent.guest.spec import Limits, WorkerSpec
+from agent.guest.spec import AND, Limits, WorkerSpec
 from agent.guest.suggestion import suggestion
 
 MIB = 1_048_576
@@ -24,14 +24,14 @@ def workers(
 ) -> tuple[WorkerSpec, ...]:
     """Return one worker per queue, sorted; raises InvalidConfiguration where settings and queues don't fit.
 
-    of_app: the queues of the app, which are served by it.
+    of_app: the queues of apps, which are served by these.
     """
     queues: dict[str, list[str]] = {}
     for task in tasks:
         queues.setdefault(task.queue, []).append(task.path)
     twice = tuple(_given_to_both(configuration, queues, of_app))
     queues |= {each.name: list(each.tasks[:MOST_LISTED]) for each in of_app}
-    apps = {each.name: configuration.settings.app for each in of_app}
+    apps = {each.name: each.app for each in of_app}
     hosted = [_Queue(configuration, queue, tuple(queues)) for queue in sorted(queues)]
     problems = [
         *twice,
@@ -154,12 +154,25 @@ def _same_names(configuration: Configuration, tasks: Sequence[HostedTask]) -> It
 def _given_to_both(
     configuration: Configuration, queues: Mapping[str, Sequence[str]], of_app: Sequence[HostedQueue]
 ) -> Iterator[Problem]:
+    """Yield the queues that two have: a worker has one app."""
+    app = configuration.settings.app
+    by_tasks = {name: f"{paths[0]!r}" for name, paths in queues.items()}
+    of_whole_app = {each.name for each in of_app if each.app == app}
     for each in of_app:
-        if each.name in queues:
+        if each.app == app:
+            continue
+        first = each.app.removeprefix(app + AND).partition(AND)[0]
+        if each.name in by_tasks and each.name not in of_whole_app:
             yield Problem(
-                f"{configuration.where('app')} has a queue {each.name!r}, and {PREFIX}TASKS gives {queues[each.name][0]!r} "
-                f"the same one. Leave it out of {PREFIX}CONSUME, or the class out of {PREFIX}TASKS."
+                f"{configuration.where('tasks')} gives queue {each.name!r} to {by_tasks[each.name]} and {first!r}, which are "
+                "not of one app. Give one of them another queue."
             )
+        by_tasks.setdefault(each.name, f"{first!r}")
+    for name in sorted(of_whole_app & by_tasks.keys()):
+        yield Problem(
+            f"{configuration.where('app')} has a queue {name!r}, and {PREFIX}TASKS gives {by_tasks[name]} the same one. "
+            f"Leave it out of {PREFIX}CONSUME, or what has it out of {PREFIX}TASKS."
+        )
 
 
 def _not_hosted(configuration: Configuration, queues: Sequence[str]) -> Iterator[Problem]:

@@ -135,8 +135,9 @@ class Settings(BaseSettings):
 
     tasks: TaskClasses = ()
     """The task classes to host, as package.module:Class with commas between them. Each gets a queue by its task's name;
-    classes that set the same `queue` share one worker. Empty only where APP names an app, because there is nothing to run
-    without either."""
+    classes that set the same `queue` share one worker. Decorated tasks may be among them, as package.module:task, where all
+    tasks are named that their app sends to that queue: docs/apps.md. Empty only where APP names an app, because there is
+    nothing to run without either."""
 
     app: App = ""
     """A Celery app to host as its project made it, as package.module:app, or shorter as `celery -A` finds it. Its own

@@ -29,6 +29,11 @@ class Plan:
     workers: tuple[WorkerSpec, ...]
 
 
+def app_of(plan: Plan) -> str:
+    """Return the app of a project that a plan hosts: by its name, or by the decorated tasks that are named; "" for none."""
+    return plan.template.app or next((worker.app for worker in plan.workers if worker.app), "")
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What a reload does to the queues, each name in exactly one of the five.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from agent.decide.endings import ending_text
 from agent.decide.limits import Enforcement, unenforced, without_cgroup
 from agent.decide.node import Node, Queue
+from agent.decide.plan import app_of
 from agent.decide.status import WAITING, QueueStatus, Status, TaskStatus
 from agent.decide.worker_state import State, Worker
 from agent.guest.scoreboard import IDLE_BEAT, Pulse
@@ -65,7 +66,7 @@ def snapshot(
         reload_error=agent.reload_error,
         enforcement=agent.enforcement,
         queues=queues,
-        app="" if node.plan is None else node.plan.template.app,
+        app="" if node.plan is None else app_of(node.plan),
     )
 
 

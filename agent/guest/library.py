@@ -30,6 +30,11 @@ def lend() -> None:
     spec.loader.exec_module(sys.modules[PACKAGE])
 
 
+def is_there(module: str) -> bool:
+    """Tell whether there is the package that a module is in; nothing is imported."""
+    return importlib.util.find_spec(module.partition(".")[0]) is not None
+
+
 def misfit() -> str | None:
     """Return why this agent can't work with this interpreter's library, with the command that mends it; None where it can."""
     try:

@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+from .spec import AND
+
 
 def find(name: str) -> Any:
     """Return what `celery -A` finds by a name, an app or not; raises what importing it does, and AttributeError."""
@@ -14,6 +16,12 @@ def find(name: str) -> Any:
     # What stands for another object, such as `current_app`, stands for the default one in other threads.
     present = getattr(found, "_get_current_object", None)
     return found if present is None else present()
+
+
+def serving(names: str) -> Any:
+    """Return the app that a worker runs: the last one named, or that of the decorated task that this is; all are imported."""
+    *_, last = [find(name) for name in names.split(AND)]
+    return last if isinstance(last, importlib.import_module("celery").Celery) else last.app
 
 
 def load(app: Any) -> None:

@@ -48,7 +48,8 @@ class Limits:
 class WorkerSpec:
     """One Celery worker for one queue.
 
-    app: the app that it runs as it is; empty where it runs task classes.
+    app: the app that it runs as it is; empty where it runs task classes. Decorated tasks that are named one by one are here,
+        with commas between them, behind the app that is hosted beside them: see `projects.serving`.
     tasks: the task classes it serves, as "module:Class"; of an app the names of the tasks whose route leads to the queue.
     pool: "prefork", "threads" or "solo".
     concurrency: tasks at a time.
@@ -80,6 +81,8 @@ class WorkerSpec:
 
 
 FORCED = "+"  # before a queue of CELERY_AGENT_CONSUME to which nothing leads, and which is meant all the same
+
+AND = ","  # between what a worker finds its app by
 
 # What a worker's process never sees, because the agent and the kernel enforce it: it can change while the worker lives on.
 ADJUSTABLE = ("limits", "warm_timeout", "cold_timeout")

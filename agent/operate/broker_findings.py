@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.config.discovery import Probe, StoreProbe
+from agent.config.discovery import Letters, Probe, StoreProbe
 from agent.operate.broker_faults import EVICTING, EXPOSED, FRAGILE, UNDECLARED, UNLIKE, unreachable, unreachable_by_app
 from agent.operate.findings import Finding, failure, good, warning
 
@@ -69,6 +69,12 @@ def of_broker(instance: str, broker: str, embedded: bool, probe: Probe) -> Findi
             )
     say = unreachable_by_app if probe.of_project else unreachable
     return failure("broker", say(broker, probe.fault, probe.text))
+
+
+def of_letters(instance: str, letters: Letters) -> str:
+    """Return the line about dead letters that nobody has looked after."""
+    count = "1 dead letter" if letters.count == 1 else f"{letters.count} dead letters"
+    return f"{count} in {letters.queue}: `agent dead-letters {instance}` says why, and replays or purges them."
 
 
 def of_store(python: str, probe: StoreProbe) -> Finding:

@@ -21,7 +21,7 @@ from agent.errors import CONFIGURATION, OK, AgentError, NotRunning
 from agent.guest.secrets import is_secret, names_secret_file, redacted
 from agent.guest.spec import WorkerSpec
 from agent.guest.suitability import unsuited
-from agent.operate.broker_findings import of_broker, of_store
+from agent.operate.broker_findings import of_broker, of_letters, of_store
 from agent.operate.findings import Finding, Level, good, warning
 from agent.operate.neighbours import trust_domain
 
@@ -66,6 +66,8 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
         text = redacted(probe.text, template.environment)
         name = probe.broker or discovery.broker
         yield of_broker(instance, name, discovery.embedded, replace(probe, text=" ".join(text.split())))
+    for letters in discovery.letters:
+        yield warning("letters", of_letters(instance, letters))
     for store in discovery.stores:
         yield of_store(settings.python, replace(store, text=redacted(store.text, template.environment)))
 
@@ -144,7 +146,7 @@ def _interpreter(configuration: Configuration, discovery: Discovery) -> Iterator
 
 def _queues(plan: Plan, discovery: Discovery) -> Iterator[Finding]:
     for worker in plan.workers:
-        yield good("queue", f"{worker.queue}: {_tasks(worker)} ({_how(worker)})")
+        yield good("queue", f"{worker.queue}: {_tasks(worker, plan.template.app)} ({_how(worker)})")
         for demands in discovery.demands:
             if demands.queue == worker.queue:
                 for text in unsuited(worker.pool, demands.limits, demands.threads):
@@ -166,8 +168,8 @@ def _app(plan: Plan, configuration: Configuration, discovery: Discovery) -> Iter
             )
 
 
-def _tasks(worker: WorkerSpec) -> str:
-    if not worker.app:
+def _tasks(worker: WorkerSpec, app: str) -> str:
+    if not worker.app or worker.app != app:  # task classes, or decorated tasks that are named one by one
         return ", ".join(worker.tasks)
     if not worker.tasks:
         return f"what {worker.app} sends there by name"

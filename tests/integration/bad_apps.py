@@ -124,7 +124,7 @@ APPS = (
     case(
         "a queue of both kinds",
         "{env}:2: CELERY_AGENT_APP has a queue 'unique_magic_task', and CELERY_AGENT_TASKS gives "
-        "'consumer:ActualMagicCeleryTask' the same one. Leave it out of CELERY_AGENT_CONSUME, or the class out of "
+        "'consumer:ActualMagicCeleryTask' the same one. Leave it out of CELERY_AGENT_CONSUME, or what has it out of "
         "CELERY_AGENT_TASKS.",
         TASKS,
         proj=GOOD + "app.conf.task_default_queue = 'unique_magic_task'\n",

@@ -17,8 +17,9 @@ from agent.errors import CONFIGURATION, FAILURE
 from tests.integration.bad_apps import APPS
 from tests.integration.bad_configurations import CASES
 from tests.integration.bad_input import GOOD, TASKS, Case, agent, environment, python, write
+from tests.integration.bad_tasks import DECORATED
 
-by_name = pytest.mark.parametrize("case", [*CASES, *APPS], ids=lambda case: case.name)
+by_name = pytest.mark.parametrize("case", [*CASES, *APPS, *DECORATED], ids=lambda case: case.name)
 
 # As root every file can be read; without these capabilities root is a user like any other.
 WITHOUT_PRIVILEGE = (

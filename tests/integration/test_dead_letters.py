@@ -7,7 +7,7 @@ import json
 import amqp
 import pytest
 
-from agent.errors import FAILURE, NO_SUCH_INSTANCE, USAGE
+from agent.errors import FAILURE, NO_SUCH_INSTANCE, OK, USAGE
 from tests.integration.dead_letters import bury, declare, letters, task, waiting
 from tests.node import Node
 from tests.waiting import wait_until
@@ -112,6 +112,18 @@ class TestAListing:
     def test_of_queues_that_nobody_has_declared_is_empty(self, alpha: Node) -> None:
         assert letters(alpha) == []
         assert alpha.run("dead-letters", "magic").stdout == "magic: no dead letters\n"
+
+
+def test_the_check_says_how_many_there_are_and_where_to_look(node: Node) -> None:
+    node.configure("alpha", "beta")
+    assert ".dead" not in node.run("check", "magic").stdout
+    bury(node, "alpha", [task(), task()])
+    bury(node, "beta", [task("beta")])
+    checked = node.run("check", "magic")
+    advice = "`agent dead-letters magic` says why, and replays or purges them."
+    assert f"magic: warn  letters   2 dead letters in alpha.dead: {advice}" in checked.stdout
+    assert f"magic: warn  letters   1 dead letter in beta.dead: {advice}" in checked.stdout
+    assert checked.returncode == OK
 
 
 def test_a_letter_is_shown_whole(alpha: Node) -> None:

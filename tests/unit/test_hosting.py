@@ -159,7 +159,7 @@ def test_settings_that_contradict_one_another_are_refused(lines: list[str], word
 def test_a_queue_of_an_app_is_served_by_it_and_lists_the_first_of_its_tasks() -> None:
     configuration = read_settings(parse_env_file(b"CELERY_AGENT_APP=proj\nCELERY_AGENT_QUEUES__mail__PREFETCH=8", PATH))
     many = tuple(f"task{number:04}" for number in range(5000))
-    found = {each.name: each for each in (HostedQueue("mail", ("send",)), HostedQueue("celery", many))}
+    found = {each.name: each for each in (HostedQueue("mail", ("send",), "proj"), HostedQueue("celery", many, "proj"))}
     specs = {worker.queue: worker for worker in workers(configuration, (), tuple(found.values()))}
     assert (specs["mail"].app, specs["mail"].tasks, specs["mail"].prefetch) == ("proj", ("send",), 8)
     assert (specs["celery"].tasks, specs["celery"].prefetch) == (many[:100], None)
@@ -170,4 +170,4 @@ def test_a_queue_of_both_kinds_is_refused() -> None:
     with pytest.raises(
         InvalidConfiguration, match=r"CELERY_AGENT_APP has a queue 'a', and CELERY_AGENT_TASKS gives 'm:A'"
     ):
-        workers(configuration, [HostedTask("m:A", "a", "a")], [HostedQueue("a", ())])
+        workers(configuration, [HostedTask("m:A", "a", "a")], [HostedQueue("a", (), "proj")])

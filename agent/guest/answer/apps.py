@@ -34,19 +34,31 @@ def examine(name: str, consume: Sequence[str], emit: Emit) -> dict[str, Celery]:
     """
     before = running()
     app = _find(name, emit)
-    if app is None or not _is_loaded(name, app, emit) or not _has_transport(name, app, emit):
+    if app is None or not is_loaded("app", name, app, emit) or not has_transport("app", name, app, emit):
         return {}
     threads = names(running() - before)
     found = routing(app)
     chosen = _chosen(name, app, found, consume, emit)
     for queue, tasks in chosen.items():
-        emit({"served": {"name": queue, "tasks": tasks}})
-        limits = time_limits(app.conf, [type(app.tasks[each]) for each in tasks])
-        emit({"demands": {"queue": queue, "limits": limits, "threads": threads}})
-    emit({"own": own_pool(app)})
-    for text in (*found.untold, *caveats(name, app, chosen)):
+        serve(name, queue, tasks, app, threads, emit)
+    for text in found.untold:
         emit({"caveat": text})
+    tell(name, app, chosen, emit)
     return dict.fromkeys(chosen, app)
+
+
+def serve(hosted: str, queue: str, tasks: Sequence[str], app: Any, threads: str, emit: Emit) -> None:
+    """Emit a queue that is to be consumed from; `hosted` is what its worker finds the app by."""
+    emit({"served": {"name": queue, "tasks": tasks, "app": hosted}})
+    limits = time_limits(app.conf, [type(app.tasks[each]) for each in tasks])
+    emit({"demands": {"queue": queue, "limits": limits, "threads": threads}})
+
+
+def tell(name: str, app: Any, chosen: Mapping[str, Sequence[str]], emit: Emit) -> None:
+    """Emit what does not hold for the tasks of an app, which are given by their queues."""
+    emit({"own": own_pool(app)})
+    for text in caveats(name, app, chosen):
+        emit({"caveat": text})
 
 
 def _find(name: str, emit: Emit) -> Any:
@@ -91,7 +103,8 @@ def _apps_of(name: str, module: ModuleType) -> str:
     return advice or f"Module {module.__name__} has {', '.join(apps)}."
 
 
-def _is_loaded(name: str, app: Any, emit: Emit) -> bool:
+def is_loaded(subject: str, name: str, app: Any, emit: Emit) -> bool:
+    """Have an app load all that it names; report why that fails, as a problem of the setting that leads to it."""
     emit({"importing": name})
     try:
         projects.load(app)
@@ -106,22 +119,23 @@ def _is_loaded(name: str, app: Any, emit: Emit) -> bool:
             text = f"it needs a module {error.name}, and there is none. Correct the name, or install it for {sys.executable}."
         else:
             text = f"loading it fails: {last_line(error)}. Mend it."
-        report(emit, "app", name, text, whole_traceback(error))
+        report(emit, subject, name, text, whole_traceback(error))
         return False
     return True
 
 
-def _has_transport(name: str, app: Any, emit: Emit) -> bool:
+def has_transport(subject: str, name: str, app: Any, emit: Emit) -> bool:
+    """Tell whether an app's broker is of a kind that is supported; report one that is not."""
     for url in brokers(app):
         scheme = url.partition("://")[0]
         if scheme not in TRANSPORTS and not is_embedded(url):
             known = ", ".join(f"{each}://" for each in TRANSPORTS)
-            report(emit, "app", name, f"its broker_url begins with {scheme!r}, and supported are {known}.")
+            report(emit, subject, name, f"its broker_url begins with {scheme!r}, and supported are {known}.")
             return False
     try:
         _ = app.connection_for_read().transport
     except Exception as error:  # of a library that is missing, or too old
-        report(emit, "app", name, f"its broker can't be spoken to: {last_line(error)}.", whole_traceback(error))
+        report(emit, subject, name, f"its broker can't be spoken to: {last_line(error)}.", whole_traceback(error))
         return False
     return True
 

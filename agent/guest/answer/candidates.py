@@ -1,7 +1,11 @@
-"""The task classes that an operator names: whether each can be hosted, by which queue, and on which broker."""
+"""The tasks that an operator names: whether each class can be hosted, by which queue, and on which broker.
+
+Decorated tasks are told from classes here, and looked at by `decorated`.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -21,6 +25,7 @@ from celery_delivery.topology.queues import DEAD, LONGEST_QUEUE
 
 from ..suggestion import suggestion
 from ..threads import names, running
+from . import decorated
 from .importing import Emit, import_or_report, last_line, report, whole_traceback
 
 NOTHING_PROMISED = (
@@ -29,22 +34,44 @@ NOTHING_PROMISED = (
 )
 
 
-def examine(tasks: Sequence[str], celery_config: str, emit: Emit) -> dict[str, Celery]:
-    """Emit each task class that can be hosted; return their apps by queue, none where one fails.
+def need_contracts(tasks: Sequence[str], celery_config: str, emit: Emit) -> bool:
+    """Tell whether a settings module that is not there is needed: by a class, or by a module that imports from its package."""
+    for item in tasks:
+        module_name, _, name = item.partition(":")
+        emit({"importing": module_name})
+        try:
+            found = getattr(importlib.import_module(module_name), name, None)
+        except BaseException as error:  # told when it is imported for good
+            if getattr(error, "name", "") == celery_config.partition(".")[0]:
+                return True
+        else:
+            if _is_task_class(found):
+                return True
+    return False
 
-    celery_config: the settings module, beside which contracts are.
+
+def examine(tasks: Sequence[str], celery_config: str, app_name: str, emit: Emit) -> dict[str, Celery]:
+    """Emit each task that can be hosted; return their apps by queue, none where a class fails.
+
+    celery_config: the settings module, beside which contracts are. app_name: the app that is hosted beside them, "" for none.
     """
     contracts = Contracts.beside(celery_config)
+    of_apps: dict[str, Task] = {}
     queues: dict[str, list[type[Task]]] = {}
     threads: dict[str, str] = {}  # that importing a module has started
     for item in tasks:
         before = running()
         found = _find(item, contracts, emit)
-        if found is not None:
+        if isinstance(found, Task):
+            of_apps[item] = found
+        elif found is not None:
             queue = queue_of(found)
             queues.setdefault(queue, []).append(found)
             threads.setdefault(found.__module__, names(running() - before))
             emit({"task": item, "name": found.name, "queue": queue})
+    of_decorated = decorated.examine(
+        of_apps, app_name, emit
+    )  # before there are apps of ours, which are then the current ones
     apps: dict[str, Celery] = {}
     for queue, classes in queues.items():
         app = _app(queue, classes, celery_config, emit)
@@ -61,15 +88,18 @@ def examine(tasks: Sequence[str], celery_config: str, emit: Emit) -> dict[str, C
         urls = brokers(app)
         if profile_of(app.conf) is None and not all(is_embedded(url) for url in urls):
             emit({"delivery": NOTHING_PROMISED.format(celery_config)})
-    return apps
+    return apps | of_decorated
 
 
-def _find(item: str, contracts: Contracts, emit: Emit) -> type[Task] | None:
+def _find(item: str, contracts: Contracts, emit: Emit) -> type[Task] | Task | None:
     module_name, _, class_name = item.partition(":")
     module = import_or_report(module_name, "tasks", item, emit)
     if module is None:
         return None
     found = getattr(module, class_name, None)
+    if isinstance(found, Task):
+        present = getattr(found, "_get_current_object", None)
+        return found if present is None else present()
     text = _absence(module, class_name) if found is None else _unfitness(found, class_name, contracts)
     if text is None:
         return found
@@ -84,9 +114,6 @@ def _absence(module: ModuleType, class_name: str) -> str:
 
 
 def _unfitness(found: Any, class_name: str, contracts: Contracts) -> str | None:
-    if isinstance(found, Task):
-        how = "Host its app, by CELERY_AGENT_APP, or write a class that inherits from a contract"
-        return f"{class_name} is a task made by a decorator. {how}."
     if not _is_task_class(found):
         return f"{class_name} is no celery.Task. Let it inherit from its contract."
     if not isinstance(found.name, str) or not found.name:

@@ -7,7 +7,7 @@ stderr. The lines, in this order:
     {"importing": "package.module"}                  before each import: the last one hangs, or ended the process
     {"celery": "5.7.0"}                              what user code will see
     {"task": "module:Class", "name": …, "queue": …}  for each class that can be hosted
-    {"served": {"name": …, "tasks": […]}}            for each queue of the app that is to be consumed from
+    {"served": {"name": …, "tasks": […], "app": …}}  for each queue of an app that is to be consumed from
     {"own": {"pool": …, "concurrency": …}}           what the app says of them, null for nothing
     {"caveat": "what does not hold for the app"}     one for each
     {"broker": "amqp://me:**@host:5672//", "embedded": false}
@@ -36,7 +36,7 @@ from types import ModuleType
 from typing import Any
 
 from ..descriptors import opened, unshareable_since
-from ..library import PACKAGE, lend, misfit
+from ..library import PACKAGE, is_there, lend, misfit
 from ..projects import find, is_preloaded, load
 from ..threads import left_since, running
 from .culprits import watched
@@ -74,14 +74,14 @@ def _private_stdout() -> Emit:
 def _examine(request: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     """Return the Celery apps that can be hosted, by queue, once what they need has been found in this interpreter."""
     sys.path[:0] = request["path"]
-    tasks, app = request["tasks"], request["app"]
-    if not tasks:
+    tasks, app, settings = request["tasks"], request["app"], request["celery_config"]
+    has_settings = bool(settings) and is_there(settings)
+    if not has_settings:
         lend()
     if not _find_celery(emit) or not _find_library(emit):
         return {}
     own = opened()
-    settings = request["celery_config"]
-    if settings:
+    if has_settings:
         module = _import_before_a_fork(settings, "celery_config", own, emit)
         if module is None or not _is_of_today(module, emit):
             return {}
@@ -89,11 +89,17 @@ def _examine(request: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
         load = partial(_load, app) if is_preloaded(app, [name]) else None
         _import_before_a_fork(name, "preload", own, emit, load)
     # Imported here, since they need what has been found.
+    of_app: dict[str, Any] = {}
+    if app:  # first: shared tasks belong to the app that is there
+        of_app = importlib.import_module(".apps", __package__).examine(app, request["consume"], emit)
     apps: dict[str, Any] = {}
     if tasks:
-        apps |= importlib.import_module(".candidates", __package__).examine(tasks, settings, emit)
-    if app:
-        apps |= importlib.import_module(".apps", __package__).examine(app, request["consume"], emit)
+        candidates = importlib.import_module(".candidates", __package__)
+        if not has_settings and candidates.need_contracts(tasks, settings, emit):
+            import_or_report(settings, "celery_config", settings, emit)
+            return {}
+        apps = candidates.examine(tasks, settings, app, emit)
+    apps |= of_app
     if apps:
         emit(importlib.import_module(".probe", __package__).told(apps.values()))
     return apps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -16,7 +16,7 @@ from celery_delivery.broker import embedded
 from celery_delivery.broker.urls import brokers, is_embedded, shown
 from celery_delivery.errors import TlsError
 from celery_delivery.settings.profile import clients_declare, is_safe
-from celery_delivery.topology.queues import topology
+from celery_delivery.topology.queues import DEAD, topology
 
 from . import redis, store
 from .declarations import unknown_among
@@ -61,6 +61,8 @@ def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> Non
     those that are there with other arguments than the apps declare them with as "unlike". A release in which one message can
     stop all dead letters comes as "fragile", and a Redis that may forget tasks when it is full as "evicting".
 
+    A queue of dead letters that has some is a line {"letters": {"queue": …, "count": …}}.
+
     step: {"sends": names of tasks that the apps' tasks send}. One that no contract has is a line {"delivery": text}.
     """
     for alike in filter(None, (of_contracts(apps), of_project(apps))):
@@ -93,6 +95,8 @@ def _take(apps: Mapping[str, Any], emit: Emit) -> None:
         else:
             found = [(UNDECLARED, queue) for queue in _undeclared(app, url, apps)]
         found += [(FRAGILE, release) for release in _fragile(app, url)]
+        for letters in _letters(app, url, apps):
+            emit({"letters": letters})
         for fault, text in found:
             tell(url, fault, text)
     answer = store.probe(app)
@@ -155,6 +159,20 @@ def _unlike(app: Any, url: str, name: str, hosting: Any) -> list[str]:
             except ChannelError as error:
                 refusals.append(f"{queue.name}: {error.reply_text}")
     return refusals
+
+
+def _letters(app: Any, url: str, queues: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the queues of dead letters that have some, and how many; asking takes no rights."""
+    if not is_safe(app.conf):
+        return
+    with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
+        for queue in queues:
+            try:
+                found = connection.channel().queue_declare(queue + DEAD, passive=True)
+            except ChannelError:  # it is not there, or its node is down
+                continue
+            if found.message_count:
+                yield {"queue": queue + DEAD, "count": found.message_count}
 
 
 def _fragile(app: Any, url: str) -> list[str]:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ..descriptors import opened, unshareable_since
 from ..kernel import be_no_subreaper, die_with_parent, give_back_freed_memory, set_name
-from ..library import lend, misfit
+from ..library import is_there, lend, misfit
 from ..messages import LARGEST, Answer, Fork, Forked, ForkFailed, Prepare, Prepared, decode, encode
 from ..projects import find, is_preloaded, load
 from ..threads import left_since, running
@@ -78,7 +78,7 @@ def _import_all(prepare: Prepare) -> tuple[Voice, frozenset[int], Replacements]:
     """
     settings, app = prepare.template.celery_config, prepare.template.app
     sys.path[:0] = prepare.template.path
-    if not settings:
+    if not settings or not is_there(settings):
         lend()
     text = misfit()
     if text is not None:

@@ -22,7 +22,7 @@ from celery_delivery.contract.limits import time_limits
 from celery_delivery.results.losses import losses
 
 from ..passwords import passwords
-from ..projects import find
+from ..projects import serving
 from ..scoreboard import Scoreboard
 from ..secrets import Redactor
 from ..spec import WorkerSpec
@@ -94,7 +94,7 @@ def main(
 
 def _app(spec: WorkerSpec, celery_config: str) -> Any:
     if spec.app:
-        return find(spec.app)
+        return serving(spec.app)
     return create_app_from([_task_class(task) for task in spec.tasks], celery_config)
 
 
