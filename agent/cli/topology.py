@@ -19,7 +19,7 @@ from agent.config.planner import template_of
 from agent.errors import OK, AgentError
 from agent.operate.definitions import definitions
 from agent.operate.inquiry import inquire
-from agent.operate.rights import Declared, Permission, TopicPermission, declared_of, permissions
+from agent.operate.rights import Declared, Needs, Permission, TopicPermission, needs_of, permissions
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,23 +52,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _topology(options: argparse.Namespace) -> int:
     places = folders(os.environ)
-    instances = {name: _declared(places, name) for name in options.instances}
+    instances = {name: _needs(places, name) for name in options.instances}
     allowed, topics = permissions(instances.values(), options.producer, options.operator)
     passwords = _passwords(options.password_file, {each.user for each in allowed})
     if options.definitions:
         print(json.dumps(definitions(tuple(instances.values()), allowed, topics, passwords), indent=2))
     else:
-        print(plain_lines("\n\n".join([*(_text(*item) for item in instances.items()), _rights(allowed, topics)])))
+        texts = [
+            _text(name, needs.declared) if needs.declared is not None else _text_of_app(name, needs)
+            for name, needs in instances.items()
+        ]
+        print(plain_lines("\n\n".join([*texts, _rights(allowed, topics)])))
     for note in _notes(instances, allowed, passwords if options.definitions else None):
         print(f"agent: {plain(note)}", file=sys.stderr)
     return OK
 
 
-def _declared(places: Folders, instance: str) -> Declared:
+def _needs(places: Folders, instance: str) -> Needs:
     configuration = configuration_of(places, instance)
     template = template_of(configuration, with_credentials(os.environ, instance))
     _, answer = inquire(configuration, template, {"module": "declarations", "sends": configuration.settings.sends})
-    return declared_of(answer)
+    return needs_of(answer)
 
 
 def _passwords(given: Sequence[str], users: set[str]) -> dict[str, str]:
@@ -105,6 +109,13 @@ def _text(instance: str, declared: Declared) -> str:
     )
 
 
+def _text_of_app(instance: str, needs: Needs) -> str:
+    if not needs.footprints:
+        return f"{instance}: its app has no RabbitMQ, and there are no rights to give"
+    (app, *_) = needs.footprints
+    return f"{instance}: vhost {app.vhost}; its app declares its queues itself"
+
+
 def _rights(allowed: Sequence[Permission], topics: Sequence[TopicPermission]) -> str:
     rows = [(each.user, each.vhost, each.configure, each.write, each.read) for each in allowed]
     lines = table([("USER", "VHOST", "CONFIGURE", "WRITE", "READ"), *rows], ())
@@ -122,9 +133,7 @@ def _rights(allowed: Sequence[Permission], topics: Sequence[TopicPermission]) ->
     )
 
 
-def _notes(
-    instances: dict[str, Declared], allowed: Sequence[Permission], passwords: dict[str, str] | None
-) -> list[str]:
+def _notes(instances: dict[str, Needs], allowed: Sequence[Permission], passwords: dict[str, str] | None) -> list[str]:
     notes = []
     missing = sorted({each.user for each in allowed} - set(passwords or ()))
     if passwords is not None and missing:
@@ -132,7 +141,15 @@ def _notes(
             f"Without a --password-file these users must be there before the import: {', '.join(missing)}. Else it ends at "
             "their rights."
         )
-    for instance, declared in instances.items():
+    for instance, needs in instances.items():
+        notes += [
+            f"{instance}: Celery sends by the default exchange, which leads to every queue of the vhost {app.vhost}. Have "
+            "no other instance use that vhost."
+            for app in needs.footprints
+        ]
+        declared = needs.declared
+        if declared is None:
+            continue
         if declared.declare:
             notes.append(
                 f"{instance}: its clients declare what they use, and need more rights than these. Set CELERY_TASKS_DECLARE=0 "

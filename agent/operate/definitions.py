@@ -11,7 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from agent.operate.rights import NOTHING, Binding, Declared, Exchange, Permission, Queue, TopicPermission, pattern
+from agent.operate.rights import (
+    NOTHING,
+    Binding,
+    Declared,
+    Exchange,
+    Needs,
+    Permission,
+    Queue,
+    TopicPermission,
+    pattern,
+)
 
 HASHING = "rabbit_password_hashing_sha256"
 SALT = 4  # bytes, as RabbitMQ has it
@@ -21,7 +31,7 @@ LEADERS = {"queue-leader-locator": "balanced"}
 
 
 def definitions(
-    instances: Sequence[Declared],
+    needs: Sequence[Needs],
     allowed: Sequence[Permission],
     topics: Sequence[TopicPermission],
     passwords: Mapping[str, str],
@@ -30,8 +40,9 @@ def definitions(
 
     passwords: by user. A user without one is left out: the import would remove the password that this user has.
     """
+    instances = [each.declared for each in needs if each.declared is not None]
     return {
-        "vhosts": [{"name": vhost} for vhost in sorted({instance.vhost for instance in instances})],
+        "vhosts": [{"name": vhost} for vhost in sorted({each.vhost for each in allowed})],
         "users": [_user(name, passwords[name]) for name in sorted(passwords)],
         "permissions": [asdict(each) for each in allowed],
         "topic_permissions": [{**asdict(each), "read": NOTHING} for each in topics],

@@ -12,6 +12,10 @@ The delays of all queues of a vhost begin at one topic exchange; topic permissio
 Results that come back through the broker (CELERY_TASKS_RESULTS=rpc) cost more: a node may write to the default exchange, which
 leads to every queue of the vhost, and a producer may configure and read queues for replies. RabbitMQ has no finer right.
 
+A project's own app declares its queues itself, and Celery sends by the default exchange. So its workers and its producers have
+all rights to its names, its workers to those of remote control too, and both may write into every queue of the vhost: it should
+have one of its own.
+
 Rights are for names, of exchanges and queues alike. RabbitMQ replaces a user's rights in a vhost as a whole, so the rights that
 several instances give the same user are joined.
 """
@@ -21,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from agent.config.asking import Answer
 from agent.errors import AgentError
@@ -87,6 +92,30 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a project's own app declares itself, sends to and reads, as regular expressions of names.
+
+    user: of the node. own: its queues, and what leads to them. sends: exchanges that it only writes to.
+    replies: queues for results, if they come through the broker. control: exchanges and queues of remote control.
+    """
+
+    vhost: str
+    user: str
+    own: tuple[str, ...]
+    sends: tuple[str, ...]
+    replies: tuple[str, ...]
+    control: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an instance needs of its broker: for task classes, None where it has none; and for the apps of projects."""
+
+    declared: Declared | None
+    footprints: tuple[Footprint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Permission:
     """What a user may do in a vhost: three regular expressions for names of resources."""
 
@@ -117,13 +146,21 @@ class _Rights:
     words: set[str] = field(default_factory=set)
 
 
-def declared_of(answer: Answer) -> Declared:
-    """Return what the user's interpreter says that an instance needs; raises AgentError where it says nothing."""
+def needs_of(answer: Answer) -> Needs:
+    """Return what the user's interpreter says that an instance needs; raises AgentError where it can't be told."""
     for text in answer.all("failed"):
         raise AgentError(text)
-    found = answer.last("topology")
-    if not found:
+    if not answer.has("finished"):
         raise AgentError(f"The topology can't be told: {answer.printed.strip()[-200:] or 'the process ended early'}")
+    found = answer.last("topology")
+    footprints = tuple(
+        Footprint(each["vhost"], each["user"], *(tuple(each[name]) for name in ("own", "sends", "replies", "control")))
+        for each in answer.all("footprint")
+    )
+    return Needs(_declared(found) if found else None, footprints)
+
+
+def _declared(found: Mapping[str, Any]) -> Declared:
     return Declared(
         **{
             **found,
@@ -135,12 +172,17 @@ def declared_of(answer: Answer) -> Declared:
 
 
 def permissions(
-    instances: Iterable[Declared], producers: Sequence[str], operators: Sequence[str]
+    instances: Iterable[Needs], producers: Sequence[str], operators: Sequence[str]
 ) -> tuple[tuple[Permission, ...], tuple[TopicPermission, ...]]:
     """Return what the nodes' users, and the named others, may do."""
     found: dict[tuple[str, str], _Rights] = {}
     delays: dict[str, str] = {}
-    for instance in instances:
+    needs = tuple(instances)
+    for footprint in (each for need in needs for each in need.footprints):
+        _let_work(found.setdefault((footprint.user, footprint.vhost), _Rights()), footprint)
+        for user in producers:
+            _let_produce(found.setdefault((user, footprint.vhost), _Rights()), footprint)
+    for instance in (need.declared for need in needs if need.declared is not None):
         delays[instance.vhost] = instance.delays
         node = found.setdefault((instance.user, instance.vhost), _Rights())
         _let_send(node, instance)
@@ -167,6 +209,7 @@ def permissions(
         tuple(
             TopicPermission(user, vhost, exchange, pattern(words))
             for (user, vhost), each in sorted(found.items())
+            if vhost in delays
             for exchange, words in ((delays[vhost], {rf".*\.{word}" for word in each.words}), (AMQ_TOPIC, set()))
         ),
     )
@@ -176,6 +219,19 @@ def _let_send(rights: _Rights, instance: Declared) -> None:
     """Let tasks be sent to the queues of an instance, now or later."""
     rights.write.update(map(re.escape, (*instance.names("tasks"), instance.delays)))
     rights.words.update(map(re.escape, instance.words.values()))
+
+
+def _let_produce(rights: _Rights, footprint: Footprint) -> None:
+    """Let tasks be sent to an app, and their results be waited for, as Celery's clients do: they declare what they use."""
+    rights.configure.update(footprint.own, footprint.replies)
+    rights.read.update(footprint.own, footprint.replies)
+    rights.write.update(footprint.own, footprint.replies, footprint.sends)
+
+
+def _let_work(rights: _Rights, footprint: Footprint) -> None:
+    _let_produce(rights, footprint)
+    for each in (rights.configure, rights.write, rights.read):
+        each.update(footprint.control)
 
 
 def pattern(alternatives: set[str]) -> str:

@@ -9,12 +9,14 @@
               "others": {queue: the same of a queue that tasks here send to, and others host},
               "replies": what the names of queues for results begin with, or "",
               "declare": whether clients are set to declare all this themselves}}
-{"failed": text}        there is nothing to declare
+{"footprint": …}        what a project's own app declares itself: see `footprint`
+{"failed": text}        there is nothing to declare for task classes
+{"finished": true}      that is all; of an app on a Redis, where users have no rights to queues, nothing else
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -30,8 +32,10 @@ from celery_delivery.topology import delays
 from celery_delivery.topology.queues import Topology
 from celery_delivery.topology.queues import topology as queues_topology
 
+from .footprint import footprint
 from .importing import Emit
-from .kinds import NOTHING_TO_DECLARE, of_contracts
+from .kinds import of_contracts, of_project
+from .redis import is_redis
 
 
 def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
@@ -39,10 +43,15 @@ def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> Non
 
     step: {"sends": names of tasks that the apps' tasks send and others host}.
     """
-    apps = of_contracts(apps)
-    if not apps:
-        emit({"failed": NOTHING_TO_DECLARE})
-        return
+    for app in dict.fromkeys(of_project(apps).values()):
+        if not is_redis(brokers(app)[0]) and not is_embedded(brokers(app)[0]):
+            emit({"footprint": footprint(app)})
+    if of_contracts(apps):
+        _declare(step["sends"], of_contracts(apps), emit)
+    emit({"finished": True})
+
+
+def _declare(sends: Sequence[str], apps: Mapping[str, Any], emit: Emit) -> None:
     app: Any = next(iter(apps.values()))
     if is_embedded(brokers(app)[0]):
         emit({"failed": "The embedded broker has neither users nor rights: there is nothing to declare."})
@@ -54,11 +63,11 @@ def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> Non
             }
         )
     else:
-        faults = unknown_among(app, step["sends"])
+        faults = unknown_among(app, sends)
         if faults:
             emit({"failed": faults[0]})
             return
-        others = {queue_of(app.names.find(name)) for name in step["sends"]} - set(apps)
+        others = {queue_of(app.names.find(name)) for name in sends} - set(apps)
         emit({"topology": _topology(app, apps, others)})
 
 

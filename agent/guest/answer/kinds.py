@@ -11,9 +11,6 @@ NO_LETTERS = (
     "A project's own app has no dead letters that the agent knows of: what its worker rejects goes where its queue sends it. "
     "See docs/apps.md."
 )
-NOTHING_TO_DECLARE = (
-    "A project's own app declares its queues itself: there is nothing to declare for it. See docs/apps.md."
-)
 
 
 def of_contracts(apps: Mapping[str, Any]) -> dict[str, Any]:
