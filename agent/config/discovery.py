@@ -50,6 +50,20 @@ class Demands:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the broker of a queue waits for a task; see `agent.guest.answer.patience`. All times are seconds."""
+
+    queue: str
+    of_app: bool
+    redis: bool
+    seconds: float
+    limit: float | None
+    count: int
+    late: tuple[tuple[str, float | None], ...]
+    waits: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Obstacle:
     """Why something can't be hosted; see `agent.guest.answer.main` for what subjects there are."""
 
@@ -105,6 +119,7 @@ class Discovery:
     embedded: bool = False
     delivery: tuple[str, ...] = ()  # what is promised less, or not at all, about the tasks
     demands: tuple[Demands, ...] = ()
+    patience: tuple[Patience, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
     probes: tuple[Probe, ...] = ()
     stores: tuple[StoreProbe, ...] = ()
@@ -147,6 +162,10 @@ def discovery_of(answer: Answer) -> Discovery:
         embedded=bool(answer.last("embedded")),
         delivery=answer.all("delivery"),
         demands=tuple(Demands(each["queue"], tuple(each["limits"]), each["threads"]) for each in answer.all("demands")),
+        patience=tuple(
+            Patience(**{**each, "late": tuple(map(tuple, each["late"])), "waits": tuple(map(tuple, each["waits"]))})
+            for each in answer.all("patience")
+        ),
         obstacles=tuple(obstacles),
         probes=tuple(Probe(**each) for each in answer.all("probe")),
         stores=tuple(StoreProbe(**each) for each in answer.all("store")),

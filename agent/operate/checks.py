@@ -24,6 +24,7 @@ from agent.guest.suitability import unsuited
 from agent.operate.broker_findings import of_broker, of_letters, of_store
 from agent.operate.findings import Finding, Level, good, warning
 from agent.operate.neighbours import trust_domain
+from agent.operate.patience import overruns
 
 MEASURED_CELERY = "5.7."  # the releases whose faults were measured and mended
 
@@ -60,6 +61,8 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
     else:
         yield from _queues(plan, discovery)
         yield from _app(plan, configuration, discovery)
+        for text in overruns(discovery.patience, {each.queue: each.time_limit for each in plan.workers}):
+            yield warning("limits", text)
         for text in discovery.delivery:
             yield warning("delivery", text)
     for probe in discovery.probes:

@@ -40,6 +40,11 @@ class Ceilings:
         retries = headers.get("retries")
         if retries and not (type(retries) is int and 0 < retries <= MOST_RETRIES):
             raise InvalidTaskError(f"the header `retries` is {retries!r}")
+        self.hold_limits(tasks, message)
+
+    def hold_limits(self, tasks: Mapping[str, Task], message: Any) -> None:
+        """Have a message ask for no higher time limits than are allowed here; raises InvalidTaskError for what is none."""
+        headers = message.headers
         asked = headers.get("timelimit")
         if asked and asked != _NONE:
             headers["timelimit"] = self._held(asked, tasks.get(headers.get("task") or message.payload["task"]))

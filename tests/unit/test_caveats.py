@@ -52,7 +52,6 @@ def test_an_app_without_tasks_is_told() -> None:
         ({"a": {}, "b": LATE}, "1 of 2 tasks (a) is acked early: "),
         ({**{name: {} for name in "abcd"}, "e": LATE}, "4 of 5 tasks (a, b, c and 1 more) are acked early: "),
         ({"a": {"acks_late": True}}, "its task a is acked late without task_reject_on_worker_lost: "),
-        ({"a": {**LATE, "time_limit": 2000}}, "its task a is acked late with a time limit above 1800 s, RabbitMQ's "),
     ],
 )
 def test_what_may_be_lost_is_told_once_for_all_tasks(tasks: dict[str, dict[str, Any]], line: str) -> None:
@@ -68,7 +67,6 @@ def test_what_may_be_lost_is_told_once_for_all_tasks(tasks: dict[str, dict[str, 
         ({"beat_schedule": {"x": {}}}, "it has a beat schedule (1 entry), which the agent does not run: "),
         ({"worker_state_db": "/srv/state"}, "worker_state_db is not used"),
         ({"worker_consumer": "proj:Consumer"}, "worker_consumer is proj:Consumer: the faults of Celery's consumer"),
-        ({"task_time_limit": 3000}, "its task a is acked late with a time limit above 1800 s"),
     ],
 )
 def test_a_setting_that_weakens_or_is_not_used_is_told(settings: dict[str, Any], line: str) -> None:
@@ -80,16 +78,6 @@ def test_a_queue_without_dead_letters_is_told() -> None:
     app = made({"a": LATE})
     (said,) = caveats("proj:app", app, routing(app).queues)
     assert said.startswith("celery: no dead-letter queue, unless a policy of the broker gives one: ")
-
-
-def test_redis_is_told_to_give_what_takes_long_to_another_worker() -> None:
-    redis = {"broker_url": "redis://localhost"}
-    (said,) = told({"a": LATE}, **redis)
-    assert said.startswith(
-        "Redis gives what is not acked for 3600 s to another worker (visibility_timeout): a task that "
-    )
-    (said,) = told({"a": LATE}, **redis, task_time_limit=90, broker_transport_options={"visibility_timeout": 60})
-    assert "for 60 s to another worker (visibility_timeout): its task a is allowed to run longer, and one with" in said
 
 
 def test_a_pool_that_the_app_says_nothing_of_is_none() -> None:

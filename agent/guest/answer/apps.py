@@ -21,6 +21,7 @@ from ..suggestion import suggestion
 from ..threads import names, running
 from .caveats import caveats, own_pool
 from .importing import Emit, import_or_report, last_line, report, whole_traceback
+from .patience import patience
 from .routes import Routing, routing
 
 DJANGO = "DJANGO_SETTINGS_MODULE"
@@ -52,6 +53,7 @@ def serve(hosted: str, queue: str, tasks: Sequence[str], app: Any, threads: str,
     emit({"served": {"name": queue, "tasks": tasks, "app": hosted}})
     limits = time_limits(app.conf, [type(app.tasks[each]) for each in tasks])
     emit({"demands": {"queue": queue, "limits": limits, "threads": threads}})
+    emit({"patience": patience(queue, [app.tasks[each] for each in tasks], app)})
 
 
 def tell(name: str, app: Any, chosen: Mapping[str, Sequence[str]], emit: Emit) -> None:

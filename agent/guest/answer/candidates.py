@@ -27,6 +27,7 @@ from ..suggestion import suggestion
 from ..threads import names, running
 from . import decorated
 from .importing import Emit, import_or_report, last_line, report, whole_traceback
+from .patience import patience
 
 NOTHING_PROMISED = (
     "{} has no delivery_profile, so that tasks have Celery's defaults: one that a killed worker was running is lost. "
@@ -81,6 +82,7 @@ def examine(tasks: Sequence[str], celery_config: str, app_name: str, emit: Emit)
         limits = time_limits(app.conf, classes)
         started = ", ".join(sorted({threads[each.__module__] for each in classes} - {""}))
         emit({"demands": {"queue": queue, "limits": limits, "threads": started}})
+        emit({"patience": patience(queue, [app.tasks[each.name] for each in classes], app)})
         for text in weakened(app.conf, classes):
             emit({"delivery": text})
     if apps:

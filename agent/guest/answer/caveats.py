@@ -10,13 +10,12 @@ from celery.concurrency import ALIASES
 from celery_delivery.broker.urls import brokers
 from celery_delivery.settings import common
 
+from ..listing import first_of, some_of
+from .redis import is_redis
 from .routes import OWN
 
-CONSUMER_TIMEOUT = 1800  # seconds; RabbitMQ's own, unless it is told otherwise
-VISIBILITY_TIMEOUT = 3600  # seconds; kombu's own
 STOCK_CONSUMER = "celery.worker.consumer:Consumer"
 PROCESSES = ("prefork", "processes")  # Celery's names of its pool of processes; a class by its path is used as it is
-MOST_NAMED = 3
 
 
 def own_pool(app: Any) -> dict[str, Any]:
@@ -33,10 +32,7 @@ def caveats(name: str, app: Any, queues: Mapping[str, Sequence[str]]) -> Iterato
         yield f"{name} has no task: name their modules in `include` or `imports`, or have them discovered."
     yield from _settings(name, app)
     yield from _acks(tasks)
-    if _is_redis(app):
-        yield from _visibility(app, tasks)
-    else:
-        yield from _timeouts(app, tasks)
+    if not any(is_redis(url) for url in brokers(app)):
         yield from _dead_letters(app, queues)
 
 
@@ -64,23 +60,14 @@ def _acks(tasks: Sequence[Any]) -> Iterator[str]:
     early = [task.name for task in tasks if not task.acks_late]
     if early:
         yield (
-            f"{_of(early, tasks)} acked early: what a worker that is killed was running is lost. Set task_acks_late and "
-            "task_reject_on_worker_lost where a task may run twice."
+            f"{some_of(early, len(tasks))} acked early: what a worker that is killed was running is lost. Set task_acks_late "
+            "and task_reject_on_worker_lost where a task may run twice."
         )
     failing = [task.name for task in tasks if task.acks_late and not task.reject_on_worker_lost]
     if failing:
         yield (
-            f"{_of(failing, tasks)} acked late without task_reject_on_worker_lost: a task whose process is killed has failed, "
-            "and is not run again. Set it where a task may run twice."
-        )
-
-
-def _timeouts(app: Any, tasks: Sequence[Any]) -> Iterator[str]:
-    long = [task.name for task in tasks if task.acks_late and (_limit(app, task) or 0) > CONSUMER_TIMEOUT]
-    if long:
-        yield (
-            f"{_of(long, tasks)} acked late with a time limit above {CONSUMER_TIMEOUT} s, RabbitMQ's consumer_timeout: after "
-            "that the broker takes the task away, and it runs again. Lower the limit, or raise consumer_timeout."
+            f"{some_of(failing, len(tasks))} acked late without task_reject_on_worker_lost: a task whose process is killed "
+            "has failed, and is not run again. Set it where a task may run twice."
         )
 
 
@@ -88,41 +75,9 @@ def _dead_letters(app: Any, queues: Mapping[str, Sequence[str]]) -> Iterator[str
     without = [each for each in queues if "x-dead-letter-exchange" not in (app.amqp.queues[each].queue_arguments or {})]
     if without:
         yield (
-            f"{_names(without)}: no dead-letter queue, unless a policy of the broker gives one: what a worker rejects or can't "
-            "read is gone. Give it x-dead-letter-exchange in task_queues."
+            f"{first_of(without)}: no dead-letter queue, unless a policy of the broker gives one: what a worker rejects or "
+            "can't read is gone. Give it x-dead-letter-exchange in task_queues."
         )
-
-
-def _visibility(app: Any, tasks: Sequence[Any]) -> Iterator[str]:
-    timeout = (app.conf.broker_transport_options or {}).get("visibility_timeout", VISIBILITY_TIMEOUT)
-    long = [task.name for task in tasks if task.acks_late and (_limit(app, task) or 0) > timeout]
-    which = (
-        f"{_of(long, tasks)} allowed to run longer, and" if long else "a task that is acked late and runs longer, or"
-    )
-    yield (
-        f"Redis gives what is not acked for {timeout} s to another worker (visibility_timeout): {which} one with an ETA beyond "
-        "that, runs again meanwhile. Raise it in broker_transport_options above the longest task and ETA."
-    )
-
-
-def _limit(app: Any, task: Any) -> float | None:
-    limit: float | None = task.time_limit or app.conf.task_time_limit
-    return limit
-
-
-def _is_redis(app: Any) -> bool:
-    return any(url.startswith("redis") for url in brokers(app))
-
-
-def _of(some: Sequence[str], all_: Sequence[Any]) -> str:
-    if len(some) == len(all_):
-        return f"all {len(some)} tasks are" if len(some) > 1 else f"its task {some[0]} is"
-    return f"{len(some)} of {len(all_)} tasks ({_names(some)}) {'is' if len(some) == 1 else 'are'}"
-
-
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f"{', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _count(number: int, one: str, several: str) -> str:

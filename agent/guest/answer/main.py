@@ -13,6 +13,7 @@ stderr. The lines, in this order:
     {"broker": "amqp://me:**@host:5672//", "embedded": false}
     {"delivery": "what is promised less, or not at all"}                 one for each reason
     {"demands": {"queue", "limits", "threads"}}                          one for each queue; what its tasks ask of its pool
+    {"patience": …}                                  one for each queue, see `patience`
     {"problem": {"subject": …, "item": …, "text": …, "detail": …}}       whenever there is one
     {"done": true}
     …                                                what the step says that the request wants to be taken then

@@ -14,9 +14,12 @@ from celery.utils.imports import symbol_by_name
 from celery.worker.consumer import Consumer as StockConsumer
 
 from celery_delivery import internals, mending
+from celery_delivery.worker.ceilings import Ceilings
 from celery_delivery.worker.consumer import Consumer
 from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
 from celery_delivery.worker.pool import PatientPool
+
+from ..spec import WorkerSpec
 
 
 class MendedConsumer(Consumer):
@@ -30,6 +33,8 @@ class MendedConsumer(Consumer):
             """What Celery looks up when it makes a consumer."""
             return (*StockConsumer.Blueprint.default_steps, ReadyFirst, WakeOnSignal)
 
+    holds_limits = False
+
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
         """Return what is called with each message; one that is delivered again and needs no new run is acked.
 
@@ -38,8 +43,12 @@ class MendedConsumer(Consumer):
         stock = StockConsumer.create_task_handler(self, *args, **kwargs)
         knows_deliveries = mending.applies(internals.worker.REDELIVERIES)
 
+        ceilings = Ceilings.of(self.pool)
+
         def handle(message: Any) -> None:
             try:
+                if self.holds_limits:
+                    ceilings.hold_limits(self.app.tasks, message)
                 if not (knows_deliveries and self._redeliveries.is_known(message, self.connection_errors)):
                     stock(message)
             except (*self.connection_errors, *self.channel_errors):
@@ -54,16 +63,42 @@ class MendedConsumer(Consumer):
     on_unknown_task = StockConsumer.on_unknown_task
 
 
+class LimitedConsumer(MendedConsumer):
+    """The same where the env file sets a time limit: the app's own, which its producers send along, gives way to it."""
+
+    holds_limits = True
+
+
 class MendedPool(prefork.TaskPool):
     """Celery's pool of processes, mended."""
 
     Pool = PatientPool
 
 
-def consumer_of(setting: Any) -> Any:
+def consumer_of(setting: Any, spec: WorkerSpec) -> Any:
     """Return the consumer's class for the setting `worker_consumer` of an app."""
     chosen = symbol_by_name(setting)
-    return MendedConsumer if chosen is StockConsumer else chosen
+    if chosen is not StockConsumer:
+        return chosen
+    return MendedConsumer if spec.time_limit is None and spec.soft_time_limit is None else LimitedConsumer
+
+
+def limit(worker: Any, spec: WorkerSpec) -> None:
+    """Have time limits that tasks have from the app's settings give way to those of the env file; what is a task's own stays.
+
+    A soft limit of the app's that is not below the hard one goes too: a pool of Celery's looks at the hard one after it.
+    """
+    conf = worker.app.conf
+    soft, hard = conf.task_soft_time_limit, spec.time_limit
+    is_soft_left = spec.soft_time_limit is None and not (soft and hard and soft >= hard)
+    if not is_soft_left:
+        worker.soft_time_limit = spec.soft_time_limit
+    for task in worker.app.tasks.values():
+        if hard is not None and task.time_limit == conf.task_time_limit:
+            task.time_limit = None
+        if not is_soft_left and task.soft_time_limit == soft:
+            task.soft_time_limit = None
+        vars(task).pop("_exec_options", None)  # what Celery keeps of them, to send along
 
 
 def pool_of(setting: Any) -> Any:

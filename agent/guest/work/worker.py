@@ -34,7 +34,7 @@ from .plugins import forget_elsewhere
 from .pools import Threads, ignore, processes
 from .pulse import Account, accounted_request, pulse_step, reporting_consumer
 from .replacements import Replacements
-from .stock import consumer_of, pool_of
+from .stock import consumer_of, limit, pool_of
 
 KIB_PER_MIB = 1024
 # Of an app that says nothing of them: a worker waits for a broker that is away, and opens a channel again that was closed.
@@ -70,7 +70,7 @@ def main(
     _configure(app, spec)
     _attach(app, spec, account)
     of_project = bool(spec.app)
-    worker = _worker_class(app, replacements, account)(
+    worker = _worker_class(app, spec, replacements, account)(
         hostname=f"{spec.queue}.{generation}@{socket.gethostname()}",
         queues=[spec.queue],
         pool_cls=_pool(app, spec),
@@ -144,17 +144,19 @@ def _configure(app: Celery, spec: WorkerSpec) -> None:
 def _attach(app: Celery, spec: WorkerSpec, account: Account) -> None:
     app.steps["consumer"].add(pulse_step(account))
     chosen = app.conf.worker_consumer
-    consumer = consumer_of(chosen) if spec.app else symbol_by_name(chosen)
+    consumer = consumer_of(chosen, spec) if spec.app else symbol_by_name(chosen)
     app.conf.worker_consumer = reporting_consumer(consumer, account)
 
 
-def _worker_class(app: Celery, replacements: Replacements, account: Account) -> Any:
+def _worker_class(app: Celery, spec: WorkerSpec, replacements: Replacements, account: Account) -> Any:
     class NodeWorker(app.Worker):
         def on_init_blueprint(self) -> None:
             # Here `celery worker` begins to import the modules that hold them; Celery's first signals have been sent.
             replacements.put_in_place()
             super().on_init_blueprint()
             loggers.enable()
+            if spec.app:
+                limit(self, spec)
             # All tasks are there now: the app is finalized, and its modules are imported.
             for task in app.tasks.values():
                 task.Request = accounted_request(symbol_by_name(task.Request), account)
