@@ -14,6 +14,7 @@ from celery_delivery.broker import bodies
 from celery_delivery.contract.contracts import Contracts, queue_of, unimplemented
 from celery_delivery.contract.fit import argument_check
 from celery_delivery.contract.names import Names
+from celery_delivery.coroutines.hosting import host
 from celery_delivery.errors import SettingError
 from celery_delivery.results.backends import backend
 from celery_delivery.results.replies import ReplyBackend
@@ -68,6 +69,7 @@ def create_app_from(
         _log.warning("Less is promised than by the profile safe: %s", loss)
     for each in WorkerClasses:
         task = app.register_task(_task(each, known))
+        host(task)
         contain(task)
         if mending.applies(internals.worker.CERTAIN):
             task.Request = _request(task.Request)

@@ -34,10 +34,11 @@ class ChildrenEndHere:
     ) -> None:
         """End where the block ends in another."""
         if os.getpid() != self._process:
-            _end(error)
+            end(error)
 
 
-def _end(error: BaseException | None) -> None:
+def end(error: BaseException | None) -> None:
+    """End this process as a program would that has come to its end, or raised an error."""
     status = 0 if error is None else 1
     try:
         if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):

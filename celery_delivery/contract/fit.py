@@ -14,7 +14,7 @@ from celery_delivery.contract.calls import Call
 from celery_delivery.contract.contracts import Contracts, path, queue_of
 from celery_delivery.errors import ContractError
 
-_DEFERRED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+_GENERATORS = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 _ANY = {Parameter.VAR_POSITIONAL: "number of arguments", Parameter.VAR_KEYWORD: "keyword argument"}
 
 
@@ -25,10 +25,8 @@ def check_implementation(task: type[celery.Task], contracts: Contracts) -> None:
     """
     if task.run is celery.Task.run:
         raise ContractError(f"{path(task)} has no run: define it")
-    if any(kind(task.run) for kind in _DEFERRED):
-        raise ContractError(
-            f"{path(task)}.run is a coroutine or generator, whose body no worker would run: use def and return"
-        )
+    if any(kind(task.run) for kind in _GENERATORS):
+        raise ContractError(f"{path(task)}.run is a generator, whose body no worker would run: use return, not yield")
     taken = signature_of(task)
     run = inspect.getattr_static(task, "run")
     if not (

@@ -186,6 +186,21 @@ CERTAIN = Mend(
     ),
     "nobody is told of a task that ends its process each time, and too soon of one that its time limit kills",
 )
+COROUTINES = Mend(
+    "coroutines",
+    (
+        "celery._state:_task_stack._local.__ident_func__",
+        "celery.app.autoretry:add_autoretry_behaviour._orig_run",
+        "celery.app.task:Context.called_directly",
+        "celery.app.task:Context.is_eager",
+        "celery.app.task:Context.timelimit",
+        "celery.app.task:Task.bind.request_stack",
+        "celery.app.trace:build_tracer.run",
+        "celery.utils.threads:_LocalStack.__ident_func__",
+        "celery.utils.threads:_LocalStack.__release_local__",
+    ),
+    "the body of a task that is async def is never run",
+)
 SLOTS = Mend(
     "slots",
     ("celery.worker.worker:WorkController._process_task._quick_release",),

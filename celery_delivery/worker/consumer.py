@@ -56,6 +56,7 @@ from celery.worker.consumer import Consumer as StockConsumer
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from celery_delivery import internals, mending
+from celery_delivery.coroutines import hosting
 from celery_delivery.worker import claims, deaths, frames
 from celery_delivery.worker.ceilings import Ceilings
 from celery_delivery.worker.drain import drain
@@ -115,6 +116,9 @@ class Consumer(StockConsumer):
         if mending.applies(internals.worker.SLOTS):
             spare_the_stack(kwargs.get("controller"))
         super().__init__(run, *args, pool=pool, **kwargs)
+        hosting.host_all(self.app)
+        if isinstance(pool, SoloPool | ThreadPool):
+            hosting.enforce_limits()
         self._redeliveries = Redeliveries(self.initial_prefetch_count or 1, isinstance(pool, ThreadPool))
 
     def _give(self, run: Any, request: Any) -> None:
@@ -265,11 +269,15 @@ class Consumer(StockConsumer):
 
         The solo pool runs its task below this signal handler: leaving through it ends the task, and its `finally` clauses
         are run. A thread can't be ended: its tasks go on until they end, or until whoever wants the worker gone kills it.
+        Coroutines, for which a thread only waits, can.
         """
         if self._can_end_tasks:
             super().cancel_active_requests()
         elif isinstance(self.pool, SoloPool) and state.active_requests:
             raise WorkerTerminate(EX_FAILURE)
+        else:
+            running = tuple(state.active_requests)
+            hosting.give_back({each.id for each in running if not (each.task.acks_late and each.acknowledged)})
 
     @property
     def _can_end_tasks(self) -> bool:

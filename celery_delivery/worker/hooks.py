@@ -22,6 +22,7 @@ the caller waits for ever. Here the caller is told.
 
 from collections.abc import Callable
 from functools import wraps
+from types import CoroutineType
 from typing import Any
 
 import celery
@@ -31,6 +32,7 @@ from celery.exceptions import Ignore, Reject, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 
 from celery_delivery import forks, internals, mending
+from celery_delivery.coroutines.hosting import is_hosted, refuse
 from celery_delivery.errors import TaskExit
 from celery_delivery.sending.routing import passing_on
 from celery_delivery.sending.workflows import look
@@ -94,11 +96,16 @@ def _answering(task: celery.Task, replace: Callable[[Signature], Any]) -> Callab
 
 
 def _failing(task: celery.Task, method: Callable[..., Any]) -> Callable[..., Any]:
+    is_function = not is_hosted(method)
+
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             with forks.ChildrenEndHere():
-                return method(*args, **kwargs)
+                value = method(*args, **kwargs)
+                if type(value) is CoroutineType and is_function:
+                    refuse(task, value)
+                return value
         except Exception:
             raise
         except BaseException as error:

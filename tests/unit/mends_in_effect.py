@@ -23,6 +23,7 @@ from kombu.transport import pyamqp
 
 from celery_delivery.apps import create_app_from
 from celery_delivery.broker.transport import Transport
+from celery_delivery.coroutines.hosting import is_hosted
 from celery_delivery.errors import UnknownTask
 from celery_delivery.results.backends import _tolerant, backend
 from celery_delivery.results.replies import ReplyBackend
@@ -135,6 +136,13 @@ def a_group_is_looked_at_first() -> bool:
     return not broker.messages("sleep")
 
 
+def a_coroutine_is_run() -> bool:
+    async def run(_self: celery.Task) -> None: ...
+
+    task = type("Async", (celery.Task,), {"name": "async", "run": run})
+    return is_hosted(create_app_from([task], "celery.app.defaults").tasks["async"].run)
+
+
 IN_EFFECT: dict[str, Callable[[], bool]] = {
     "ready first": lambda: step_is_included(ReadyFirst),
     "wake on signal": lambda: step_is_included(WakeOnSignal),
@@ -153,6 +161,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "certain outcomes": lambda: (
         create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].Request != celery.Task.Request
     ),
+    "coroutines": a_coroutine_is_run,
     "slots": places_are_given_without_calls_within_calls,
     "plain outcomes": lambda: "apply_async" in vars(solo_consumer().pool),
     "redeliveries": lambda: Consumer.call_soon_ack is not StockConsumer.call_soon_ack,
