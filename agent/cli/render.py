@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.cli import timetable
 from agent.cli.plain import plain
 from agent.cli.table import fit, table
 from agent.decide.limits import CONTROLLERS, Enforcement
@@ -34,6 +35,9 @@ def render(status: Status, width: int | None = None) -> str:
         rows = [HEADINGS, *(_row(queue) for queue in status.queues)]
         fitted = rows if width is None else fit(rows, width - len(INDENT), DISPENSABLE)
         lines += ["", *(INDENT + line for line in table(fitted, RIGHT))]
+    if status.schedule is not None:
+        periodic = [timetable.heading(status.schedule), *timetable.rows(status.schedule)]
+        lines += ["", *(INDENT + line for line in periodic)]
     notes = [note for queue in status.queues for note in _notes(queue)]
     return "\n".join(map(plain, [*lines, *([""] if notes else []), *("  " + note for note in notes)]))
 

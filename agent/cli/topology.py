@@ -17,6 +17,7 @@ from agent.config.credentials import with_credentials
 from agent.config.instances import Folders, folders
 from agent.config.planner import template_of
 from agent.errors import OK, AgentError
+from agent.guest.spec import lease_of
 from agent.operate.definitions import definitions
 from agent.operate.inquiry import inquire
 from agent.operate.rights import Declared, Needs, Permission, TopicPermission, needs_of, permissions
@@ -71,7 +72,10 @@ def _topology(options: argparse.Namespace) -> int:
 def _needs(places: Folders, instance: str) -> Needs:
     configuration = configuration_of(places, instance)
     template = template_of(configuration, with_credentials(os.environ, instance))
-    _, answer = inquire(configuration, template, {"module": "declarations", "sends": configuration.settings.sends})
+    settings = configuration.settings
+    lease = lease_of(instance) if settings.schedule else ""
+    step = {"module": "declarations", "sends": settings.sends, "lease": lease}
+    _, answer = inquire(configuration, template, step)
     return needs_of(answer)
 
 

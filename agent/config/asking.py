@@ -74,6 +74,7 @@ def ask(
         "tasks": tuple(tasks),
         "app": template.app,
         "consume": tuple(consume),
+        "schedule": template.schedule,
         "step": step,
     }
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr:

@@ -137,9 +137,14 @@ def discover_and_probe(
     timeout: float,
     consume: Sequence[str] = (),
     sends: Sequence[str] = (),
+    lease: str = "",
 ) -> Discovery:
-    """Do the same, and reach for the brokers and the result store afterwards; `sends` are names that contracts must have."""
-    answer = ask(template, tasks, timeout, {"module": "probe", "sends": sends}, consume)
+    """Do the same, and reach for the brokers and the result store afterwards.
+
+    sends: names that contracts must have. lease: the queue that is the right to send the template's periodic tasks.
+    """
+    step = {"module": "probe", "sends": sends, "schedule": template.schedule, "lease": lease}
+    answer = ask(template, tasks, timeout, step, consume)
     discovery = discovery_of(answer)
     if answer.in_time or discovery.obstacles:
         return discovery

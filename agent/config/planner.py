@@ -24,6 +24,7 @@ from agent.config.envfile import EnvFile, read_env_file
 from agent.config.hosting import workers
 from agent.config.instances import checked_name
 from agent.config.problems import InvalidConfiguration, Problem
+from agent.config.scheduling import with_schedule
 from agent.config.validation import Configuration, read_settings
 from agent.config.variables import is_setting
 from agent.decide.plan import Plan, encode_plan
@@ -62,6 +63,7 @@ def template_of(configuration: Configuration, environment: Mapping[str, str]) ->
         preload=settings.preload,
         celery_config=settings.celery_config if settings.tasks else "",
         app=settings.app,
+        schedule=settings.schedule,
         environment=task_environment(configuration.file, environment),
     )
 
@@ -80,13 +82,14 @@ def plan_of(instance: str, configuration: Configuration, template: TemplateSpec,
     """Return the plan; raises InvalidConfiguration with all that keeps it from being run."""
     if discovery.obstacles:
         raise InvalidConfiguration(problems_of(configuration, template, discovery.obstacles))
-    return Plan(
+    plan = Plan(
         instance=checked_name(instance),
         broker=discovery.broker,
         embedded=discovery.embedded,
         template=template,
         workers=workers(configuration, discovery.tasks, discovery.queues),
     )
+    return with_schedule(configuration, plan)
 
 
 def problems_of(
@@ -107,7 +110,7 @@ def _line(configuration: Configuration, obstacle: Obstacle) -> str:
     match obstacle.subject:
         case "python":
             return f"{where('python')} is {configuration.settings.python!r}, but {text}"
-        case "preload" | "tasks" | "app" | "consume":
+        case "preload" | "tasks" | "app" | "consume" | "schedule":
             return f"{where(obstacle.subject)} names {item!r}, but {text}"
         case "import":
             return _line(configuration, _blamed(configuration, obstacle))

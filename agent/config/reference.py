@@ -19,6 +19,7 @@ _SAMPLES = {
     "tasks": "magic_consumer.tasks:ActualMagicCeleryTask",
     "app": "proj.celery:app",
     "consume": "mail,reports",
+    "schedule": "proj.schedule:ENTRIES",
     "sends": "resize,notify",
     "path": "/srv/consumer/src:/srv/consumer",
     "preload": "sqlalchemy",
@@ -238,6 +239,7 @@ def _takes(field: str, schema: Mapping[str, Any], definitions: Mapping[str, Any]
         case "string":
             return {
                 "app": "the name of a Celery app",
+                "schedule": "the name of entries, or `app`",
                 "python": "the path of a Python interpreter",
                 "celery_config": "the name of a module",
             }[field]

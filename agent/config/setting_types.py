@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from agent.guest.spec import FORCED
+from agent.guest.spec import FORCED, OF_APP
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _TASK = re.compile(rf"{_MODULE.pattern}:[^\W\d]\w*")
@@ -53,6 +53,12 @@ def _task_classes(tasks: tuple[str, ...]) -> tuple[str, ...]:
 def _app(name: str) -> str:
     if name and not _APP.fullmatch(name):
         raise ValueError(f"is {name!r}, which names no app. Write package.module:app, as for celery -A.")
+    return name
+
+
+def _schedule(name: str) -> str:
+    if name and name != OF_APP and not _TASK.fullmatch(name):
+        raise ValueError(f"is {name!r}, which names no entries. Write package.module:NAME, or app.")
     return name
 
 
@@ -110,6 +116,7 @@ def _what_is(path: str) -> str:
 
 TaskClasses = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_task_classes)]
 App = Annotated[str, AfterValidator(_app)]
+Schedule = Annotated[str, AfterValidator(_schedule)]
 Names = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once)]
 Consumed = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_consumed)]
 Modules = Annotated[tuple[str, ...], _items(","), AfterValidator(_each_once), AfterValidator(_modules)]

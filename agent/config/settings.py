@@ -24,6 +24,7 @@ from agent.config.setting_types import (
     Names,
     OptionalCount,
     OptionalSeconds,
+    Schedule,
     Seconds,
     TaskClasses,
     upper_case,
@@ -148,6 +149,11 @@ class Settings(BaseSettings):
     """The queues of APP to consume from, with commas between them. Empty for all of them: its `task_queues`, its default
     queue, and each that its routes give a task to. A queue that tasks are only sent to by name, as with
     `apply_async(queue="adhoc")`, is in none of these: write +adhoc."""
+
+    schedule: Schedule = ""
+    """Periodic tasks to send: `app` for the `beat_schedule` of APP, or for what its `beat_scheduler` keeps elsewhere;
+    package.module:NAME for a dict of the same form, or for a class of Celery's schedulers. On all nodes with an instance of
+    this name one process at a time sends them: docs/schedules.md. Empty, because nothing is sent that was not asked for."""
 
     sends: Names = ()
     """The names of tasks of other instances that tasks of this one send, or that come behind them in chains, with commas

@@ -9,7 +9,7 @@ from agent.decide.endings import ending_text
 from agent.decide.limits import Enforcement, unenforced, without_cgroup
 from agent.decide.node import Node, Queue
 from agent.decide.plan import app_of
-from agent.decide.status import WAITING, QueueStatus, Status, TaskStatus
+from agent.decide.status import WAITING, EntryStatus, QueueStatus, ScheduleStatus, Status, TaskStatus
 from agent.decide.worker_state import State, Worker
 from agent.guest.scoreboard import IDLE_BEAT, Pulse
 
@@ -67,6 +67,7 @@ def snapshot(
         enforcement=agent.enforcement,
         queues=queues,
         app="" if node.plan is None else app_of(node.plan),
+        schedule=_schedule(node, pulses),
     )
 
 
@@ -76,7 +77,8 @@ def summary(node: Node) -> str:
         return "reading the configuration"
     if node.draining:
         return f"stopping, {_count(len(node.queues))} left"
-    states = [queue.current.state for queue in node.queues.values() if queue.current.wanted]
+    wanted = [queue.current for queue in node.queues.values() if queue.current.wanted]
+    states = [worker.state for worker in wanted if worker.spec.schedule is None]
     parts = []
     consuming = states.count(State.CONSUMING)
     if consuming == len(states):
@@ -86,6 +88,7 @@ def summary(node: Node) -> str:
     for state, words in _TROUBLES.items():
         if state in states:
             parts.append(f"{states.count(state)} {words}")
+    parts += [f"schedule {_TROUBLES[each.state]}" for each in wanted if each.spec.schedule and each.state in _TROUBLES]
     if node.plan.embedded:
         parts.append("embedded broker: for trying out, tasks can be lost")
     return ", ".join(parts)
@@ -156,6 +159,18 @@ def _queue_status(
         cpu=None if sample is None else sample.cpu,
         processes=0 if sample is None else sample.processes,
     )
+
+
+def _schedule(node: Node, pulses: Mapping[int, Pulse]) -> ScheduleStatus | None:
+    """Return the periodic tasks as the process says that sends them: of two, while one is replaced, the one that leads."""
+    found = [(worker, worker.spec.schedule) for worker in node.workers() if worker.spec.schedule is not None]
+    if not found:
+        return None
+    told = [pulse for worker, _ in found if (pulse := pulses.get(worker.pid or 0)) is not None]
+    pulse = max(told, key=lambda each: each.leads, default=Pulse(at=0.0))
+    worker, schedule = found[0]
+    entries = tuple(EntryStatus(*tick) for tick in pulse.ticks)
+    return ScheduleStatus(worker.spec.queue, schedule.entries, pulse.leads, entries, pulse.tick_count)
 
 
 def _unresponsive(worker: Worker, pulse: Pulse, now: float) -> float | None:

@@ -100,10 +100,35 @@ class QueueStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class EntryStatus:
+    """A periodic task: when it was last sent, None for never, and when it is next; in seconds since the epoch."""
+
+    entry: str
+    last: float | None
+    next: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleStatus:
+    """The periodic tasks of an instance.
+
+    queue: the one that is the right to send; its row among the queues is about the process.
+    leads: whether it is this node that sends. entries: the next ones first, where it does; count: how many there are in all.
+    """
+
+    queue: str
+    source: str
+    leads: bool
+    entries: tuple[EntryStatus, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One instance; `uptime` in seconds, `summary` the line for people.
 
     app: the project's own app that it hosts as it is; empty where it hosts task classes only.
+    schedule: its periodic tasks; None where it has none.
     """
 
     instance: str
@@ -119,6 +144,7 @@ class Status:
     enforcement: Enforcement
     queues: tuple[QueueStatus, ...]
     app: str = ""
+    schedule: ScheduleStatus | None = None
 
     def is_consuming(self) -> bool:
         """Say whether every queue is being consumed from by a worker of the present plan."""
@@ -142,7 +168,7 @@ def decode_status(value: Any) -> Status:
     if isinstance(schema, int) and schema != SCHEMA:
         raise ProtocolError(f"the agent speaks status schema {schema}, this command {SCHEMA}: upgrade the older one")
     if isinstance(value, Mapping):
-        value = {"app": "", **value}  # an agent that knows of none says nothing of it
+        value = {"app": "", "schedule": None, **value}  # an agent that knows of none says nothing of it
     try:
         return read(Status, value)
     except ValueError as error:

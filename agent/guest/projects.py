@@ -1,4 +1,4 @@
-"""A project's own Celery app: found and loaded as `celery worker` does it."""
+"""What is named by text: a project's own Celery app, found and loaded as `celery worker` does it, and task classes."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ def load(app: Any) -> None:
     app.set_current()
     app.loader.import_default_modules()
     app.finalize()
+
+
+def task_class(path: str) -> Any:
+    """Return the class that "module:Class" names; raises what importing it does, and AttributeError."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def is_preloaded(name: str, preload: Iterable[str]) -> bool:

@@ -21,9 +21,12 @@ from typing import Any, NamedTuple
 SIZE = 16_384
 IDLE_BEAT = 5.0  # seconds between the pulses of a worker that does nothing
 MOST_ACTIVE = 64  # running tasks that are named one by one; more are counted
+MOST_TICKS = 200  # entries of a schedule, likewise
 TRIES = 10
 _HEADER = struct.Struct("<II")
 _JSON = json.JSONEncoder(check_circular=False)  # a pulse has no circles; looking for some takes a sixth of the time
+_OF_SCHEDULE = 9  # the first field of a pulse that is of a schedule
+_LAST_DATE = 253_402_300_799  # the last second of the year 9999, after which `datetime` has none
 _LARGEST = 2**53  # above, a float has no place for each whole number
 
 
@@ -33,6 +36,14 @@ class ActiveTask(NamedTuple):
     id: str
     name: str
     started: float
+
+
+class Tick(NamedTuple):
+    """An entry of a schedule: when it was last sent, None for never, and when it is next; in seconds since the epoch."""
+
+    entry: str
+    last: float | None
+    next: float
 
 
 class Pulse(NamedTuple):
@@ -45,6 +56,8 @@ class Pulse(NamedTuple):
     succeeded, failed, retried: tasks that have ended since the process started.
     obstacle: what keeps the worker from running tasks, for people; empty where nothing does.
     losing: why results can't be stored, and are lost; empty where they can.
+    leads: whether it is the one process in the fleet that sends the ticks of a schedule.
+    ticks: the schedule's entries, at most MOST_TICKS of them; tick_count is how many there are in all.
     """
 
     at: float
@@ -56,6 +69,9 @@ class Pulse(NamedTuple):
     retried: int = 0
     obstacle: str = ""
     losing: str = ""
+    leads: bool = False
+    ticks: tuple[Tick, ...] = ()
+    tick_count: int = 0
 
 
 class Scoreboard:
@@ -66,10 +82,12 @@ class Scoreboard:
         self._page = mmap.mmap(descriptor, SIZE)
 
     def write(self, pulse: Pulse) -> None:
-        """Replace what is written; leaves out active tasks that don't fit."""
+        """Replace what is written; leaves out active tasks, and entries of a schedule, that don't fit."""
         text = _encode(pulse)
-        while len(text) > SIZE - _HEADER.size and pulse.active:
-            pulse = pulse._replace(active=pulse.active[: len(pulse.active) // 2])
+        while len(text) > SIZE - _HEADER.size and (pulse.active or pulse.ticks):
+            pulse = pulse._replace(
+                active=pulse.active[: len(pulse.active) // 2], ticks=pulse.ticks[: len(pulse.ticks) // 2]
+            )
             text = _encode(pulse)
         self._page[: _HEADER.size + len(text)] = _HEADER.pack(len(text), zlib.crc32(text)) + text
 
@@ -105,13 +123,14 @@ def create() -> int:
 
 
 def _encode(pulse: Pulse) -> bytes:
-    return _JSON.encode(pulse).encode()
+    # A worker has no schedule, and writes this twice for each task.
+    return _JSON.encode(pulse if pulse.leads else pulse[:_OF_SCHEDULE]).encode()
 
 
 def _decode(text: bytes) -> Pulse:
     """Return the pulse that `_encode` made a text of; raises ValueError, or RecursionError, for anything else."""
     match json.loads(text):
-        case [at, [*queues], [*active], running, succeeded, failed, retried, obstacle, losing] if (
+        case [at, [*queues], [*active], running, succeeded, failed, retried, obstacle, losing, *schedule] if (
             len(active) <= MOST_ACTIVE
         ):
             return Pulse(
@@ -124,9 +143,20 @@ def _decode(text: bytes) -> Pulse:
                 _count(retried),
                 _text(obstacle),
                 _text(losing),
+                *_schedule(schedule),
             )
         case _:
             raise ValueError("no pulse")
+
+
+def _schedule(values: list[Any]) -> tuple[bool, tuple[Tick, ...], int]:
+    match values:
+        case []:
+            return False, (), 0
+        case [True, [*ticks], entries] if len(ticks) <= MOST_TICKS:
+            return True, tuple(_tick(each) for each in ticks), _count(entries)
+        case _:
+            raise ValueError("no schedule")
 
 
 def _task(value: Any) -> ActiveTask:
@@ -135,6 +165,14 @@ def _task(value: Any) -> ActiveTask:
             return ActiveTask(_text(identifier), _text(name), _time(started))
         case _:
             raise ValueError("no task")
+
+
+def _tick(value: Any) -> Tick:
+    match value:
+        case [entry, last, next_one]:
+            return Tick(_text(entry), None if last is None else _date(last), _date(next_one))
+        case _:
+            raise ValueError("no tick")
 
 
 def _text(value: Any) -> str:
@@ -147,6 +185,12 @@ def _text(value: Any) -> str:
 def _time(value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value <= _LARGEST:  # NaN is not, either
         raise ValueError("no time")
+    return float(value)
+
+
+def _date(value: Any) -> float:
+    if _time(value) > _LAST_DATE:
+        raise ValueError("no date")
     return float(value)
 
 

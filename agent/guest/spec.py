@@ -19,6 +19,7 @@ class TemplateSpec:
         are no task classes.
     app: the Celery app to host as it is, as `celery -A` has it (CELERY_AGENT_APP); empty where there is none.
     environment: variables for user code, as sorted (name, value) pairs; they may hold secrets.
+    schedule: the periodic tasks to send, as CELERY_AGENT_SCHEDULE names them; empty for none.
     """
 
     python: str
@@ -27,6 +28,7 @@ class TemplateSpec:
     celery_config: str = "celery_tasks.celery_config"
     app: str = ""
     environment: tuple[tuple[str, str], ...] = ()
+    schedule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,20 @@ class Limits:
     memory_high: int | None = None
     cpu_weight: int | None = None
     pids_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSpec:
+    """What a process sends that is no worker, but sends periodic tasks.
+
+    entries: as CELERY_AGENT_SCHEDULE names them.
+    sender: the task class, as "module:Class", by whose app they are sent; empty where that is the project's own.
+    app: that one, as `celery -A` has it.
+    """
+
+    entries: str
+    sender: str
+    app: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +77,7 @@ class WorkerSpec:
     start_timeout: seconds from the fork request to the first report, and for a pool child until it takes tasks.
     warm_timeout, cold_timeout: seconds a warm, then a cold shutdown may take before the next, harder step.
     limits: what the kernel holds it to.
+    schedule: what it sends where it is no worker, and the queue is the right to send; see `agent.guest.schedule`.
     """
 
     queue: str
@@ -78,8 +95,15 @@ class WorkerSpec:
     cold_timeout: float
     limits: Limits = Limits()
     app: str = ""
+    schedule: ScheduleSpec | None = None
 
 
+def lease_of(instance: str) -> str:
+    """Return the queue that is the right to send the periodic tasks of all instances of a name."""
+    return f"{instance}.schedule"
+
+
+OF_APP = "app"  # CELERY_AGENT_SCHEDULE where the entries are the app's own
 FORCED = "+"  # before a queue of CELERY_AGENT_CONSUME to which nothing leads, and which is meant all the same
 
 AND = ","  # between what a worker finds its app by

@@ -19,7 +19,7 @@ from agent.control import client
 from agent.decide.plan import Plan
 from agent.errors import CONFIGURATION, OK, AgentError, NotRunning
 from agent.guest.secrets import is_secret, names_secret_file, redacted
-from agent.guest.spec import WorkerSpec
+from agent.guest.spec import WorkerSpec, lease_of
 from agent.guest.suitability import unsuited
 from agent.operate.broker_findings import of_broker, of_letters, of_store
 from agent.operate.findings import Finding, Level, good, warning
@@ -52,7 +52,7 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
         return
     settings = configuration.settings
     timeout, consume, sends = settings.import_timeout, settings.consume, settings.sends
-    discovery = discover_and_probe(template, settings.tasks, timeout, consume, sends)
+    discovery = discover_and_probe(template, settings.tasks, timeout, consume, sends, lease_of(instance))
     yield from _interpreter(configuration, discovery)
     try:
         plan = plan_of(instance, configuration, template, discovery)
@@ -149,6 +149,10 @@ def _interpreter(configuration: Configuration, discovery: Discovery) -> Iterator
 
 def _queues(plan: Plan, discovery: Discovery) -> Iterator[Finding]:
     for worker in plan.workers:
+        if worker.schedule is not None:
+            right = f"one node at a time sends them: who has the queue {worker.queue}"
+            yield good("schedule", f"{worker.schedule.entries}: {right}")
+            continue
         yield good("queue", f"{worker.queue}: {_tasks(worker, plan.template.app)} ({_how(worker)})")
         for demands in discovery.demands:
             if demands.queue == worker.queue:

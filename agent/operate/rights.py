@@ -2,8 +2,8 @@
 
     user       configure      write                                read
     ---------  -------------  -----------------------------------  --------------------
-    node       nothing        its exchanges, delays: for retries,  its task queues
-                              and those that it sends to
+    node       nothing        its exchanges, delays: for retries,  its task queues, and the right to
+                              and those that it sends to           send its periodic tasks
     producer   nothing        the exchanges, delays                nothing
     operator   nothing        the exchanges: for replays           the dead-letter queues
 
@@ -45,7 +45,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable queue for tasks, dead letters or delays; `arguments` are its x-arguments."""
+    """A durable queue for tasks, dead letters, delays or the right to send periodic tasks; `arguments` are its x-arguments."""
 
     name: str
     arguments: Mapping[str, str | int]
@@ -188,7 +188,8 @@ def permissions(
         _let_send(node, instance)
         node.write.update(map(re.escape, instance.others))
         node.words.update(map(re.escape, instance.others.values()))
-        node.read.update(map(re.escape, instance.names("tasks")))
+        node.read.update(map(re.escape, (*instance.names("tasks"), *instance.names("schedule"))))
+        node.write.update(map(re.escape, instance.names("schedule")))
         if instance.replies:
             node.write.add(re.escape(DEFAULT_EXCHANGE))
         for user in producers:

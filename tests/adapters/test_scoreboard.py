@@ -9,9 +9,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.guest.scoreboard import MOST_ACTIVE, SIZE, ActiveTask, Pulse, Scoreboard, create
+from agent.guest.scoreboard import MOST_ACTIVE, MOST_TICKS, SIZE, ActiveTask, Pulse, Scoreboard, Tick, create
 
-GOOD = [12.5, ["emails"], [["id-1", "send", 10.0]], 1, 3, 2, 1, "no broker", "no room"]
+GOOD = [
+    12.5,
+    ["emails"],
+    [["id-1", "send", 10.0]],
+    1,
+    3,
+    2,
+    1,
+    "no broker",
+    "no room",
+    True,
+    [["report", None, 99.0]],
+    1,
+]
 SEED = 8
 INPUTS = 2_000
 
@@ -38,7 +51,9 @@ def test_nobody_can_change_its_size(descriptor: int, size: int) -> None:
 def test_a_page_that_is_written_as_a_worker_does_is_read(descriptor: int) -> None:
     write(descriptor, json.dumps(GOOD).encode())
     active = (ActiveTask("id-1", "send", 10.0),)
-    assert Scoreboard(descriptor).read() == Pulse(12.5, ("emails",), active, 1, 3, 2, 1, "no broker", "no room")
+    assert Scoreboard(descriptor).read() == Pulse(
+        12.5, ("emails",), active, 1, 3, 2, 1, "no broker", "no room", True, (Tick("report", None, 99.0),), 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,6 +91,15 @@ def test_a_page_that_is_written_as_a_worker_does_is_read(descriptor: int) -> Non
                 (6, "1"),
                 (6, True),
                 (7, None),
+                (9, False),
+                (9, 1),
+                (10, None),
+                (10, [["report", 1.0]]),
+                (10, [["report", "never", 1.0]]),
+                (10, [["report", None, None]]),
+                (10, [["report", None, 2.0**53]]),
+                (10, [["report", None, 1.0]] * (MOST_TICKS + 1)),
+                (11, None),
             ]
         ),
     ],
@@ -92,7 +116,10 @@ def test_a_length_that_has_no_room_says_nothing(descriptor: int, length: int) ->
 
 
 def test_names_can_be_written_to_any_place(descriptor: int) -> None:
-    write(descriptor, json.dumps([1.0, ["\ud800"], [["\udfff", "\ud800", 1.0]], 1, 0, 0, 0, "\udfff", ""]).encode())
+    write(
+        descriptor,
+        json.dumps([1.0, ["\ud800"], [["\udfff", "\ud800", 1.0]], 1, 0, 0, 0, "\udfff", ""]).encode(),
+    )
     pulse = Scoreboard(descriptor).read()
     assert pulse is not None
     assert (*pulse.queues, pulse.active[0].id, pulse.active[0].name) == ("?", "?", "?")

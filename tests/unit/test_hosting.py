@@ -53,7 +53,7 @@ def test_a_queue_s_own_setting_wins_over_that_of_every_queue_and_that_over_the_d
 def test_each_setting_of_a_queue_reaches_its_worker_under_its_own_name() -> None:
     """A new setting is written in two places: QueueSettings and WorkerSpec."""
     limits = {each.name for each in fields(Limits)}
-    names = {each.name for each in fields(WorkerSpec)} - {"queue", "tasks", "app", "limits"}
+    names = {each.name for each in fields(WorkerSpec)} - {"queue", "tasks", "app", "limits", "schedule"}
     assert set(QueueSettings.model_fields) == names | limits
     assert host("CELERY_AGENT_DEFAULTS__MAX_MEMORY_PER_CHILD=100")["magic"].max_memory_per_child == 100
 

@@ -2,7 +2,7 @@
 
 {"topology": {"vhost": …, "user": …,
               "exchanges": [{"name": …, "kind": …}, …],
-              "queues": [{"name": …, "arguments": {…}, "purpose": "tasks", "dead letters" or "delays"}, …],
+              "queues": [{"name": …, "arguments": {…}, "purpose": "tasks", "dead letters", "delays" or "schedule"}, …],
               "bindings": [{"source": …, "destination": …, "routing_key": …, "to": "queue" or "exchange"}, …],
               "delays": the exchange where every delay begins,
               "words": {queue: the end of a routing key that leads from there to a task queue},
@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -32,6 +33,7 @@ from celery_delivery.topology import delays
 from celery_delivery.topology.queues import Topology
 from celery_delivery.topology.queues import topology as queues_topology
 
+from ..schedule.lease import topology as lease_topology
 from .footprint import footprint
 from .importing import Emit
 from .kinds import of_contracts, of_project
@@ -41,17 +43,20 @@ from .redis import is_redis
 def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
     """Emit what the queues of the apps need, and whose rights are to be limited to it.
 
-    step: {"sends": names of tasks that the apps' tasks send and others host}.
+    step: {"sends": names of tasks that the apps' tasks send and others host, "lease": the queue that is the right to send the
+    instance's periodic tasks, or ""}.
     """
     for app in dict.fromkeys(of_project(apps).values()):
         if not is_redis(brokers(app)[0]) and not is_embedded(brokers(app)[0]):
-            emit({"footprint": footprint(app)})
+            found = footprint(app)
+            right = [re.escape(step["lease"])] if step["lease"] else []
+            emit({"footprint": {**found, "own": [*found["own"], *right]}})
     if of_contracts(apps):
-        _declare(step["sends"], of_contracts(apps), emit)
+        _declare(step["sends"], step["lease"], of_contracts(apps), emit)
     emit({"finished": True})
 
 
-def _declare(sends: Sequence[str], apps: Mapping[str, Any], emit: Emit) -> None:
+def _declare(sends: Sequence[str], lease: str, apps: Mapping[str, Any], emit: Emit) -> None:
     app: Any = next(iter(apps.values()))
     if is_embedded(brokers(app)[0]):
         emit({"failed": "The embedded broker has neither users nor rights: there is nothing to declare."})
@@ -68,7 +73,7 @@ def _declare(sends: Sequence[str], apps: Mapping[str, Any], emit: Emit) -> None:
             emit({"failed": faults[0]})
             return
         others = {queue_of(app.names.find(name)) for name in sends} - set(apps)
-        emit({"topology": _topology(app, apps, others)})
+        emit({"topology": _topology(app, apps, others, lease)})
 
 
 def unknown_among(app: Any, sends: Iterable[str]) -> list[str]:
@@ -76,19 +81,22 @@ def unknown_among(app: Any, sends: Iterable[str]) -> list[str]:
     return [f"CELERY_AGENT_SENDS: {unknown(name, app.names)}" for name in sends if app.names.find(name) is None]
 
 
-def _topology(app: Any, queues: Iterable[str], others: Iterable[str]) -> dict[str, Any]:
+def _topology(app: Any, queues: Iterable[str], others: Iterable[str], lease: str) -> dict[str, Any]:
     own, delayed = queues_topology(queues), delays.topology(queues)
     names = {binding.destination for binding in own.bindings}
+    right = lease_topology(lease) if lease else Topology((), (), ())
     purposes = {each.name: "tasks" if each.name in names else "dead letters" for each in own.queues}
+    purposes[lease] = "schedule"
     connection = app.connection_for_write()
     return {
         "vhost": connection.virtual_host,
         "user": connection.userid,
-        "exchanges": [asdict(each) for each in (*own.exchanges, *delayed.exchanges)],
+        "exchanges": [asdict(each) for each in (*own.exchanges, *right.exchanges, *delayed.exchanges)],
         "queues": [
-            {**asdict(each), "purpose": purposes.get(each.name, "delays")} for each in (*own.queues, *delayed.queues)
+            {**asdict(each), "purpose": purposes.get(each.name, "delays")}
+            for each in (*own.queues, *right.queues, *delayed.queues)
         ],
-        "bindings": [asdict(each) for each in (*own.bindings, *delayed.bindings)],
+        "bindings": [asdict(each) for each in (*own.bindings, *right.bindings, *delayed.bindings)],
         "delays": delays.FIRST,
         "words": _words(delayed),
         "others": _words(delays.topology(others)),

@@ -19,7 +19,8 @@ stderr. The lines, in this order:
     …                                                what the step says that the request wants to be taken then
 
 A problem's subject is what the operator has to look at: "python", "celery_config", "preload", "tasks", "app", "consume",
-"queue", or "variable", one that user code reads, whose text stands alone. The item is the module, class, app or queue.
+"schedule", "queue", or "variable", one that user code reads, whose text stands alone. The item is the module, class, app,
+schedule or queue.
 """
 
 from __future__ import annotations
@@ -101,6 +102,8 @@ def _examine(request: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
             return {}
         apps = candidates.examine(tasks, settings, app, emit)
     apps |= of_app
+    if apps and request["schedule"]:
+        importlib.import_module(".timetable", __package__).examine(request["schedule"], apps, emit)
     if apps:
         emit(importlib.import_module(".probe", __package__).told(apps.values()))
     return apps

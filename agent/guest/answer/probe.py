@@ -18,7 +18,7 @@ from celery_delivery.errors import TlsError
 from celery_delivery.settings.profile import clients_declare, is_safe
 from celery_delivery.topology.queues import DEAD, topology
 
-from . import redis, store
+from . import redis, store, timetable
 from .declarations import unknown_among
 from .folders import check_folder
 from .importing import Emit
@@ -63,8 +63,11 @@ def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> Non
 
     A queue of dead letters that has some is a line {"letters": {"queue": …, "count": …}}.
 
-    step: {"sends": names of tasks that the apps' tasks send}. One that no contract has is a line {"delivery": text}.
+    step: {"sends": names of tasks that the apps' tasks send, "schedule": what CELERY_AGENT_SCHEDULE names, "lease": the queue
+    that is the right to send it}. A task that no contract has is a line {"delivery": text}.
     """
+    if step["schedule"]:
+        timetable.look_at_right(step["schedule"], step["lease"], apps, emit)
     for alike in filter(None, (of_contracts(apps), of_project(apps))):
         _take(alike, emit)
     for app in list(of_contracts(apps).values())[:1]:

@@ -254,10 +254,15 @@ class Template:
             enter_cgroup(group)
         own = (report, board, *self._voice.descriptors())
         become_worker(self._daemon, request.spec.queue, own, self._shared)
+        link = socket.socket(fileno=report)
+        given = (request.generation, self._celery_config, link, board, self._voice, self._replacements)
+        if request.spec.schedule is not None:
+            from .beat import main as send
+
+            return send(request.spec, request.spec.schedule, *given)
         from .worker import main as work  # needs the library, which may be on the path only since Prepare
 
-        link = socket.socket(fileno=report)
-        return work(request.spec, request.generation, self._celery_config, link, board, self._voice, self._replacements)
+        return work(request.spec, *given)
 
 
 def _import_c_parser() -> None:

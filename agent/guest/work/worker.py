@@ -6,7 +6,6 @@ the account to the daemon.
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import socket
@@ -22,7 +21,7 @@ from celery_delivery.contract.limits import time_limits
 from celery_delivery.results.losses import losses
 
 from ..passwords import passwords
-from ..projects import serving
+from ..projects import serving, task_class
 from ..scoreboard import Scoreboard
 from ..secrets import Redactor
 from ..spec import WorkerSpec
@@ -95,18 +94,13 @@ def main(
 def _app(spec: WorkerSpec, celery_config: str) -> Any:
     if spec.app:
         return serving(spec.app)
-    return create_app_from([_task_class(task) for task in spec.tasks], celery_config)
+    return create_app_from([task_class(task) for task in spec.tasks], celery_config)
 
 
 def _classes(app: Any, spec: WorkerSpec) -> list[type]:
     """Return the classes of the queue's tasks, as far as the app has them; its routes may have changed since."""
-    names_of = spec.tasks if spec.app else [_task_class(path).name for path in spec.tasks]
+    names_of = spec.tasks if spec.app else [task_class(path).name for path in spec.tasks]
     return [type(app.tasks[name]) for name in names_of if name in app.tasks]
-
-
-def _task_class(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def _pool(app: Celery, spec: WorkerSpec) -> Any:
