@@ -12,9 +12,9 @@ import celery
 
 from celery_delivery.contract.calls import Call
 from celery_delivery.contract.contracts import Contracts, path, queue_of
+from celery_delivery.contract.runs import GENERATOR, is_generator
 from celery_delivery.errors import ContractError
 
-_GENERATORS = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 _ANY = {Parameter.VAR_POSITIONAL: "number of arguments", Parameter.VAR_KEYWORD: "keyword argument"}
 
 
@@ -25,8 +25,8 @@ def check_implementation(task: type[celery.Task], contracts: Contracts) -> None:
     """
     if task.run is celery.Task.run:
         raise ContractError(f"{path(task)} has no run: define it")
-    if any(kind(task.run) for kind in _GENERATORS):
-        raise ContractError(f"{path(task)}.run is a generator, whose body no worker would run: use return, not yield")
+    if is_generator(task.run):
+        raise ContractError(f"{path(task)}.run is {GENERATOR}")
     taken = signature_of(task)
     run = inspect.getattr_static(task, "run")
     if not (

@@ -11,7 +11,6 @@ imported where there is such a task, and the loop is started by the first one th
 Called directly where a loop runs, such a task is a coroutine to await; elsewhere it is run, and its result returned.
 """
 
-import inspect
 import sys
 from collections.abc import Callable, Collection, Coroutine
 from functools import wraps
@@ -21,10 +20,12 @@ import celery
 from celery.utils.objects import mro_lookup
 
 from celery_delivery import internals, mending
+from celery_delivery.contract.runs import is_coroutine_function
 
 HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 _LOOP = "celery_delivery.coroutines.loop"
 _MARK = "_waits_for_its_coroutine"
+_CELERY = ["celery.app.task", "celery.app.trace"]  # whose `__call__` is Celery's own; a worker's is from the second
 
 
 def host(task: celery.Task) -> None:
@@ -35,7 +36,7 @@ def host(task: celery.Task) -> None:
 
     stacks.follow_runs(task)
     kind = type(task)
-    has_own_call = mro_lookup(kind, "__call__", stop={celery.Task, object}, monkey_patched=["celery.app.task"])
+    has_own_call = mro_lookup(kind, "__call__", stop={celery.Task, object}, monkey_patched=_CELERY)
     for name, method in _methods(task).items():
         if not _is_to_be_hosted(method):
             continue
@@ -68,11 +69,6 @@ def give_back(task_ids: Collection[str]) -> None:
     loop = sys.modules.get(_LOOP)
     if loop is not None:
         loop.give_back(frozenset(task_ids))
-
-
-def is_coroutine_function(function: Any) -> bool:
-    """Say whether a function is a coroutine function, or a decorator's function around one."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inspect.unwrap(function))
 
 
 def is_hosted(method: Callable[..., Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,6 +43,17 @@ def test_of_an_app_that_does_all_that_can_be_done_nothing_is_told() -> None:
 def test_an_app_without_tasks_is_told() -> None:
     (line,) = told({})
     assert line.startswith("proj:app has no task: name their modules in `include` or `imports`")
+
+
+def test_a_task_that_would_never_be_run_is_told() -> None:
+    def count() -> Iterator[int]:
+        yield 1
+
+    app = made({})
+    app.task(count, name="count", shared=False, **LATE)
+    assert next(caveats("proj:app", app, {"celery": ["count"]})) == (
+        "count: a generator, whose body no worker would run: use return, not yield."
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 from celery.concurrency import ALIASES
 
 from celery_delivery.broker.urls import brokers
+from celery_delivery.contract.runs import GENERATOR, is_generator
 from celery_delivery.settings import common
 
 from ..listing import first_of, some_of
@@ -32,6 +33,9 @@ def caveats(name: str, app: Any, queues: Mapping[str, Sequence[str]]) -> Iterato
         yield f"{name} has no task: name their modules in `include` or `imports`, or have them discovered."
     yield from _settings(name, app)
     yield from _acks(tasks)
+    generators = [task.name for task in tasks if is_generator(task.run)]
+    if generators:
+        yield f"{first_of(generators)}: {GENERATOR}."
     if not any(is_redis(url) for url in brokers(app)):
         yield from _dead_letters(app, queues)
 

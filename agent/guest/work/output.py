@@ -70,8 +70,8 @@ class Handler(logging.Handler):
 class Stream(io.TextIOBase):
     """stdout or stderr: what is written up to a newline at the end of a write, or a flush, is one message.
 
-    `print` writes its arguments and its newline one by one, and a newline inside an argument ends nothing. Each thread has
-    its own message.
+    `print` writes its arguments and its newline one by one, and a newline inside an argument ends nothing. Each task has its
+    own message, also where coroutines take turns in one thread, and each thread outside of tasks.
     """
 
     def __init__(self, original: TextIO, output: Output, priority: Priority) -> None:
@@ -102,22 +102,23 @@ class Stream(io.TextIOBase):
         """Take text; send the message that it completes."""
         if not isinstance(text, str):
             raise TypeError(f"write() takes str, not {type(text).__name__}")
-        self._pending.text = self._waiting() + text
-        self._pending.place = place(1)
-        if text.endswith("\n") or len(self._pending.text) > MOST_PENDING:
+        whole = self._waiting().get(_task_id(), ("", {}))[0] + text
+        self._waiting()[_task_id()] = whole, place(1)
+        if text.endswith("\n") or len(whole) > MOST_PENDING:
             self.flush()
         return len(text)
 
     def flush(self) -> None:
         """Send what has been written so far, with or without a newline at its end."""
-        message = self._waiting().rstrip("\n")
-        self._pending.text = ""
+        text, where = self._waiting().pop(_task_id(), ("", {}))
+        message = text.rstrip("\n")
         if message:
-            self._output.record(message, {"PRIORITY": self._priority, **self._pending.place})
+            self._output.record(message, {"PRIORITY": self._priority, **where})
 
-    def _waiting(self) -> str:
-        text: str = getattr(self._pending, "text", "")
-        return text
+    def _waiting(self) -> dict[str, tuple[str, dict[str, object]]]:
+        """Return what this thread has written and not sent, and where, by the tasks' ids."""
+        waiting: dict[str, tuple[str, dict[str, object]]] = vars(self._pending)
+        return waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +250,12 @@ def _null() -> TextIO:
 def _flush(**_: object) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+def _task_id() -> str:
+    """Return the id of the task that is running, "" where there is none."""
+    task = get_current_task()
+    return "" if task is None else str(task.request.id or "")
 
 
 def _task_fields() -> dict[str, object]:
