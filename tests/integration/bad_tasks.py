@@ -57,10 +57,11 @@ DECORATED = (
         "a decorated task of which nobody can tell where it goes",
         named(
             "proj:send",
-            "where it is sent can't be told without its arguments. Host its app, by CELERY_AGENT_APP.",
+            "the route of task send can't be told without its arguments: IndexError: tuple index out of range ({code}/proj.py, "
+            "line 13). Name its queues in task_queues, or with a plus in CELERY_AGENT_CONSUME.",
         ),
         app="CELERY_AGENT_TASKS=proj:send",
-        proj=GOOD + "app.conf.task_routes = (lambda name, args, *more: args[0],)\n",
+        proj=GOOD + "app.conf.task_routes = (lambda name, args, *more, **task: args[0],)\n",
     ),
     case(
         "a decorated task whose app fails to load",

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from kombu import Queue
+from kombu.common import Broadcast
 
 from agent.guest.answer.caveats import caveats, own_pool
 from agent.guest.answer.routes import routing
@@ -90,6 +92,15 @@ def test_a_queue_without_dead_letters_is_told() -> None:
     app = made({"a": LATE})
     (said,) = caveats("proj:app", app, routing(app).queues)
     assert said.startswith("celery: no dead-letter queue, unless a policy of the broker gives one: ")
+
+
+def test_a_broadcast_queue_on_redis_is_told() -> None:
+    queues = {"task_queues": [Queue("celery"), Broadcast("everybody")]}
+    app = made({"a": LATE}, broker_url="redis://localhost", **queues)
+    (said,) = caveats("proj:app", app, routing(app).queues)
+    assert said.startswith("everybody: nothing comes to a broadcast queue on Redis")
+    app = made({"a": LATE}, **queues)
+    assert not any("broadcast" in line for line in caveats("proj:app", app, routing(app).queues))
 
 
 def test_a_pool_that_the_app_says_nothing_of_is_none() -> None:

@@ -58,14 +58,14 @@ def test_a_router_that_needs_arguments_is_told_with_its_task() -> None:
 
     found = routes("a", task_routes=(route,))
     assert found.queues == {"celery": []}
-    (told,) = found.untold
+    (told,) = found.untold.values()
     assert told.startswith("the route of task a can't be told without its arguments: IndexError: ")
 
 
 def test_a_route_to_a_queue_that_may_not_be_made_is_told() -> None:
     found = routes("a", task_routes={"a": "nowhere"}, task_queues=[Queue("celery")], task_create_missing_queues=False)
     assert found.queues == {"celery": []}
-    assert found.untold == [
+    assert list(found.untold.values()) == [
         "task a can't be sent: Queue 'nowhere' missing from task_queues. Add it there, or correct the route."
     ]
 
@@ -93,6 +93,16 @@ def test_a_route_by_a_topic_exchange_leads_to_each_queue_whose_pattern_matches(k
         task_routes={"a": {"exchange": "topics", "routing_key": key}},
     )
     assert {queue for queue, tasks in found.queues.items() if tasks} == queues
+
+
+def test_a_route_that_ends_where_no_queue_is_bound_is_told() -> None:
+    for route in ({"exchange": "nobody", "routing_key": "x"}, {"exchange": "topics", "routing_key": "mail"}):
+        queues = [Queue("celery"), Queue("logs", Exchange("topics", "topic"), "log.#")]
+        found = routes("a", task_queues=queues, task_routes={"a": route})
+        assert found.queues == {"celery": [], "logs": []}
+        assert found.untold["a"].startswith(
+            "the route of task a leads to an exchange and a routing key to which no queue of "
+        )
 
 
 def test_a_broadcast_queue_is_called_by_its_alias() -> None:

@@ -42,7 +42,7 @@ def examine(name: str, consume: Sequence[str], emit: Emit) -> dict[str, Celery]:
     chosen = _chosen(name, app, found, consume, emit)
     for queue, tasks in chosen.items():
         serve(name, queue, tasks, app, threads, emit)
-    for text in found.untold:
+    for text in found.untold.values():
         emit({"caveat": text})
     tell(name, app, chosen, emit)
     return dict.fromkeys(chosen, app)

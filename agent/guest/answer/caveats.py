@@ -38,6 +38,8 @@ def caveats(name: str, app: Any, queues: Mapping[str, Sequence[str]]) -> Iterato
         yield f"{first_of(generators)}: {GENERATOR}."
     if not any(is_redis(url) for url in brokers(app)):
         yield from _dead_letters(app, queues)
+    else:
+        yield from _broadcasts(app, queues)
 
 
 def _settings(name: str, app: Any) -> Iterator[str]:
@@ -73,6 +75,12 @@ def _acks(tasks: Sequence[Any]) -> Iterator[str]:
             f"{some_of(failing, len(tasks))} acked late without task_reject_on_worker_lost: a task whose process is killed "
             "has failed, and is not run again. Set it where a task may run twice."
         )
+
+
+def _broadcasts(app: Any, queues: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    unheard = [each for each in queues if app.amqp.queues[each].exchange.type == "fanout"]
+    if unheard:
+        yield f"{first_of(unheard)}: nothing comes to a broadcast queue on Redis, with `celery worker` either. Take RabbitMQ."
 
 
 def _dead_letters(app: Any, queues: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -57,8 +57,7 @@ def _by_queue(items: Mapping[str, Task], routes: Routing, emit: Emit) -> dict[st
     for item, task in items.items():
         queues = [queue for queue, names in routes.queues.items() if task.name in names]
         if not queues:
-            text = "where it is sent can't be told without its arguments. Host its app, by CELERY_AGENT_APP."
-            report(emit, "tasks", item, text)
+            report(emit, "tasks", item, routes.untold.get(task.name, "its app does not have it."))
         for queue in queues:
             found.setdefault(queue, []).append(item)
     return found

@@ -16,15 +16,15 @@ OWN = "celery."  # what the names of Celery's own tasks begin with; they go wher
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The names of tasks by the queue that they go to, and a line for each task of which that can't be told."""
+    """The names of tasks by the queue that they go to, and by its name a line for each task of which that can't be told."""
 
     queues: dict[str, list[str]]
-    untold: list[str]
+    untold: dict[str, str]
 
 
 def routing(app: Any) -> Routing:
     """Return the queues of an app: those that it declares, its default queue, and each that a task is routed to."""
-    found = Routing({name_of(queue): [] for queue in app.amqp.queues.consume_from.values()}, [])
+    found = Routing({name_of(queue): [] for queue in app.amqp.queues.consume_from.values()}, {})
     try:
         found.queues.setdefault(name_of(app.amqp.queues[app.conf.task_default_queue]), [])
     except KeyError:  # it is not among task_queues, and no others may be made
@@ -33,12 +33,18 @@ def routing(app: Any) -> Routing:
         if name.startswith(OWN):
             continue
         try:
-            for queue in _destinations(app, task):
+            queues = list(_destinations(app, task))
+            for queue in queues:
                 found.queues.setdefault(queue, []).append(name)
+            if not queues:
+                found.untold[name] = (
+                    f"the route of task {name} leads to an exchange and a routing key to which no queue of the app is bound: "
+                    "nobody gets it. Name a `queue` in the route, or bind one in task_queues."
+                )
         except QueueNotFound as error:
-            found.untold.append(f"task {name} can't be sent: {error.args[0]}. Add it there, or correct the route.")
+            found.untold[name] = f"task {name} can't be sent: {error.args[0]}. Add it there, or correct the route."
         except Exception as error:  # a router is user code
-            found.untold.append(
+            found.untold[name] = (
                 f"the route of task {name} can't be told without its arguments: {last_line(error)}. "
                 "Name its queues in task_queues, or with a plus in CELERY_AGENT_CONSUME."
             )

@@ -70,7 +70,8 @@ def main(
     _attach(app, spec, account)
     of_project = bool(spec.app)
     worker = _worker_class(app, spec, replacements, account)(
-        hostname=f"{spec.queue}.{generation}@{socket.gethostname()}",
+        # A name of its own each time, also where two instances of this host serve one queue: remote control locks others out.
+        hostname=f"{spec.queue}.{generation}.{voice.instance}@{socket.gethostname()}",
         queues=[spec.queue],
         pool_cls=_pool(app, spec),
         concurrency=spec.concurrency,
