@@ -11,6 +11,7 @@ from kombu.transport import pyamqp
 
 from celery_delivery import internals, mending
 from celery_delivery.broker import bodies
+from celery_delivery.contract import on_class
 from celery_delivery.contract.contracts import Contracts, queue_of, unimplemented
 from celery_delivery.contract.fit import argument_check
 from celery_delivery.contract.names import Names
@@ -50,6 +51,7 @@ def create_app_from(
         )
     if mending.applies(internals.client.SIZES):
         bodies.bound()
+    on_class.tell()
     app = App()
     app.config_from_object(celery_config)
     known = Contracts.beside(celery_config) if contracts is None else Contracts(contracts)
