@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.projects import Project
 from tests.rabbitmq import RabbitMQ
@@ -22,6 +23,11 @@ def note(self, path):
     with open(path, "a") as file:
         file.write(self.request.hostname.partition("@")[0] + "\\n")
 """
+
+
+def is_new(queue: dict[str, Any]) -> bool:
+    """Tell whether the second worker of a queue consumes, and the first is gone."""
+    return bool(queue["generation"] == 2 and queue["consuming"] and not queue["draining"] and not queue["replacement"])
 
 
 def test_each_instance_gets_what_is_sent_also_after_a_reload(tmp_path: Path, broker: RabbitMQ, vhost: str) -> None:
@@ -47,7 +53,7 @@ def test_each_instance_gets_what_is_sent_also_after_a_reload(tmp_path: Path, bro
         assert noted("first") == ["everybody.1.one", "everybody.1.two"]
         one.configure("everybody", QUEUES__everybody__POOL="threads")
         assert one.run("reload", "one").returncode == 0
-        wait_until(lambda: one.queue("everybody")["draining"] == 0, 60, "the former worker is gone")
+        one.wait_for("everybody", is_new, "has its new worker alone")
         assert noted("second") == ["everybody.1.two", "everybody.2.one"]
     finally:
         for project in projects:
