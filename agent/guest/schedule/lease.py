@@ -156,7 +156,7 @@ class Lease:
             return
         if self._tag is not None:
             self.channel.basic_ack(self._tag)
-        self._record, self._tag = found, message.delivery_tag
+        self._record, self._tag = found if found.version else Record(), message.delivery_tag
 
     def _cancelled(self, _tag: str) -> None:
         raise LeaseLost(f"the queue {self._name} was deleted")

@@ -188,8 +188,12 @@ class Foreign:
         """Return the entries with their last and next run, for people."""
         for entry in self._known:
             seen = self._desk.record.entries.get(entry.name)
-            sent = None if seen is None or seen.sent is None else seen.sent.timestamp()
-            yield Tick(entry.name, sent, following(entry.schedule, _aware(entry.last_run_at)).timestamp())
+            last = _aware(entry.last_run_at)  # which may be older: until a database is read anew
+            if seen is None or seen.sent is None:
+                yield Tick(entry.name, None, following(entry.schedule, last).timestamp())
+            else:
+                upcoming = following(entry.schedule, max(last, seen.done))
+                yield Tick(entry.name, seen.sent.timestamp(), upcoming.timestamp())
 
     def _ask(self, entry: ScheduleEntry) -> Any:
         seen = self._desk.record.entries.get(entry.name)
