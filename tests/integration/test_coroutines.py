@@ -113,6 +113,10 @@ class Alpha(celery.Task):
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.sleep(600))
 
+    async def leave(self, value):
+        self.left = asyncio.create_task(self.wait_for(value))
+        await asyncio.sleep(0.1)
+
     async def block(self, value):
         time.sleep(value)
         return value
@@ -260,3 +264,20 @@ def test_who_blocks_the_loop_is_named_in_the_log(coroutines: Node) -> None:
     assert "time.sleep(value)" in node.log.read_text()
     file.touch()
     wait_until(lambda: "The event loop turns again" in node.log.read_text(), 30, "the log says that it goes on")
+
+
+def test_one_that_outlasts_its_hard_limit_is_given_back_where_no_process_can_be_killed(coroutines: Node) -> None:
+    run(coroutines, POOL="threads", CONCURRENCY="2")
+    waiting = f"worker.apply_async(('wait_for', {str(coroutines.code / 'go')!r}), time_limit=0.5)"
+    text = coroutines.produce(f"print(json.dumps(str({waiting}.get(timeout=60, propagate=False))))", "alpha")
+    assert "TimeLimitExceeded(0.5" in text
+    assert Counter((coroutines.code / "notes").read_text().split()) == {"run": 5, "finally": 5}
+    wait_until(lambda: coroutines.broker.messages("alpha.dead", coroutines.vhost) == 1, 30, "it is a dead letter")
+
+
+@EVERY_POOL
+def test_what_it_leaves_running_is_cancelled_when_the_process_ends(coroutines: Node, pool: str) -> None:
+    run(coroutines, POOL=pool, CONCURRENCY="1")
+    coroutines.send("alpha", "leave", "/nowhere")
+    assert coroutines.stop() == 0
+    assert (coroutines.code / "notes").read_text() == "run\nfinally\n"
