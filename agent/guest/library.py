@@ -18,16 +18,20 @@ RELEASES = ">=0.1,<0.2"  # that have it
 SOURCE = Path(__file__).parents[2] / PACKAGE  # beside the agent where that runs from a checkout
 
 
-def lend() -> None:
-    """Have the agent's own copy of the library found, where this interpreter has none: a project's own app needs none."""
+def lend() -> bool:
+    """Have the agent's own copy of the library found, where this interpreter has none: a project's own app needs none.
+
+    Return whether it was lent.
+    """
     init = SOURCE / "__init__.py"
     if importlib.util.find_spec(PACKAGE) is not None or not init.exists():
-        return
+        return False
     spec = importlib.util.spec_from_file_location(PACKAGE, init, submodule_search_locations=[str(SOURCE)])
     if spec is None or spec.loader is None:
-        return
+        return False
     sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[PACKAGE])
+    return True
 
 
 def is_there(module: str) -> bool:
@@ -41,7 +45,7 @@ def misfit() -> str | None:
         found = importlib.import_module(f"{PACKAGE}.interface").INTERFACE
     except ModuleNotFoundError as error:
         if error.name == PACKAGE:
-            return f"it has no {PACKAGE}. Install it: {_install()}"
+            return absence()
         return f"its {PACKAGE} says no interface, so that it is older than {INTERFACE}. Bring it up: {_install('--upgrade')}"
     except Exception as error:
         return f"its {PACKAGE} can't be imported: {error!r}. Install it anew: {_install('--force-reinstall')}"
@@ -53,6 +57,11 @@ def misfit() -> str | None:
             f"Upgrade the agent, or install an older one: {_install(below=_version())}"
         )
     return None
+
+
+def absence() -> str:
+    """Return what to do where the library is not there."""
+    return f"it has no {PACKAGE}. Install it: {_install()}"
 
 
 def _install(option: str = "", below: str | None = None) -> str:

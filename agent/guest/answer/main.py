@@ -38,7 +38,7 @@ from types import ModuleType
 from typing import Any
 
 from ..descriptors import opened, unshareable_since
-from ..library import PACKAGE, is_there, lend, misfit
+from ..library import PACKAGE, absence, is_there, lend, misfit
 from ..projects import find, is_preloaded, load
 from ..threads import left_since, running
 from .culprits import watched
@@ -78,8 +78,7 @@ def _examine(request: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     sys.path[:0] = request["path"]
     tasks, app, settings = request["tasks"], request["app"], request["celery_config"]
     has_settings = bool(settings) and is_there(settings)
-    if not has_settings:
-        lend()
+    is_lent = not has_settings and lend()
     if not _find_celery(emit) or not _find_library(emit):
         return {}
     own = opened()
@@ -98,7 +97,10 @@ def _examine(request: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     if tasks:
         candidates = importlib.import_module(".candidates", __package__)
         if not has_settings and candidates.need_contracts(tasks, settings, emit):
-            import_or_report(settings, "celery_config", settings, emit)
+            if is_lent:
+                report(emit, "python", PACKAGE, absence())
+            else:
+                import_or_report(settings, "celery_config", settings, emit)
             return {}
         apps = candidates.examine(tasks, settings, app, emit)
     apps |= of_app
