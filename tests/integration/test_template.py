@@ -57,7 +57,8 @@ class Templates:
 
     def __init__(self, code: Path) -> None:
         self.code = code
-        self.spec = TemplateSpec(sys.executable, path=(str(code),), environment=(("PATH", os.environ["PATH"]),))
+        environment = {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "ignore"}  # Celery warns of root
+        self.spec = TemplateSpec(sys.executable, path=(str(code),), environment=tuple(environment.items()))
         (code / "celery_tasks").symlink_to(ROOT / "celery_tasks")
 
     def start(self, *preload: str, **environment: str) -> Started:

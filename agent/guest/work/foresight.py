@@ -1,0 +1,39 @@
+"""What each worker would find out on its way to the first task: the template does, so that its workers need not.
+
+Whatever a worker touches makes a page of memory its own that it shares until then. Of 12.5 MB, with 20 workers:
+
+    the template                                                           spares a worker
+    ---------------------------------------------------------------------  ---------------
+    warns that they run as root, where they do, once and for all of them   0.3 MB
+    asks what a worker asks abstract classes, which keep the answer        0.3 MB
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from numbers import Integral
+from socket import socket
+from types import FunctionType, MethodType, ModuleType
+
+from celery.exceptions import SecurityError, SecurityWarning
+from celery.platforms import check_privileges
+from vine.abstract import Thenable
+
+# As a starting worker does, seen by a trace of ABCMeta.__subclasscheck__. A "no" is kept until some class is registered.
+ASKED: tuple[tuple[type, tuple[type, ...]], ...] = (
+    (Mapping, (ModuleType, list, map, tuple)),
+    (Iterable, (list, tuple)),
+    (Integral, (int, str, socket)),
+    (Thenable, (FunctionType, MethodType)),
+)
+
+
+def look_ahead() -> None:
+    """Find it out; to be called when all is imported that workers share."""
+    for abstract, kinds in ASKED:
+        for kind in kinds:
+            issubclass(kind, abstract)
+    # Python shows a warning once for each process. What Celery refuses as root, each worker looks at by itself.
+    with suppress(SecurityError, SecurityWarning):
+        check_privileges(())
