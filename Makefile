@@ -6,6 +6,7 @@
 # make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
 # make fuzz    100,000 inputs of garbage for each test that `make test` plays with 2,000; FUZZ="--hours 8" goes on and on
 # make schedules  kill ten leaders of a schedule: no tick may be sent twice
+# make safe    5,000 tasks of an app with make_safe under kill -9 of its workers, and 5,000 through a move that is killed
 # make pairs   kill each process of an agent after each other one, under load: none of its tasks may be lost
 # make test-ansible  what of deploy/ansible takes longer: firewalls, Docker, a cluster, upgrades under load
 # make test-vm limits that a kernel enforces, in an emulated virtual machine; takes minutes
@@ -15,7 +16,7 @@
 # make bench   the agent beside supervisord, circus, celery multi and plain workers
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test test-units test-rabbitmq-4 test-ansible test-vm stall chaos fuzz schedules pairs check ansible release bench lock clean
+.PHONY: help demo test test-units test-rabbitmq-4 test-ansible test-vm stall chaos fuzz schedules pairs safe check ansible release bench lock clean
 .DEFAULT_GOAL := help
 
 # Two tests at once, each in a process of its own: much of a test is waiting.
@@ -83,6 +84,10 @@ schedules: .venv/dev
 pairs: .venv/dev
 	@scripts/prepare-tests
 	.venv/bin/python -m pytest tests/chaos/test_pairs.py --every-pair --timeout 3600 -s $(PYTEST)
+
+safe: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest tests/integration/test_make_safe.py tests/integration/test_move_queue.py -k "killed" --tasks 5000 --timeout 3600 $(PYTEST)
 
 chaos: .venv/dev
 	@scripts/prepare-tests

@@ -63,7 +63,7 @@ def create_app_from(
             mending.require(mend)
         app.amqp_cls = Following
         app.backend_cls = backend
-        _hush_celery()
+        hush_celery()
     _apply_profile(app, queues.pop())
     if is_safe:
         _check_broker(app)
@@ -188,7 +188,7 @@ def _check_broker(app: celery.Celery) -> None:
         )
 
 
-def _hush_celery() -> None:
+def hush_celery() -> None:
     """Drop Celery's warning that its own delays do not work with direct exchanges: they are not used here."""
     log = logging.getLogger("celery.app.base")
     if _is_not_of_delays not in log.filters:

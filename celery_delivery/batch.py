@@ -17,7 +17,7 @@ from celery.canvas import Signature
 
 from celery_delivery.sending.outgoing import Fate, Outgoing
 from celery_delivery.sending.pools import broker_key
-from celery_delivery.sending.producer import SEND_TIMEOUT, Producer, Sending
+from celery_delivery.sending.producer import SEND_TIMEOUT, Confirming, Producer
 
 __all__ = ["Fate", "Sent", "send_all"]
 
@@ -66,7 +66,7 @@ class Recorder(Producer):
 
 def _pool(signatures: list[Signature]) -> Any:
     apps = {id(each.app): each.app for each in signatures}.values()
-    if not all(isinstance(app.amqp, Sending) for app in apps):
+    if not all(isinstance(app.amqp, Confirming) for app in apps):
         raise ValueError("send_all is for apps of create_worker_from, with RabbitMQ and CELERY_TASKS_DELIVERY=safe")
     if len({broker_key(app) for app in apps}) > 1:
         raise ValueError("the tasks of one batch must have the same broker")

@@ -42,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--inputs", type=int, default=FEW_INPUTS, help="inputs of garbage in each test marked fuzz; see `make fuzz`"
     )
+    parser.addoption("--tasks", type=int, default=300, help="tasks of an app that lose nothing; see `make safe`")
     parser.addoption("--seed", type=int, default=0, help="of the garbage")
     parser.addoption("--kills", type=int, default=3, help="leaders of a schedule to kill; see `make schedules`")
     parser.addoption("--burst", type=int, default=300, help="no-op tasks in a burst")

@@ -24,6 +24,7 @@ COMMANDS = {
     "check": "check an instance's configuration without starting anything",
     "config": "show an instance's settings, or an example env file",
     "dead-letters": "list tasks that could not be done; send them back, or throw them away",
+    "move-queue": "move the tasks of an old queue into the safe one that has taken its place",
     "topology": "print what the broker needs for an instance, and its users' rights",
     "schedule": "show an instance's periodic tasks, their last and their next run",
     "demo": "try it all out on the embedded broker",

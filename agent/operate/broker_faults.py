@@ -5,6 +5,7 @@ from __future__ import annotations
 EXPOSED = "exposed"  # reached, over a network and without TLS
 UNDECLARED = "undeclared"  # a queue that is not there, where no client may declare it
 UNLIKE = "unlike"  # a queue that is there with other arguments
+LEFT = "left"  # tasks in the queue that a safe one of a project's own app had before
 FRAGILE = "fragile"  # a release in which one message can stop all dead letters
 
 EVICTING = "evicting"  # a Redis that may forget tasks when it is full

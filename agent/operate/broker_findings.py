@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.config.discovery import Letters, Probe, StoreProbe
-from agent.operate.broker_faults import EVICTING, EXPOSED, FRAGILE, UNDECLARED, UNLIKE, unreachable, unreachable_by_app
+from agent.operate.broker_faults import (
+    EVICTING,
+    EXPOSED,
+    FRAGILE,
+    LEFT,
+    UNDECLARED,
+    UNLIKE,
+    unreachable,
+    unreachable_by_app,
+)
 from agent.operate.findings import Finding, failure, good, warning
 
 
@@ -19,11 +28,14 @@ class _Words:
 
 
 _OF_CONTRACTS = _Words(
-    "Set RABBITMQ_TLS=1; see docs/broker.md.", "name another `queue` in the contract", "CELERY_TASKS_RESULTS"
+    "Set RABBITMQ_TLS=1; see docs/broker.md.",
+    "name another `queue` in the contract, and `agent move-queue {instance} THAT --from {queue}` moves what waits in this one",
+    "CELERY_TASKS_RESULTS",
 )
 _OF_APP = _Words(
     "Have broker_url begin with amqps:// or rediss://, and set broker_use_ssl.",
-    "give it the same arguments in task_queues",
+    "give it the same arguments in task_queues. With make_safe another suffix=… gives it a name of its own, and `agent "
+    "move-queue {instance}` moves what waits in this one",
     "result_backend of the app",
 )
 
@@ -62,10 +74,18 @@ def of_broker(instance: str, broker: str, embedded: bool, probe: Probe) -> Findi
             )
         case f if f == UNLIKE:
             queue, _, reason = probe.text.partition(": ")
+            other = words.queue.format(instance=instance, queue=queue)
             return failure(
                 "broker",
                 f"{broker} has a queue {queue!r} of another kind, and refuses ours: {reason}. Let its tasks run out, and "
-                f"`rabbitmqctl delete_queue {queue}`: it is declared anew. Or {words.queue}.",
+                f"`rabbitmqctl delete_queue {queue}`: it is declared anew. Or {other}.",
+            )
+        case f if f == LEFT:
+            queue, _, count = probe.text.rpartition(": ")
+            return warning(
+                "broker",
+                f"{broker} has {count} waiting in {queue!r}, which this instance does not read since make_safe. "
+                f"`agent move-queue {instance} {queue}` moves them.",
             )
     say = unreachable_by_app if probe.of_project else unreachable
     return failure("broker", say(broker, probe.fault, probe.text))

@@ -69,10 +69,14 @@ def visit(
 
     Raises InvalidConfiguration where task classes can't be imported, AgentError where nothing was done.
     """
+    if login is not None and configuration.settings.app:
+        raise AgentError(
+            "--user and --password-file are for instances without CELERY_AGENT_APP: an app names its user itself."
+        )
     template = _template(configuration, environment, login)
     step = {"module": "letterbox", "action": action, "queue": queue, "ids": ids}
     discovery, answer = inquire(configuration, template, step)
-    _check_queue(configuration, discovery, queue)
+    check_queue(configuration, discovery, queue)
     problem = redacted(_problem(answer), template.environment)
     done = tuple(Done(**each) for each in answer.all("acted"))
     if problem and not done:
@@ -88,7 +92,8 @@ def _template(configuration: Configuration, environment: Mapping[str, str], logi
     return replace(template, environment=tuple(sorted({**dict(template.environment), **own}.items())))
 
 
-def _check_queue(configuration: Configuration, discovery: Discovery, queue: str | None) -> None:
+def check_queue(configuration: Configuration, discovery: Discovery, queue: str | None) -> None:
+    """Raise AgentError for a queue that an instance does not host."""
     hosted = sorted({*(task.queue for task in discovery.tasks), *(each.name for each in discovery.queues)})
     if queue is not None and queue not in hosted:
         advice = suggestion(queue, hosted, shown=repr) or f"Its queues are {', '.join(map(repr, hosted))}."

@@ -11,6 +11,10 @@ from celery_delivery.internals import client, worker
 from celery_delivery.internals.mend import Mend
 
 REQUIRED = (client.CONFIRMS, client.SHARED_CONNECTIONS, client.OWN_SETTINGS)
+REQUIRED_OF_OTHERS = (*REQUIRED, client.ADOPTED)  # of apps that were made by others
 OPTIONAL = tuple(
-    each for room in (worker, client) for each in vars(room).values() if isinstance(each, Mend) and each not in REQUIRED
+    each
+    for room in (worker, client)
+    for each in vars(room).values()
+    if isinstance(each, Mend) and each not in REQUIRED_OF_OTHERS
 )

@@ -175,6 +175,27 @@ ERRBACKS = Mend(
     ),
     "a failure whose errback can't be sent is told twice",
 )
+ADOPTED = Mend(
+    "adopted apps",
+    (
+        "celery.app.amqp:AMQP.Queues.queues_cls",
+        "celery.app.amqp:AMQP.Router.routes",
+        "celery.app.amqp:Queues.__init__.add",
+        "celery.app.amqp:Queues.__missing__.new_missing",
+        "celery.app.amqp:Queues._add",
+        "celery.app.base:Celery._load_config.on_after_configure",
+        "celery.app.base:Celery.amqp_cls",
+        "celery.app.base:Celery._get_backend.backend_cls",
+        "celery.app.task:Task.bind.from_config",
+        "celery.app.task:Task.signature_from_request.delivery_info",
+        "celery.worker.consumer.consumer:Consumer.update_strategies.start_strategy",
+        "celery.worker.consumer.consumer:Consumer.create_task_handler.strategies",
+        "celery.worker.request:create_request_cls.acks_late",
+        "celery.worker.request:create_request_cls.time_limit",
+        "kombu.messaging:Consumer.__init__._active_tags",
+    ),
+    "queues of an app that was made by others would not lose nothing",
+)
 OWN_SETTINGS = Mend(
     "own settings",
     ("celery.app.base:Celery.add_defaults", "celery.app.utils:Settings.value_set_for"),

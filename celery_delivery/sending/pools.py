@@ -56,14 +56,18 @@ class Connections(ConnectionPool):
         return connection
 
 
-def pool_of(app: Celery, producer: Any, patience: float) -> Pool:
-    """Return the pool that all apps of this process share which have the same broker; see Pool for the rest."""
-    key = broker_key(app)
+def pool_of(app: Celery, producer: Any, patience: float, options: dict[str, Any] | None = None) -> Pool:
+    """Return the pool that all apps of this process share which have the same broker, and kind of producer.
+
+    options: of the transport, instead of the app's own. See Pool for the rest.
+    """
+    key = (broker_key(app), producer)
     pool = _pools.get(key)
     if pool is None:
         forks.let_go_in_children(_let_go)
+        connection = app.connection_for_write(transport_options=options)
         # Of two threads that come here at once, both get the first one's.
-        pool = _pools.setdefault(key, Pool(app.connection_for_write(), app.conf.broker_pool_limit, producer, patience))
+        pool = _pools.setdefault(key, Pool(connection, app.conf.broker_pool_limit, producer, patience))
     return pool
 
 
@@ -78,7 +82,7 @@ def hang_up(connection: Any) -> None:
         connection.connection.transport.sock.close()
 
 
-_pools: dict[str, Pool] = {}
+_pools: dict[tuple[str, Any], Pool] = {}
 
 
 def _let_go() -> None:

@@ -22,6 +22,7 @@ from amqp.exceptions import (
     RecoverableConnectionError,
     UnexpectedFrame,
 )
+from celery.app.amqp import AMQP
 from celery.utils.log import get_logger
 from kombu.messaging import Producer as StockProducer
 
@@ -250,7 +251,7 @@ class Producer(StockProducer):
         return [message for message in unsettled if message.fate is None and not confirms.was_written(message.tag)]
 
 
-class Sending(Routing):
+class Confirming(AMQP):
     """Celery's `app.amqp` for apps that promise what they send."""
 
     Producer = Producer
@@ -259,6 +260,10 @@ class Sending(Routing):
     def producer_pool(self) -> Pool:
         """The producers that all apps of this process share which have the same broker."""
         return pool_of(self.app, Producer, SEND_TIMEOUT)
+
+
+class Sending(Confirming, Routing):
+    """The same, for apps of contracts."""
 
 
 def _unrouted(message: Outgoing) -> str:

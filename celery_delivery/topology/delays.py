@@ -65,7 +65,7 @@ def remaining(eta: str | None, now: datetime) -> float:
 
 def routing_key(seconds: int, queue: str) -> str:
     """Return what leads a task to a queue after so many seconds."""
-    return ".".join((*f"{seconds:0{LEVELS}b}", _word(queue)))
+    return ".".join((*f"{seconds:0{LEVELS}b}", word(queue)))
 
 
 def topology(queues: Iterable[str]) -> Topology:
@@ -79,7 +79,7 @@ def topology(queues: Iterable[str]) -> Topology:
     return Topology(
         exchanges=tuple(ExchangeDeclaration(level(number), "topic") for number in (*numbers, -1)),
         queues=tuple(QueueDeclaration(level(number), _arguments(number)) for number in numbers),
-        bindings=(*bindings, *(Binding(DUE, name, f"#.{_word(name)}") for name in sorted(set(queues)))),
+        bindings=(*bindings, *(Binding(DUE, name, f"#.{word(name)}") for name in sorted(set(queues)))),
     )
 
 
@@ -93,13 +93,13 @@ def _arguments(number: int) -> dict[str, str | int]:
     }
 
 
-def _word(queue: str) -> str:
+def word(queue: str) -> str:
     """Return a queue's name as one word of a routing key, in which dots, stars and hashes mean something.
 
     A word that would be too long ends in a digest instead; no other has an exclamation mark.
     """
-    word = quote(queue, safe="").replace(".", "%2E")
-    if len(word) <= LONGEST_WORD:
-        return word
+    quoted = quote(queue, safe="").replace(".", "%2E")
+    if len(quoted) <= LONGEST_WORD:
+        return quoted
     end = f"!{hashlib.blake2b(queue.encode(), digest_size=16).hexdigest()}"
-    return word[: LONGEST_WORD - len(end)] + end
+    return quoted[: LONGEST_WORD - len(end)] + end

@@ -8,7 +8,7 @@ other arguments is refused by the broker (406 PRECONDITION_FAILED). What may cha
 policies, not of arguments.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,15 +92,15 @@ def arguments_of(queue: str) -> dict[str, str | int]:
     }
 
 
-def topology(queues: Iterable[str]) -> Topology:
-    """Return what some task queues need, sorted by queue."""
+def topology(queues: Iterable[str], arguments: Mapping[str, dict[str, Any]] | None = None) -> Topology:
+    """Return what some task queues need, sorted by queue; `arguments` are of those that have more than `arguments_of`."""
     names = sorted(set(queues))
     declarations = []
     for name in names:
         declarations.append(
             QueueDeclaration(dead_letter_queue(name), {**QUORUM, "x-delivery-limit": NO_DELIVERY_LIMIT})
         )
-        declarations.append(QueueDeclaration(name, arguments_of(name)))
+        declarations.append(QueueDeclaration(name, (arguments or {}).get(name) or arguments_of(name)))
     exchanges = tuple(ExchangeDeclaration(name, "direct") for name in names)
     return Topology(exchanges, tuple(declarations), tuple(Binding(name, name, name) for name in names))
 

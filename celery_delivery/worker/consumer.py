@@ -57,6 +57,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 
 from celery_delivery import internals, mending
 from celery_delivery.coroutines import hosting
+from celery_delivery.settings.profile import is_safe
 from celery_delivery.worker import claims, deaths, frames
 from celery_delivery.worker.ceilings import Ceilings
 from celery_delivery.worker.drain import drain
@@ -119,10 +120,10 @@ class Consumer(StockConsumer):
         hosting.host_all(self.app)
         if isinstance(pool, SoloPool | ThreadPool):
             hosting.enforce_limits()
-        self._redeliveries = Redeliveries(self.initial_prefetch_count or 1, isinstance(pool, ThreadPool))
+        self.redeliveries = Redeliveries(self.initial_prefetch_count or 1, isinstance(pool, ThreadPool))
 
     def _give(self, run: Any, request: Any) -> None:
-        self._redeliveries.given(request)
+        self.redeliveries.given(request)
         run(request)
 
     def _run_with_heart(self, heart: Heart, run: Any, request: Any) -> None:
@@ -146,7 +147,7 @@ class Consumer(StockConsumer):
                 ceilings.hold(self.app.tasks, message)
                 self._times.settle(message)
                 seconds = early.seconds(message)
-                if knows_deliveries and self._redeliveries.is_known(message, self.connection_errors):
+                if knows_deliveries and self.redeliveries.is_known(message, self.connection_errors):
                     return
                 if seconds:
                     early.give(message, seconds, stock)
@@ -161,10 +162,14 @@ class Consumer(StockConsumer):
 
         return deaths.guarded(self, handle)
 
+    def queue_of(self, message: Any) -> Any:  # noqa: ARG002 - all messages come by one queue here
+        """Return the safe queue that a message came by, None where it is another kind."""
+        return self.app.amqp.queues.get(self.app.conf.task_default_queue) if is_safe(self.app.conf) else None
+
     @mending.where(internals.worker.REDELIVERIES)
     def call_soon_ack(self, method: Any, *args: Any, **kwargs: Any) -> Any:
         """Have a message acked or rejected, or the one that took its place."""
-        return super().call_soon_ack(self._redeliveries.settled(method), *args, **kwargs)
+        return super().call_soon_ack(self.redeliveries.settled(method), *args, **kwargs)
 
     @mending.where(internals.worker.DEAD_LETTERS)
     def on_decode_error(self, message: Any, exc: Exception) -> None:

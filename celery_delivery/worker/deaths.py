@@ -26,7 +26,6 @@ from typing import Any
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 
-from celery_delivery.settings.profile import is_safe
 from celery_delivery.topology.queues import dead_letter_queue
 from celery_delivery.worker.copies import Replacement, options_of, replace
 
@@ -72,13 +71,13 @@ def reject(consumer: Any, message: Any) -> None:
 def _is_undying(consumer: Any, message: Any) -> bool:
     if HEADER not in message.headers:  # as of nearly all: asking Celery's settings costs more than the rest
         return False
-    conf = consumer.app.conf
-    return is_safe(conf) and not can_die(message.headers, conf.task_default_queue)  # others have no dead letters
+    queue = consumer.queue_of(message)
+    return queue is not None and not can_die(message.headers, queue.name)  # others have no dead letters
 
 
 def _replace(consumer: Any, message: Any) -> None:
     """Have a copy that may die take the place of a message."""
-    task_id, queue = message.headers.get("id"), consumer.app.conf.task_default_queue
+    task_id, queue = message.headers.get("id"), consumer.queue_of(message).name
 
     def then() -> None:
         _log.error("Message %r becomes a dead letter without running, by a copy: %s", task_id, REASON)

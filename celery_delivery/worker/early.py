@@ -17,7 +17,6 @@ from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 
-from celery_delivery.settings.profile import is_safe
 from celery_delivery.topology import delays
 from celery_delivery.topology.queues import TaskQueue
 from celery_delivery.worker.copies import Replacement, options_of, replace
@@ -30,22 +29,19 @@ class Early:
     """Sends tasks of one worker's queue back into the broker; without delays there, Celery keeps them as it does."""
 
     def __init__(self, consumer: Any) -> None:
-        conf = consumer.app.conf
         self._consumer = consumer
-        self._queue = consumer.app.amqp.queues.get(conf.task_default_queue)
-        self._has_delays = is_safe(conf) and isinstance(self._queue, TaskQueue)
 
     def seconds(self, message: Any) -> int:
         """Return the whole seconds that a message is to wait in the broker; raises InvalidTaskError for no time."""
-        if message.headers.get("eta") is None or not self._has_delays:
+        if message.headers.get("eta") is None or not isinstance(self._consumer.queue_of(message), TaskQueue):
             return 0
         return seconds_until(message.headers["eta"], datetime.now(UTC))
 
     def give(self, message: Any, seconds: int, run: Callable[[Any], None]) -> None:
         """Have a message wait so long, or call `run` where it can't, once it is due."""
         name, task_id = message.headers.get("task"), message.headers.get("id")
-        eta = due(message.headers["eta"]).isoformat()
-        options = options_of(message, self._queue.name, {HEADER}, eta=eta)
+        eta, queue = due(message.headers["eta"]).isoformat(), self._consumer.queue_of(message)
+        options = options_of(message, queue.name, {HEADER}, eta=eta)
 
         def then() -> None:
             _log.info("Task %s[%s] is due in %d s, and waits in the broker until then", name, task_id, seconds)
@@ -59,7 +55,7 @@ class Early:
                 run(message)
 
         reason = f"Task {name}[{task_id}] is due in {seconds} s, and is to wait in the broker"
-        replace(self._consumer, message, Replacement({**options, "declare": (self._queue,)}, then, again, reason))
+        replace(self._consumer, message, Replacement({**options, "declare": (queue,)}, then, again, reason))
 
 
 def seconds_until(eta: Any, now: datetime) -> int:

@@ -79,10 +79,14 @@ class PatientPool(StockTaskPool.Pool):
                     job._accepted = False
 
 
-class TaskPool(StockTaskPool):
-    """Processes for tasks, with a limit on how long one may take."""
+class MendedPool(StockTaskPool):
+    """Celery's pool of processes, mended."""
 
     Pool = PatientPool
+
+
+class TaskPool(MendedPool):
+    """Processes for tasks, with a limit on how long one may take."""
 
     def on_start(self) -> None:
         """Start the processes."""

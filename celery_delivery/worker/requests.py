@@ -77,7 +77,7 @@ class Request(StockRequest):
     @property
     def _is_kept(self) -> bool:
         """Whether it is in a queue with a limit of deliveries until it has ended."""
-        return bool(self.task.acks_late) and is_safe(self.app.conf)
+        return bool(self.task.acks_late) and (hasattr(self.task, "is_kept") or is_safe(self.app.conf))
 
     def _give_up(self) -> None:
         """Tell that the task has failed, and give it back once too often."""

@@ -22,7 +22,7 @@ from kombu.exceptions import OperationalError
 
 from celery_delivery import internals, mending
 from celery_delivery.errors import Refused
-from celery_delivery.sending.producer import Sending
+from celery_delivery.sending.producer import Confirming, Sending
 from celery_delivery.sending.routing import passing_on
 
 # Seconds to send a retry in. Each delivery runs the task, and after six there is a dead letter: a broker that takes nothing has
@@ -32,8 +32,12 @@ PATIENCE = 60.0
 _log = get_logger(__name__)
 
 
-class Following(Sending):
+class Patient(Confirming):
     """Celery's `app.amqp` for apps whose tasks are delivered again where what follows them can't be sent."""
+
+    def keeps(self, task: celery.Task) -> bool:
+        """Say whether the task that is run can be delivered again."""
+        return bool(task.acks_late)
 
     @mending.where(internals.worker.RETRIES)
     def _retry_publish(self, publish: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -48,6 +52,10 @@ class Following(Sending):
             raise Reject(error, requeue=True) from error
 
 
+class Following(Patient, Sending):
+    """The same, for apps of contracts."""
+
+
 def keep_retries(task: celery.Task) -> None:
     """Have `task.retry` raise what becomes of a task whose retry can't be sent; once for each task of an app."""
     if mending.applies(internals.worker.RETRIES):
@@ -57,7 +65,7 @@ def keep_retries(task: celery.Task) -> None:
 def _retry(task: celery.Task, stock: Any) -> Any:
     @wraps(stock)
     def retry(*args: Any, **options: Any) -> Any:
-        patience = {"confirm_timeout": PATIENCE} if isinstance(task.app.amqp, Sending) else {}
+        patience = {"confirm_timeout": PATIENCE} if isinstance(task.app.amqp, Confirming) else {}
         try:
             with passing_on():  # the rest of its chain
                 return stock(*args, **{**patience, **options})
@@ -72,4 +80,7 @@ def _retry(task: celery.Task, stock: Any) -> Any:
 
 def _may_come_later(reason: Any, task: celery.Task) -> bool:
     """Say whether the broker may take later what it has not taken, and whether the task can be delivered again."""
-    return isinstance(reason, OperationalError) and not isinstance(reason, Refused) and bool(task.acks_late)
+    if not isinstance(reason, OperationalError) or isinstance(reason, Refused):
+        return False
+    amqp = task.app.amqp
+    return amqp.keeps(task) if isinstance(amqp, Patient) else bool(task.acks_late)

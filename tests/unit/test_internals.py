@@ -39,7 +39,9 @@ def _nothing_remembered() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "mend", [*internals.REQUIRED, *internals.OPTIONAL, unswitched.AGENT, unswitched.TESTING], ids=lambda mend: mend.name
+    "mend",
+    [*internals.REQUIRED_OF_OTHERS, *internals.OPTIONAL, unswitched.AGENT, unswitched.TESTING],
+    ids=lambda mend: mend.name,
 )
 def test_all_that_a_mend_needs_is_in_the_installed_packages(mend: Mend) -> None:
     assert mending.obstacle(mend) is None
@@ -151,6 +153,6 @@ def test_what_is_private_to_others_is_named_in_one_module() -> None:
             for node in ast.walk(ast.parse(text))
             if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
         }
-    mends = (*internals.REQUIRED, *internals.OPTIONAL, unswitched.AGENT, unswitched.TESTING)
+    mends = (*internals.REQUIRED_OF_OTHERS, *internals.OPTIONAL, unswitched.AGENT, unswitched.TESTING)
     named = {re.split(r"[.:]", name)[-1] for mend in mends for name in mend.names}
     assert used - own - named == {"_exit", "_current_frames"}  # of os and sys, whose docs have them

@@ -11,8 +11,8 @@ from celery import Celery
 from celery.concurrency import prefork
 from celery.worker.consumer import Consumer as StockConsumer
 
-from agent.guest.work.stock import LimitedConsumer, MendedConsumer, MendedPool, consumer_of, limit, pool_of
-from celery_delivery.worker.pool import PatientPool
+from agent.guest.work.stock import LimitedConsumer, MendedConsumer, consumer_of, limit, pool_of
+from celery_delivery.worker.pool import MendedPool, PatientPool
 from tests.unit.specs import SPEC
 
 

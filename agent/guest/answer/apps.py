@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..spec import FORCED
 from ..suggestion import suggestion
 from ..threads import names, running
 from .caveats import caveats, own_pool
-from .importing import Emit, import_or_report, last_line, report, whole_traceback
+from .importing import Emit, import_or_report, last_line, report, says_it_all, whole_traceback
 from .patience import patience
 from .routes import Routing, routing
 
@@ -42,7 +42,7 @@ def examine(name: str, consume: Sequence[str], emit: Emit) -> dict[str, Celery]:
     chosen = _chosen(name, app, found, consume, emit)
     for queue, tasks in chosen.items():
         serve(name, queue, tasks, app, threads, emit)
-    for text in found.untold.values():
+    for text in (*found.untold.values(), *_unknown(app, found, chosen)):
         emit({"caveat": text})
     tell(name, app, chosen, emit)
     return dict.fromkeys(chosen, app)
@@ -61,6 +61,15 @@ def tell(name: str, app: Any, chosen: Mapping[str, Sequence[str]], emit: Emit) -
     emit({"own": own_pool(app)})
     for text in caveats(name, app, chosen):
         emit({"caveat": text})
+
+
+def _unknown(app: Any, found: Routing, chosen: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield the names given to `make_safe` that are no queue's."""
+    wanted = getattr(app, "safe_queues", None)
+    for queue in sorted((wanted and wanted.queues) or ()):
+        if queue not in found.queues and queue not in chosen:
+            advice = suggestion(queue, tuple(found.queues), shown=repr) or "Correct it."
+            yield f"make_safe names the queue {queue!r}, and neither task_queues nor a route has it. {advice}"
 
 
 def _find(name: str, emit: Emit) -> Any:
@@ -111,7 +120,11 @@ def is_loaded(subject: str, name: str, app: Any, emit: Emit) -> bool:
     try:
         projects.load(app)
         dict(app.conf)  # all of it: a setting that is none is told by whoever reads it
+        _ = app.amqp.queues
     except BaseException as error:  # user code may raise anything
+        if says_it_all(error):
+            report(emit, "variable", name, str(error))
+            return False
         settings = os.environ.get(DJANGO, "")
         if isinstance(error, ModuleNotFoundError) and error.name and f"{settings}.".startswith(f"{error.name}."):
             text = f"{DJANGO} is {settings!r}, but there is no module {error.name}. Correct it, or CELERY_AGENT_PATH."

@@ -7,11 +7,14 @@ from typing import Any
 
 from celery.concurrency import ALIASES
 
+from celery_delivery.adopted.amqp import CONSUMER
+from celery_delivery.adopted.preparing import losses
 from celery_delivery.broker.urls import brokers
 from celery_delivery.contract.runs import GENERATOR, is_generator
 from celery_delivery.settings import common
 
 from ..listing import first_of, some_of
+from .kinds import is_safe_queue
 from .redis import is_redis
 from .routes import OWN
 
@@ -31,8 +34,10 @@ def caveats(name: str, app: Any, queues: Mapping[str, Sequence[str]]) -> Iterato
     tasks = [app.tasks[each] for each in sorted({task for tasks in queues.values() for task in tasks})]
     if not any(not each.startswith(OWN) for each in app.tasks):
         yield f"{name} has no task: name their modules in `include` or `imports`, or have them discovered."
+    safe = {task for queue in queues if is_safe_queue(queue, app) for task in queues[queue]}
     yield from _settings(name, app)
-    yield from _acks(tasks)
+    yield from _acks([task for task in tasks if task.name not in safe])
+    yield from (f"less is promised than make_safe does: {text}" for text in losses(app, safe))
     generators = [task.name for task in tasks if is_generator(task.run)]
     if generators:
         yield f"{first_of(generators)}: {GENERATOR}."
@@ -58,7 +63,7 @@ def _settings(name: str, app: Any) -> Iterator[str]:
         )
     if conf.worker_state_db:
         yield "worker_state_db is not used, since its workers can't share the file: revoked ids come from other workers."
-    if conf.worker_consumer not in (STOCK_CONSUMER, common.worker_consumer):
+    if conf.worker_consumer not in (STOCK_CONSUMER, CONSUMER, common.worker_consumer):
         yield f"worker_consumer is {conf.worker_consumer}: the faults of Celery's consumer are not mended in it."
 
 

@@ -20,6 +20,10 @@ from typing import Any
 
 from celery.utils.quorum_queues import detect_quorum_queues
 
+from celery_delivery.adopted.queues import SafeQueue
+from celery_delivery.topology import delays
+from celery_delivery.topology.queues import dead_letter_queue
+
 DEFAULT_EXCHANGE = "amq.default"
 DELAYED = "celery_delayed_.*"  # 28 exchanges and queues, and the exchange that they end at
 UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -42,6 +46,8 @@ def footprint(app: Any) -> dict[str, Any]:
 def _own(app: Any) -> Iterator[str]:
     for queue in app.amqp.queues.values():
         yield _in_each_process(queue.name)
+        if isinstance(queue, SafeQueue):
+            yield from (re.escape(dead_letter_queue(queue.name)), rf"{re.escape(delays.PREFIX)}.*")
         for bound in queue.bindings or (queue,):
             if bound.exchange.name:
                 yield re.escape(bound.exchange.name)

@@ -26,7 +26,7 @@ def import_or_report(name: str, subject: str, item: str, emit: Emit) -> ModuleTy
     try:
         return importlib.import_module(name)
     except BaseException as error:  # SystemExit, too, is only a reason why it can't be imported
-        if _says_it_all(error):
+        if says_it_all(error):
             report(emit, "variable", item, str(error))
         else:
             report(emit, subject, item, _failure(name, error), whole_traceback(error))
@@ -55,7 +55,7 @@ def whole_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, start))
 
 
-def _says_it_all(error: BaseException) -> bool:
+def says_it_all(error: BaseException) -> bool:
     """Tell whether an error is one that the library raises for a variable: with its name and what to do."""
     return isinstance(error, ValueError) and type(error).__module__.partition(".")[0] == PACKAGE
 

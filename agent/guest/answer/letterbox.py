@@ -20,30 +20,26 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
 from amqp import Message
-from amqp.exceptions import AccessRefused, ChannelError, NotFound
+from amqp.exceptions import AccessRefused, NotFound
 from celery import Celery
 
-from celery_delivery.broker.urls import brokers, is_embedded, shown
+from celery_delivery.broker.urls import brokers, is_embedded
 from celery_delivery.sending.confirms import Answer, Confirms
 from celery_delivery.settings.profile import is_safe
 from celery_delivery.topology.queues import dead_letter_queue
 
 from ..dead_letter import DeadLetter, Done
-from .frames import tolerant
 from .importing import Emit
-from .kinds import NO_LETTERS, of_contracts, of_project
+from .kinds import NO_LETTERS, by_broker_s_name, name_at_broker, of_contracts
 from .letters import headers_again, headers_of, is_readable, letter_of
-from .probe import fault_of
+from .reading import ANSWER_TIMEOUT, Refused, connected, failure, rights
 
-CONNECT_TIMEOUT = 5.0  # seconds for a connection
-ANSWER_TIMEOUT = 30.0  # seconds for any answer of the broker, a confirm too
-HEARTBEAT = 60  # seconds; the broker gets the letters of a desk back whose host is gone in twice that
 QUIET = 5.0  # seconds without a letter that was announced
 MOST_PUSHED = 65_535  # letters; basic.qos holds the count in 16 bits
 SIGN_OF_LIFE = 500  # letters
@@ -59,54 +55,51 @@ class Held:
     channel: Any
 
 
-class _Refused(Exception):
-    """Something can't be done, and neither network nor broker are ill; the text says what, and what to do."""
-
-
 def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
     """Read the dead letters of a queue, or all, and list, show, replay or purge those that are wanted.
 
     step: `action`; `queue`, or null for all; `ids`, or null for all.
     """
-    known, apps = apps, of_contracts(apps)
-    if not apps or step["queue"] in of_project(known):
+    hosted, apps = apps, by_broker_s_name(apps)
+    wanted = step["queue"]
+    if not apps or (wanted in hosted and name_at_broker(wanted, hosted[wanted]) not in apps):
         emit({"failed": {"broker": "", "fault": "", "text": NO_LETTERS}})
         return
-    app = next(iter(apps.values()))
-    queues = sorted(apps) if step["queue"] is None else [step["queue"]]
+    queues = sorted(apps) if wanted is None else [name_at_broker(wanted, hosted[wanted])] if wanted in hosted else []
+    app = apps[queues[0]] if queues else next(iter(apps.values()))
     try:
-        _check(app)
-        if set(queues) <= set(apps):
-            with _connection(app) as connection:
-                held = [each for queue in queues for each in _read(connection, queue, apps, emit)]
-                held.sort(key=lambda each: (each.letter.last or 0.0, each.letter.first or 0.0))
-                chosen = held if step["ids"] is None else _chosen(held, step["ids"], emit)
-                _ACTIONS[step["action"]](chosen, emit)
+        for app in of_contracts(apps).values():
+            _check(app)
+        with ExitStack() as stack:
+            held = []
+            for app, own in _alike(queues, apps):
+                connection = stack.enter_context(connected(app))
+                held += [each for queue in own for each in _read(connection, queue, apps, emit)]
+            held.sort(key=lambda each: (each.letter.last or 0.0, each.letter.first or 0.0))
+            chosen = held if step["ids"] is None else _chosen(held, step["ids"], emit)
+            _ACTIONS[step["action"]](chosen, emit)
     except Exception as error:  # whatever a broker or the network does is the finding
-        fault = "" if isinstance(error, _Refused) else fault_of(error.__cause__ or error)
-        urls = ";".join(shown(url) for url in brokers(app))
-        emit({"failed": {"broker": urls, "fault": fault, "text": str(error) or repr(error)}})
+        emit(failure(app, error))
     else:
         emit({"finished": True})
 
 
+def _alike(queues: Sequence[str], apps: Mapping[str, Celery]) -> Iterator[tuple[Celery, list[str]]]:
+    """Yield the queues of each broker, with an app that has it: a project's own may have another than contracts."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for queue in queues:
+        found.setdefault(brokers(apps[queue]), []).append(queue)
+    for own in found.values():
+        yield apps[own[0]], own
+
+
 def _check(app: Celery) -> None:
     if is_embedded(brokers(app)[0]):
-        raise _Refused("The embedded broker keeps no dead letters: it promises nothing.")
+        raise Refused("The embedded broker keeps no dead letters: it promises nothing.")
     if not is_safe(app.conf):
-        raise _Refused(
+        raise Refused(
             f"CELERY_TASKS_DELIVERY={app.conf.get('delivery_profile')} keeps no dead letters; the profile safe does."
         )
-
-
-@contextmanager
-def _connection(app: Any) -> Iterator[Any]:
-    limits = {"read_timeout": ANSWER_TIMEOUT, "write_timeout": ANSWER_TIMEOUT, "frame_handler": tolerant}
-    with app.connection_for_write(
-        connect_timeout=CONNECT_TIMEOUT, heartbeat=HEARTBEAT, transport_options=limits
-    ) as connection:
-        connection.ensure_connection(max_retries=len(brokers(app)) - 1, interval_start=0)
-        yield connection
 
 
 def _read(connection: Any, queue: str, apps: Mapping[str, Celery], emit: Emit) -> Iterator[Held]:
@@ -123,9 +116,7 @@ def _read(connection: Any, queue: str, apps: Mapping[str, Celery], emit: Emit) -
     except NotFound:
         return
     except AccessRefused as error:
-        raise _Refused(
-            f"This user may not read {name!r}: name one who may, with --user and --password-file."
-        ) from error
+        raise Refused(f"This user may not read {name!r}: name one who may, with --user and --password-file.") from error
 
 
 def _fetched(channel: Any, name: str, count: int) -> Iterator[Any]:
@@ -188,7 +179,7 @@ def _replay(chosen: Sequence[Held], emit: Emit) -> None:
         refusals = []
         for each, tag in sent:
             letter, confirms = each.letter, Confirms.of(each.channel)
-            with _rights(letter.queue):
+            with rights(letter.queue):
                 confirms.wait(tag, time.monotonic() + ANSWER_TIMEOUT)
             answer = confirms.answer(tag)
             if answer is Answer.TAKEN:
@@ -197,10 +188,10 @@ def _replay(chosen: Sequence[Held], emit: Emit) -> None:
             else:
                 refusals.append(f"{letter.id} stays: {_REFUSALS[answer].format(repr(letter.queue))}")
         if refusals:
-            raise _Refused(refusals[0])
+            raise Refused(refusals[0])
     for each in chosen:
         if not is_readable(each.raw):
-            raise _Refused(f"{each.letter.id} stays: {each.letter.text}. It can be shown, and purged.")
+            raise Refused(f"{each.letter.id} stays: {each.letter.text}. It can be shown, and purged.")
 
 
 def _send(each: Held) -> int:
@@ -211,24 +202,11 @@ def _send(each: Held) -> int:
     letter, confirms = each.letter, Confirms.of(each.channel)
     properties = {**each.raw.properties, "application_headers": headers_again(headers_of(each.raw), letter)}
     properties.pop("user_id", None)
-    with _rights(letter.queue):
+    with rights(letter.queue):
         each.channel.basic_publish(
             Message(each.raw.body, **properties), exchange=letter.queue, routing_key=letter.queue, mandatory=True
         )
     return confirms.last
-
-
-@contextmanager
-def _rights(queue: str) -> Iterator[None]:
-    """Say in our own words what the broker does not let us do."""
-    try:
-        yield
-    except AccessRefused as error:
-        raise _Refused(
-            f"This user may not send to {queue!r}: name one who may, with --user and --password-file."
-        ) from error
-    except ChannelError as error:
-        raise _Refused(f"Exchange {queue!r} takes nothing: {error}") from error
 
 
 def _purge(chosen: Sequence[Held], emit: Emit) -> None:

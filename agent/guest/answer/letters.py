@@ -47,7 +47,7 @@ FIRST_DEATH = "celery-tasks-first-death"  # and when first, in seconds since 197
 
 # Headers by which a broker accounts for deliveries and deaths; those of the last death came with RabbitMQ 3.13. And those
 # by which it sends a message elsewhere, too.
-_BROKER_S_OWN = re.compile(r"x-(death|(first|last)-death-\w+|(delivery|acquired)-count)|B?CC")
+BROKER_S_OWN = re.compile(r"x-(death|(first|last)-death-\w+|(delivery|acquired)-count)|B?CC")
 
 _REASONS = {"delivery_limit": "deliveries", "expired": "expired", "maxlen": "overflow", "rejected": "rejected"}
 _SURE = {"unreadable"}  # reasons that need no death to be true
@@ -108,7 +108,7 @@ def headers_again(headers: Mapping[str, Any], letter: DeadLetter) -> dict[str, A
     The broker counts on where it finds a header x-death of its own, but keeps only the time of the first death, and
     RabbitMQ 4 no longer counts what a client sent.
     """
-    kept = {name: value for name, value in headers.items() if name != MARK and not _BROKER_S_OWN.fullmatch(str(name))}
+    kept = {name: value for name, value in headers.items() if name != MARK and not BROKER_S_OWN.fullmatch(str(name))}
     first = {} if letter.first is None else {FIRST_DEATH: int(letter.first)}
     return {**kept, DEATHS: letter.deaths, **first}
 

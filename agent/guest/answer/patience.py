@@ -17,6 +17,7 @@ from typing import Any
 from celery_delivery.apps import App
 from celery_delivery.broker.urls import brokers
 
+from .kinds import is_safe_queue
 from .redis import is_redis
 
 CONSUMER_TIMEOUT = 1800.0  # seconds; RabbitMQ's own, unless it is told otherwise
@@ -37,7 +38,7 @@ def patience(queue: str, tasks: Sequence[Any], app: Any) -> dict[str, Any]:
         "seconds": _visibility(app) if redis else arguments.get("x-consumer-timeout", CONSUMER_TIMEOUT * 1000) / 1000,
         "limit": app.conf.task_time_limit,
         "count": len(tasks),
-        "late": [[task.name, _own_limit(task, app)] for task in tasks if task.acks_late],
+        "late": [[task.name, _own_limit(task, app)] for task in tasks if task.acks_late or is_safe_queue(queue, app)],
         "waits": waits,
     }
 

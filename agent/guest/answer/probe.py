@@ -12,6 +12,7 @@ from amqp.exceptions import AccessRefused, ChannelError, NotAllowed, NotFound, U
 from celery import Celery
 from kombu import Queue
 
+from celery_delivery.adopted.queues import SafeQueue
 from celery_delivery.broker import embedded
 from celery_delivery.broker.urls import brokers, is_embedded, shown
 from celery_delivery.errors import TlsError
@@ -22,7 +23,7 @@ from . import redis, store, timetable
 from .declarations import unknown_among
 from .folders import check_folder
 from .importing import Emit
-from .kinds import of_contracts, of_project
+from .kinds import by_broker_s_name, of_contracts, of_project
 
 TIMEOUT = 3.0  # seconds for each step of a connection; a broker in the same network answers within milliseconds
 
@@ -30,6 +31,7 @@ REACHED = ""  # the fault of a broker that can be reached
 EXPOSED = "exposed"
 UNDECLARED = "undeclared"
 UNLIKE = "unlike"
+LEFT = "left"
 FRAGILE = "fragile"
 EVICTING = "evicting"
 
@@ -58,8 +60,9 @@ def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> Non
     {"store": {"store": …, "fault": …, "text": …, "costs": …, "of_project": …}} where it has a result store.
 
     Of the first one that answers, queues that are not there, and that no client may declare, come as faults "undeclared", and
-    those that are there with other arguments than the apps declare them with as "unlike". A release in which one message can
-    stop all dead letters comes as "fragile", and a Redis that may forget tasks when it is full as "evicting".
+    those that are there with other arguments than the apps declare them with as "unlike". Tasks that wait where those
+    of a safe queue went before come as "left". A release in which one message can stop all dead letters comes as "fragile", and
+    a Redis that may forget tasks when it is full as "evicting".
 
     A queue of dead letters that has some is a line {"letters": {"queue": …, "count": …}}.
 
@@ -95,10 +98,11 @@ def _take(apps: Mapping[str, Any], emit: Emit) -> None:
             continue
         if clients_declare(app.conf):
             found = [(UNLIKE, text) for queue in apps for text in _unlike(app, url, queue, apps[queue])]
+            found += [(LEFT, text) for queue in apps for text in _left(app, url, queue, apps[queue])]
         else:
             found = [(UNDECLARED, queue) for queue in _undeclared(app, url, apps)]
         found += [(FRAGILE, release) for release in _fragile(app, url)]
-        for letters in _letters(app, url, apps):
+        for letters in _letters(app, url, by_broker_s_name(apps)):
             emit({"letters": letters})
         for fault, text in found:
             tell(url, fault, text)
@@ -146,10 +150,12 @@ def _undeclared(app: Any, url: str, queues: Iterable[str]) -> list[str]:
 
 def _unlike(app: Any, url: str, name: str, hosting: Any) -> list[str]:
     """Return why the broker would refuse to declare a queue, or that of its dead letters; what is not there stays so."""
-    if is_safe(hosting.conf):
-        needed = [Queue(each.name, durable=True, queue_arguments=each.arguments) for each in topology([name]).queues]
+    queue = hosting.amqp.queues[name]
+    if is_safe(hosting.conf) or isinstance(queue, SafeQueue):
+        declared = topology([queue.name], {queue.name: queue.queue_arguments})
+        needed = [Queue(each.name, durable=True, queue_arguments=each.arguments) for each in declared.queues]
     else:
-        needed = [queue for queue in hosting.amqp.queues.values() if queue.name == name]
+        needed = [queue] if queue.name == name else []
     refusals = []
     with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
         for queue in needed:
@@ -166,7 +172,7 @@ def _unlike(app: Any, url: str, name: str, hosting: Any) -> list[str]:
 
 def _letters(app: Any, url: str, queues: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Yield the queues of dead letters that have some, and how many; asking takes no rights."""
-    if not is_safe(app.conf):
+    if not is_safe(app.conf) and not hasattr(app, "safe_queues"):
         return
     with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
         for queue in queues:
@@ -178,9 +184,22 @@ def _letters(app: Any, url: str, queues: Iterable[str]) -> Iterator[dict[str, An
                 yield {"queue": queue + DEAD, "count": found.message_count}
 
 
+def _left(app: Any, url: str, name: str, hosting: Any) -> list[str]:
+    """Return what waits in the queue that a safe one of a project's own app had before, as "queue: number"."""
+    queue = hosting.amqp.queues[name]
+    if not isinstance(queue, SafeQueue) or queue.name == name:
+        return []
+    with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
+        try:
+            count = connection.channel().queue_declare(name, passive=True).message_count
+        except ChannelError:  # there is none, or this user may not look
+            return []
+    return [f"{name}: {count}"] if count else []
+
+
 def _fragile(app: Any, url: str) -> list[str]:
     """Return the broker's release, where one message could stop its dead letters, and tasks become such."""
-    if not is_safe(app.conf):
+    if not is_safe(app.conf) and not hasattr(app, "safe_queues"):
         return []
     with app.connection_for_read(url, connect_timeout=TIMEOUT) as connection:
         connection.connect()

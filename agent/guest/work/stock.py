@@ -6,18 +6,18 @@ may take. `celery_delivery.worker.consumer` has the mends.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery.concurrency import ALIASES, prefork
-from celery.exceptions import InvalidTaskError
 from celery.utils.imports import symbol_by_name
 from celery.worker.consumer import Consumer as StockConsumer
 
-from celery_delivery import internals, mending
 from celery_delivery.worker.ceilings import Ceilings
 from celery_delivery.worker.consumer import Consumer
 from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
-from celery_delivery.worker.pool import PatientPool
+from celery_delivery.worker.plain import plain_handler
+from celery_delivery.worker.pool import MendedPool
 
 from ..spec import WorkerSpec
 
@@ -36,27 +36,9 @@ class MendedConsumer(Consumer):
     holds_limits = False
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what is called with each message; one that is delivered again and needs no new run is acked.
-
-        One by which Celery's own would end the worker, each time that it is delivered again, is rejected.
-        """
-        stock = StockConsumer.create_task_handler(self, *args, **kwargs)
-        knows_deliveries = mending.applies(internals.worker.REDELIVERIES)
-
-        ceilings = Ceilings.of(self.pool)
-
-        def handle(message: Any) -> None:
-            try:
-                if self.holds_limits:
-                    ceilings.hold_limits(self.app.tasks, message)
-                if not (knows_deliveries and self._redeliveries.is_known(message, self.connection_errors)):
-                    stock(message)
-            except (*self.connection_errors, *self.channel_errors):
-                raise
-            except Exception as error:
-                self.on_invalid_task(None, message, InvalidTaskError(f"no task can be made of it: {error!r}"))
-
-        return handle
+        """Return what is called with each message."""
+        hold = partial(Ceilings.of(self.pool).hold_limits, self.app.tasks) if self.holds_limits else None
+        return plain_handler(self, hold, *args, **kwargs)
 
     on_decode_error = StockConsumer.on_decode_error
     on_invalid_task = StockConsumer.on_invalid_task
@@ -67,12 +49,6 @@ class LimitedConsumer(MendedConsumer):
     """The same where the env file sets a time limit: the app's own, which its producers send along, gives way to it."""
 
     holds_limits = True
-
-
-class MendedPool(prefork.TaskPool):
-    """Celery's pool of processes, mended."""
-
-    Pool = PatientPool
 
 
 def consumer_of(setting: Any, spec: WorkerSpec) -> Any:
