@@ -8,15 +8,19 @@
 # make schedules  kill ten leaders of a schedule: no tick may be sent twice
 # make safe    5,000 tasks of an app with make_safe under kill -9 of its workers, and 5,000 through a move that is killed
 # make pairs   kill each process of an agent after each other one, under load: none of its tasks may be lost
+# make test-valkey  those tests that use Redis as a broker, on Debian 13's Valkey
+# make test-public  Weblate, a public application, under the agent; needs network, takes a quarter of an hour
 # make test-ansible  what of deploy/ansible takes longer: firewalls, Docker, a cluster, upgrades under load
 # make test-vm limits that a kernel enforces, in an emulated virtual machine; takes minutes
 # make check   format, lint, types, arrows between modules
 # make ansible what deploy/ansible is played with, into .venv
 # make release build what is installed on hosts, into dist/
 # make bench   the agent beside supervisord, circus, celery multi and plain workers
+# make bench-apps  memory of a project's own app, hosted in several ways; rewrites the tables of docs/apps.md
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test test-units test-rabbitmq-4 test-ansible test-vm stall chaos fuzz schedules pairs safe check ansible release bench lock clean
+.PHONY: help demo test test-units test-rabbitmq-4 test-valkey test-public test-ansible test-vm stall chaos fuzz schedules pairs safe check \
+	ansible release bench bench-apps lock clean
 .DEFAULT_GOAL := help
 
 # Two tests at once, each in a process of its own: much of a test is waiting.
@@ -59,6 +63,22 @@ test-rabbitmq-4: .venv/dev
 	@scripts/prepare-tests
 	@.venv/bin/python -m tests.rabbitmq_4 .cache/rabbitmq-4
 	TEST_RABBITMQ=$(CURDIR)/.cache/rabbitmq-4 .venv/bin/python -m pytest --no-skips $(AT_ONCE) -m rabbitmq_4 tests/chaos tests/integration $(PYTEST)
+
+test-valkey: .venv/dev
+	@scripts/prepare-tests
+	@.venv/bin/python -m tests.rabbitmq_4 .cache/rabbitmq-4
+	TEST_REDIS=$(CURDIR)/.cache/rabbitmq-4/valkey-server .venv/bin/python -m pytest --no-skips $(AT_ONCE) tests/integration/test_apps_on_redis.py $(PYTEST)
+
+# Without what the packages ask for of one another: requirements/public-instead.in says where that is not met.
+.cache/public/done: requirements/public.txt tests/public/packages.txt | .venv/run
+	@scripts/install-packages $$(grep -v '^#' tests/public/packages.txt)
+	@.venv/bin/python -m venv --clear .cache/public
+	@.cache/public/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r requirements/public.txt
+	@touch .cache/public/done
+
+test-public: .venv/dev .cache/public/done
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest --no-skips tests/public $(PYTEST)
 
 test-ansible: .venv/dev .venv/ansible
 	@scripts/prepare-tests
@@ -109,10 +129,16 @@ bench: .cache/bench/done
 	@scripts/install-packages rabbitmq-server
 	@.cache/bench/bin/python -m bench $(BENCH)
 
+bench-apps: .venv/dev .cache/public/done
+	@scripts/prepare-tests
+	@.venv/bin/python -m bench.apps $(BENCH)
+
 lock: .venv/dev
 	.venv/bin/python -m pip --quiet install uv
 	for each in build run dev bench ansible; do .venv/bin/uv --quiet pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header requirements/$$each.in --output-file requirements/$$each.txt; done
+	.venv/bin/uv --quiet pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-header requirements/public.in --override requirements/public-instead.in --output-file requirements/public.txt
 
 clean:
 	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info celery_delivery/*.egg-info celery_tasks/*.egg-info

@@ -26,6 +26,7 @@ TIME_LIMITS = {
     "integration": 600,
     "ansible": 5400,
     "vm": 5400,
+    "public": 3600,
 }
 
 FEW_INPUTS = 2000  # of a test marked fuzz, within its tier's limit

@@ -39,7 +39,7 @@ class Project(Node):
 
     def python(self, code: str) -> Any:
         """Run code beside the project's own, in a process of its own; return what it assigns to `value`."""
-        return _value(self._run("-c", _script(code)))
+        return value_of(self._run("-c", script_of(code)))
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -76,7 +76,7 @@ class Shop(Project):
 
     def python(self, code: str) -> Any:
         """Do the same as a view of the site would."""
-        return _value(self._run("manage.py", "shell", "--verbosity", "0", "--command", _script(code)))
+        return value_of(self._run("manage.py", "shell", "--verbosity", "0", "--command", script_of(code)))
 
     def words(self) -> list[str]:
         """Return what stands in the shop's journal."""
@@ -86,9 +86,11 @@ class Shop(Project):
         return found
 
 
-def _script(code: str) -> str:
+def script_of(code: str) -> str:
+    """Return a script that runs code and prints what it assigns to `value`."""
     return f"import json\n{code}\nprint('value', json.dumps(value))"
 
 
-def _value(printed: str) -> Any:
+def value_of(printed: str) -> Any:
+    """Return what such a script has printed."""
     return json.loads(printed.rpartition("value ")[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 
@@ -9,6 +10,8 @@ import redis
 
 from tests.ports import HOST, number, reserve
 from tests.waiting import wait_until
+
+SERVER = os.environ.get("TEST_REDIS", "redis-server")  # or Valkey's, see tests/rabbitmq_4.py
 
 
 class Redis:
@@ -25,7 +28,7 @@ class Redis:
         """Start the server; return when it answers."""
         options = ["--port", str(self.port), "--bind", HOST, "--save", "", "--appendonly", "no"]
         options += ["--set-proc-title", "no"]  # which would write over its environment, and so the marker of the run
-        self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([SERVER, *options], stdout=subprocess.DEVNULL)
         wait_until(self._answers, 30, "Redis answers")
 
     def stop(self) -> None:
