@@ -2,6 +2,7 @@
 # make test    install what the tests need and run them all
 # make test-units  those of them that need no broker and no host: a minute
 # make test-rabbitmq-4  those tests that RabbitMQ decides about, on Debian 13's 4.0
+# make test-celery  those tests that Celery decides about, on each release that a project may have, and a ledger under kill -9
 # make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
 # make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
 # make fuzz    100,000 inputs of garbage for each test that `make test` plays with 2,000; FUZZ="--hours 8" goes on and on
@@ -19,12 +20,15 @@
 # make bench-apps  memory of a project's own app, hosted in several ways; rewrites the tables of docs/apps.md
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test test-units test-rabbitmq-4 test-valkey test-public test-ansible test-vm stall chaos fuzz schedules pairs safe check \
+.PHONY: help demo test test-units test-rabbitmq-4 test-celery test-valkey test-public test-ansible test-vm stall chaos fuzz schedules pairs safe check \
 	ansible release bench bench-apps lock clean
 .DEFAULT_GOAL := help
 
 # Two tests at once, each in a process of its own: much of a test is waiting.
 AT_ONCE := -n 2 -p tests.sharing --no-loadscope-reorder --max-worker-restart 0
+
+# The releases of Celery that projects have: `make test-celery CELERIES=5.5,5.6`.
+CELERIES := oldest,5.5,5.6,5.7
 
 LOCKED := requirements/build.txt pyproject.toml celery_delivery/pyproject.toml celery_tasks/pyproject.toml
 
@@ -63,6 +67,12 @@ test-rabbitmq-4: .venv/dev
 	@scripts/prepare-tests
 	@.venv/bin/python -m tests.rabbitmq_4 .cache/rabbitmq-4
 	TEST_RABBITMQ=$(CURDIR)/.cache/rabbitmq-4 .venv/bin/python -m pytest --no-skips $(AT_ONCE) -m rabbitmq_4 tests/chaos tests/integration $(PYTEST)
+
+test-celery: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest --no-skips $(AT_ONCE) --celeries $(CELERIES) --ledger 1000 tests/chaos/test_celeries.py tests/integration/test_celeries.py $(PYTEST)
+	@set -e; for each in $$(echo $(CELERIES) | tr , ' '); do echo "Celery $$each"; \
+		$$(.venv/bin/python -m tests.celeries $$each) -m pytest --no-skips $(AT_ONCE) -m celery tests/unit tests/integration $(PYTEST); done
 
 test-valkey: .venv/dev
 	@scripts/prepare-tests
@@ -135,7 +145,7 @@ bench-apps: .venv/dev .cache/public/done
 
 lock: .venv/dev
 	.venv/bin/python -m pip --quiet install uv
-	for each in build run dev bench ansible; do .venv/bin/uv --quiet pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+	for each in build run dev bench ansible celery-oldest celery-5.5 celery-5.6 celery-5.7; do .venv/bin/uv --quiet pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header requirements/$$each.in --output-file requirements/$$each.txt; done
 	.venv/bin/uv --quiet pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-header requirements/public.in --override requirements/public-instead.in --output-file requirements/public.txt

@@ -17,7 +17,6 @@ from celery_delivery.contract.fit import argument_check
 from celery_delivery.contract.names import Names
 from celery_delivery.coroutines.hosting import host
 from celery_delivery.errors import SettingError
-from celery_delivery.results.backends import backend
 from celery_delivery.results.replies import ReplyBackend
 from celery_delivery.sending.routing import Routing, is_passed_on
 from celery_delivery.sending.workflows import look_at_groups, look_behind
@@ -62,7 +61,7 @@ def create_app_from(
         for mend in internals.REQUIRED:
             mending.require(mend)
         app.amqp_cls = Following
-        app.backend_cls = backend
+        app.backend_cls = "celery_delivery.results.backends:backend"
         hush_celery()
     _apply_profile(app, queues.pop())
     if is_safe:

@@ -17,7 +17,6 @@ import celery
 from celery import signals
 
 from celery_delivery import internals, mending
-from celery_delivery.adopted import replies
 from celery_delivery.adopted.amqp import CONSUMER, adopted
 from celery_delivery.adopted.preparing import prepare
 from celery_delivery.adopted.queues import Wanted
@@ -67,7 +66,7 @@ def make_safe(app: celery.Celery, queues: Iterable[str] | None = None, suffix: s
     vars(app).pop("amqp", None)
     app.amqp_cls = adopted
     if app.backend_cls is None:
-        app.backend_cls = replies.backend
+        app.backend_cls = "celery_delivery.adopted.replies:backend"
     hush_celery()
     app.on_after_configure.connect(_configure, weak=False)
     if app.configured:

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import re
+import sys
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
@@ -18,13 +19,18 @@ _log = logging.getLogger(__name__)
 @cache
 def obstacle(mend: Mend) -> str | None:
     """Return why a mend can't be in effect here, None where it can: another release, or a name that is gone."""
-    for package in sorted({re.split(r"[.:]", name)[0] for name in mend.names}):
-        version = str(import_module(package).__version__)
+    for package in sorted({_package(name) for name in mend.names}):
+        version = _version(package)
         first, end = MEASURED[package]
         if not first <= _numbers(version) < end:
             return f"{package} {version} is not among the releases {_dotted(first)} to before {_dotted(end)}"
-    gone = next((name for name in mend.names if not _exists(name)), None)
+    gone = next((name for name in needed(mend) if not _exists(name)), None)
     return None if gone is None else f"there is no {gone}"
+
+
+def needed(mend: Mend) -> list[str]:
+    """Return the names that a mend needs of the installed releases, without what says of which."""
+    return [name.partition(" ")[0] for name in mend.names if _is_of_installed(name)]
 
 
 @cache
@@ -42,8 +48,13 @@ def require(mend: Mend) -> None:
     if reason is not None:
         raise UnsupportedError(
             f"the safe profile can't keep its promise, because {reason}: {mend.without}. "
-            "Install the releases that celery-delivery asks for, or set delivery_profile to article"
+            f"Install what celery-delivery asks for, or set delivery_profile to article: {_how_to_install()}"
         )
+
+
+def _how_to_install() -> str:
+    asked = " ".join(f"'{package}>={_dotted(first)},<{_dotted(end)}'" for package, (first, end) in MEASURED.items())
+    return f"{sys.executable} -m pip install --upgrade {asked}"
 
 
 def where(mend: Mend) -> Callable[[Callable[..., Any]], Any]:
@@ -65,6 +76,24 @@ class _Override:
         if not applies(self._mend):
             return getattr(super(self._owner, owner if instance is None else instance), self._name)
         return self._method if instance is None else self._method.__get__(instance, owner)
+
+
+def _is_of_installed(name: str) -> bool:
+    match name.split():
+        case [place, "since", release]:
+            return _numbers(_version(_package(place))) >= _numbers(release)
+        case [place, "before", release]:
+            return _numbers(_version(_package(place))) < _numbers(release)
+        case _:
+            return True
+
+
+def _package(name: str) -> str:
+    return re.split(r"[.:]", name)[0]
+
+
+def _version(package: str) -> str:
+    return str(import_module(package).__version__)
 
 
 def _exists(name: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import leftovers
+from tests import celeries, leftovers
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
@@ -46,6 +46,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--tasks", type=int, default=300, help="tasks of an app that lose nothing; see `make safe`")
     parser.addoption("--seed", type=int, default=0, help="of the garbage")
     parser.addoption("--kills", type=int, default=3, help="leaders of a schedule to kill; see `make schedules`")
+    parser.addoption(
+        "--celeries",
+        type=lambda text: text.split(","),
+        default=["oldest"],
+        help="releases of Celery that projects have; see `make test-celery`",
+    )
+    parser.addoption(
+        "--ledger", type=int, help="tasks to each kind of worker that is killed; default a few hundred to one of them"
+    )
     parser.addoption("--burst", type=int, default=300, help="no-op tasks in a burst")
 
 
@@ -108,6 +117,18 @@ def node(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Node]:
     """An instance of this test's own, not started; what is left of it is ended afterwards."""
     with held_to_the_truth(Node(tmp_path, broker, vhost)) as node:
         yield node
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that takes `release` each release of Celery that was asked for."""
+    if "release" in metafunc.fixturenames:
+        metafunc.parametrize("release", metafunc.config.getoption("--celeries"))
+
+
+@pytest.fixture
+def interpreter(release: str) -> str:
+    """Return that of a project with a release of Celery."""
+    return str(celeries.of_project(release))
 
 
 @pytest.fixture

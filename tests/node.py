@@ -82,16 +82,22 @@ class Node:
         self.env_file = self.config / f"{instance}.env"
         self.process: subprocess.Popen[bytes] | None = None
         self.wrapper: Sequence[str] = ()  # what the agent is started by
+        self.interpreter = sys.executable  # what user code runs in, and producers
 
     def configure(self, *queues: str, **settings: str) -> None:
         """Write the env file: these queues, and settings by their names without the prefix CELERY_AGENT_."""
         lines = {
             "CELERY_AGENT_TASKS": ",".join(f"greek:{queue.capitalize()}" for queue in queues),
             "CELERY_AGENT_PATH": str(self.code),
+            **self.its_interpreter(),
             **{f"CELERY_AGENT_{name}": value for name, value in settings.items()},
             **self.variables,
         }
         self.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+    def its_interpreter(self) -> dict[str, str]:
+        """Return the line of the env file that names the interpreter, where it is another than the agent's own."""
+        return {} if self.interpreter == sys.executable else {"CELERY_AGENT_PYTHON": self.interpreter}
 
     def environment(self, **variables: str) -> dict[str, str]:
         """Return the environment that commands are run in."""
@@ -173,7 +179,7 @@ class Node:
             f"_, worker = create_worker_from(greek.{queue.capitalize()})\n{code}\n"
         )
         producer = subprocess.Popen(
-            [sys.executable, "-c", script],
+            [self.interpreter, "-c", script],
             env={**os.environ, "PYTHONPATH": str(self.code), **self.variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

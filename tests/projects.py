@@ -32,6 +32,7 @@ class Project(Node):
             **({"CELERY_AGENT_APP": self.app} if self.app else {}),
             "CELERY_AGENT_PATH": str(self.code),
             **({"CELERY_AGENT_CONSUME": ",".join(queues)} if queues else {}),
+            **self.its_interpreter(),
             **{f"CELERY_AGENT_{name}": value for name, value in settings.items()},
             **self.variables,
         }
@@ -43,7 +44,7 @@ class Project(Node):
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, *arguments],
+            [self.interpreter, *arguments],
             env={**os.environ, **self.variables},
             cwd=self.code,
             capture_output=True,
@@ -60,12 +61,15 @@ class Shop(Project):
 
     app = "shop.celery:app"
 
-    def __init__(self, folder: Path, broker: RabbitMQ, vhost: str, results: str) -> None:
+    def __init__(
+        self, folder: Path, broker: RabbitMQ, vhost: str, results: str, interpreter: str = sys.executable
+    ) -> None:
         """Prepare folders and the database; nothing is started.
 
         results: the URL of a Redis for results.
         """
         super().__init__(folder, broker, vhost, "shop")
+        self.interpreter = interpreter
         self.code = SHOP
         self.variables = {
             "SHOP_BROKER": self.url,

@@ -176,7 +176,8 @@ class Settings(BaseSettings):
 
     python: Interpreter = sys.executable
     """The interpreter that runs the tasks, absolute: `bin/python` of the consumer's virtual environment, which has Celery
-    and nothing of the agent; for TASKS our library too. The agent's own by default, so that one environment is enough."""
+    5.5, 5.6 or 5.7 and nothing of the agent; for TASKS our library too. The agent's own by default, so that one
+    environment is enough."""
 
     import_timeout: Seconds = Field(default=30, gt=0, le=240)
     """Seconds that importing all task classes may take when the plan is made; then the import is ended and reported as

@@ -26,7 +26,7 @@ from agent.operate.findings import Finding, Level, good, warning
 from agent.operate.neighbours import trust_domain
 from agent.operate.patience import overruns
 
-MEASURED_CELERY = "5.7."  # the releases whose faults were measured and mended
+NEWEST_CELERY = (5, 7)  # whose faults were measured and mended
 
 MOST_NAMED = 3  # tasks of a queue of an app, which may have hundreds
 
@@ -142,8 +142,9 @@ def _interpreter(configuration: Configuration, discovery: Discovery) -> Iterator
     if discovery.celery:
         python = configuration.settings.python
         yield good("python", f"{python}: Python {discovery.python}, Celery {discovery.celery}")
-        if not discovery.celery.startswith(MEASURED_CELERY):
-            text = f"Celery {discovery.celery} is newer than {MEASURED_CELERY}x, with which the agent is tested."
+        if tuple(map(int, discovery.celery.split(".")[:2])) > NEWEST_CELERY:
+            newest = ".".join(map(str, NEWEST_CELERY))
+            text = f"Celery {discovery.celery} is newer than {newest}.x, the newest with which the agent is tested."
             yield warning("python", text)
 
 

@@ -5,6 +5,7 @@ behaviour stays, and the log says so once. Without those of REQUIRED less would 
 message sent unconfirmed: an app of the safe profile is refused instead.
 
 A name is "module:path". Below a function it is a name that the function's code uses: attributes of instances are found so.
+Behind it stands of which releases of its package it is needed, where not of all: "since 5.7", "before 5.7".
 """
 
 from celery_delivery.internals import client, worker

@@ -26,7 +26,7 @@ REPLIES = Mend(
         "celery.backends.rpc:RPCBackend.ResultConsumer",
         "celery.backends.rpc:RPCBackend._after_fork",
         "celery.backends.rpc:RPCBackend.binding",
-        "celery.backends.rpc:RPCBackend.get_task_meta._pending_messages",
+        "celery.backends.rpc:RPCBackend.get_task_meta._pending_messages since 5.7",
         "celery.backends.rpc:RPCBackend.oid",
         "celery.backends.rpc:RPCBackend.on_task_call",
         "celery.backends.base:Backend.__init__._pending_messages",
@@ -40,7 +40,7 @@ REPLIES = Mend(
 SIZES = Mend(
     "sizes",
     (
-        "celery.backends.base:decompress_payload.decompress",
+        "celery.backends.base:decompress_payload.decompress since 5.7",
         "kombu.compression:decompress.get_decoder",
         "kombu.compression:encoders",
         "kombu.compression:get_encoder",
@@ -75,9 +75,10 @@ TOLERANT = Mend(
     "tolerant results",
     (
         "celery.backends.base:DisabledBackend._is_disabled",
-        "celery.backends.base:Backend.store_result._ensure_retryable",
+        "celery.backends.base:Backend.store_result._ensure_retryable since 5.7",
         "celery.backends.base:Backend.store_result._store_result",
-        "celery.backends.base:Backend._ensure_retryable.max_retries",
+        "celery.backends.base:Backend._ensure_retryable.max_retries since 5.7",
+        "celery.backends.base:Backend.store_result.max_retries before 5.7",
         "celery.backends.base:Backend.mark_as_done.on_chord_part_return",
         "celery.backends.filesystem:FilesystemBackend._do_directory_test",
     ),
@@ -86,8 +87,10 @@ TOLERANT = Mend(
 ON_DEMAND = Mend(
     "results on demand",
     (
-        "celery.backends.asynchronous:BaseResultConsumer._connection_errors",
-        "celery.backends.asynchronous:BaseResultConsumer.reconnect_on_error._reconnect",
+        "celery.backends.asynchronous:BaseResultConsumer._connection_errors since 5.6",
+        "celery.backends.asynchronous:BaseResultConsumer.reconnect_on_error._reconnect since 5.6",
+        "celery.backends.redis:ResultConsumer.__init__._connection_errors before 5.6",
+        "celery.backends.redis:ResultConsumer.reconnect_on_error._reconnect_pubsub before 5.6",
         "celery.backends.asynchronous:BaseResultConsumer.consume_from",
         "celery.backends.asynchronous:BaseResultConsumer.cancel_for",
         "celery.backends.asynchronous:BaseResultConsumer.drain_events",
@@ -100,7 +103,12 @@ ON_DEMAND = Mend(
 )
 UNREACHED = Mend(
     "unreached groups",
-    ("celery.backends.base:Backend.mark_as_failure._fail_chain", "celery.backends.base:Backend._fail_chain.task_id"),
+    (
+        "celery.backends.base:Backend.mark_as_failure._fail_chain since 5.7",
+        "celery.backends.base:Backend._fail_chain.task_id since 5.7",
+        "celery.backends.base:Backend.mark_as_failure.chain before 5.7",
+        "celery.backends.base:Backend.mark_as_failure.task_id",
+    ),
     "who waits for a group that is never sent, because a step before it has failed, waits for ever",
 )
 ARGUMENTS = Mend(
@@ -148,7 +156,7 @@ ROUTES = Mend(
     "routes",
     (
         "celery.app.amqp:AMQP.Router.routes",
-        "celery.app.amqp:AMQP._retry_publish",
+        "celery.app.amqp:AMQP._retry_publish since 5.7",
         "celery.app.base:Celery.send_task.route_name",
         "celery.app.builtins:add_unlock_chord_task",
         "celery.app.routes:Router.expand_destination.queues",

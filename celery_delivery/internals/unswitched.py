@@ -35,7 +35,8 @@ TESTING = Mend(
     "the stub broker",
     (
         "celery.app.base:Celery.backend",
-        "celery.app.base:Celery._acquire_producer.producer_pool",
+        "celery.app.base:Celery._acquire_producer.producer_pool since 5.7",
+        "celery.app.base:Celery.producer_or_acquire.producer_pool before 5.7",
         "celery.app.trace:trace_task.__trace__",
         "celery.app.trace:trace_task_ret.app",
         "celery.backends.base:KeyValueStoreBackend",

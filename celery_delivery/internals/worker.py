@@ -13,7 +13,12 @@ READY_FIRST = Mend(
 )
 WAKE_ON_SIGNAL = Mend(
     "wake on signal",
-    (f"{_CONSUMER}.register_with_event_loop", f"{_HUB}.add_reader"),
+    (
+        f"{_CONSUMER}.register_with_event_loop",
+        f"{_HUB}.add_reader",
+        f"{_HUB}.call_soon",
+        f"{_HUB}._create_waker since 5.7",
+    ),
     "an idle worker may take seconds to see a signal",
 )
 WHOLE_WRITES = Mend(
@@ -45,10 +50,16 @@ DRAIN = Mend(
     (
         "celery.concurrency.thread:TaskPool.on_stop.executor",
         "celery.concurrency.base:BasePool.stop.on_stop",
-        "celery.concurrency.prefork:_run_ready_callbacks",
+        f"{_HUB}._pop_ready",
+        f"{_HUB}.on_callback_error",
+        "celery.concurrency.prefork:TaskPool.on_stop._pool",
+        "celery.concurrency.prefork:TaskPool.on_stop._state",
+        "amqp.connection:Connection.send_heartbeat",
+        "kombu.connection:Connection.connected",
+        "kombu.connection:Connection.supports_heartbeats",
         f"{_HUB}.fire_timers",
     ),
-    "what a worker of the threads pool runs while it stops may run twice, if it stops for longer than two heartbeats",
+    "what a worker runs while it stops may run twice, if it stops for longer than two heartbeats",
 )
 SHORT_PAUSES = Mend(
     "short pauses",
@@ -116,7 +127,7 @@ STARTS = Mend(
 HOOKS = Mend(
     "hooks",
     (
-        "billiard.common:terminate_handler_fired",
+        "billiard.common:_should_have_exited",
         "celery.app.task:Context.called_directly",
         "celery.app.task:Task.before_start",
         "celery.app.task:Task.on_success",
@@ -131,7 +142,8 @@ HOOKS = Mend(
 RETRIES = Mend(
     "retries",
     (
-        "celery.app.amqp:AMQP._retry_publish",
+        "celery.app.amqp:AMQP._create_task_sender",
+        "celery.app.amqp:AMQP._retry_publish since 5.7",
         "celery.app.task:Task.retry.apply_async",
         "celery.app.task:Task.retry.requeue",
     ),
@@ -140,10 +152,9 @@ RETRIES = Mend(
 OUTCOMES = Mend(
     "plain outcomes",
     (
-        "billiard.common:terminate_handler_fired",
+        "billiard.common:_should_have_exited",
         "billiard.einfo:ExceptionInfo.__init__.traceback",
         "billiard.einfo:ExceptionWithTraceback.__init__.exc",
-        "celery.app.task:get_actual_ignore_result",
         "celery.app.trace:fast_trace_task",
         "celery.app.trace:trace_task_ret",
         "celery.backends.base:Backend.mark_as_failure.store_result",
@@ -158,7 +169,8 @@ OUTCOMES = Mend(
 REDELIVERIES = Mend(
     "redeliveries",
     (
-        f"{_CONSUMER}.create_task_handler.call_soon_ack",
+        f"{_CONSUMER}.create_task_handler.call_soon_ack since 5.7",
+        f"{_CONSUMER}.create_task_handler.call_soon before 5.7",
         f"{_CONSUMER}.create_task_handler.ack_log_error",
         f"{_CONSUMER}.create_task_handler.reject_log_error",
         f"{_CONSUMER}.__init__.on_task_request",
@@ -177,7 +189,8 @@ CERTAIN = Mend(
         "celery.app.task:Task.Request",
         "celery.worker.request:Request._context",
         "celery.worker.request:Request.maybe_expire.expires",
-        "celery.worker.request:Request.on_timeout.acks_on_timeout",
+        "celery.worker.request:Request.on_timeout.acks_on_timeout since 5.7",
+        "celery.worker.request:Request.on_timeout.acks_on_failure_or_timeout before 5.7",
         "celery.worker.request:Request.reject.acknowledged",
         "celery.worker.request:Request.revoked",
         "celery.worker.request:create_request_cls.revoked",
@@ -209,7 +222,8 @@ SLOTS = Mend(
 COLD_SHUTDOWN = Mend(
     "cold shutdown",
     (
-        f"{_CONSUMER}.cancel_active_requests",
+        f"{_CONSUMER}.cancel_active_requests since 5.6",
+        f"{_CONSUMER}.cancel_all_unacked_requests before 5.6",
         "celery.concurrency.base:BasePool.terminate_job",
         "celery.concurrency.solo:TaskPool",
         "celery.worker.state:active_requests",
@@ -223,7 +237,8 @@ LOST_CONNECTION = Mend(
         f"{_CONSUMER}.on_connection_error_before_connected",
         "celery.concurrency.base:BasePool.terminate_job",
         "celery.worker.state:active_requests",
-        "celery.worker.request:Request.cancel.emit_retry",
+        "celery.worker.request:Request.cancel._announce_cancelled",
+        "celery.worker.request:Request._announce_cancelled._already_cancelled",
         "celery.worker.request:Request.acknowledge.acknowledged",
     ),
     "a worker may take 10 s more to connect again for each task that it runs",
@@ -237,6 +252,8 @@ PATIENT_POOL = Mend(
         f"{_POOL}.flush._write_to",
         f"{_POOL}._create_write_handlers._payload",
         "billiard.pool:ApplyResult.__init__._job",
+        "billiard.pool:ApplyResult.ready",
+        "billiard.process:BaseProcess._is_alive",
     ),
     "a task that has ended may run again when its worker stops or loses its connection",
 )

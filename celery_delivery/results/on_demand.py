@@ -76,7 +76,8 @@ class Subscriptions(BaseResultConsumer):
 
     def _subscribe(self) -> None:
         if self._is_lost:
-            self._reconnect()  # subscribes again, and reads what came meanwhile
+            # Either subscribes again, and reads what came meanwhile; the second is that of Celery 5.5.
+            (getattr(self, "_reconnect", None) or self._reconnect_pubsub)()
             self._is_lost = False
         for task_id in list(self._wanted):
             self._wanted.discard(task_id)

@@ -27,6 +27,7 @@ from celery_delivery import internals, mending
 from celery_delivery.results.exceptions import Faithful
 from celery_delivery.results.losses import losses, reason_of
 from celery_delivery.results.sequels import Sequels
+from celery_delivery.sending.following import counting
 
 _log = get_logger(__name__)
 
@@ -73,7 +74,8 @@ class Store(Tolerant):
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
         """Count a task that has ended in its chord, whose body is sent with the last one."""
         try:
-            super().on_chord_part_return(request, state, result, **kwargs)
+            with counting():
+                super().on_chord_part_return(request, state, result, **kwargs)
         except Exception as error:
             text = "Task %s could not be counted, so that its chord's body is not sent: %s"
             _log.error(text, request.id, reason_of(error))

@@ -54,3 +54,5 @@ broker_connection_max_retries = None
 broker_channel_error_retry = True
 # What is running when the connection goes can't be acked any more, and is redelivered: don't let it run twice at once.
 worker_cancel_long_running_tasks_on_connection_loss = True
+# After a lost connection the worker has as many tasks as before; Celery below 5.7 takes fewer, and for good from quorum queues.
+worker_enable_prefetch_count_reduction = False

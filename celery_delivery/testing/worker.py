@@ -11,6 +11,7 @@ from celery.worker import state
 from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.serialization import prepare_accept_content
 
+from celery_delivery.sending.following import traced
 from celery_delivery.testing.messages import End, Message, Outcome
 from celery_delivery.topology.queues import DELIVERY_LIMIT
 from celery_delivery.worker.incoming import Signatures
@@ -60,7 +61,7 @@ class Look:
     def apply_async(self, target: Any, args: Any = (), callback: Any = None, **_options: Any) -> None:
         """Run a task at once, and tell its request."""
         # Without `app` it is the current app, which a worker's process has set.
-        failed, value, seconds = target(*args, app=self._app)
+        failed, value, seconds = traced(target, *args, app=self._app)
         if failed:
             raised = value.exception
             self.error = raised.exc if isinstance(raised, ExceptionWithTraceback) else raised

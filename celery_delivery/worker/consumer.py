@@ -31,12 +31,13 @@
     what gets past the tracer, or is not to be read, is nobody's  the queue stands still, or ends it     plain_outcomes
     500 tasks that have expired are 1,000 calls within calls      a worker that ends                    spare_the_stack
     no heartbeats while a solo task runs                          a task of 30 s is cut off, runs again  Heart
-    no heartbeats and no acks while a threads pool stops          a stop of 30 s: all of its tasks run   drain
+    no heartbeats and no acks while a pool stops                  a stop of 30 s: all of its tasks run   drain
                                                                   again
     what is delivered again after a lost connection is run again  a task runs twice at once, in threads  Redeliveries
 
-The figures were measured with Celery 5.7.0. `celery_delivery.internals` has what each mend needs of Celery; one that lacks it
-is off, and Celery's own behaviour stays. `tests/integration/test_celery_mends.py` fails without each of them.
+The figures were measured with Celery 5.7.0; 5.5 and 5.6 have the same faults, and more. `celery_delivery.internals` has what
+each mend needs of Celery; one that lacks it is off, and Celery's own behaviour stays.
+`tests/integration/test_celery_mends.py` fails without each of them.
 """
 
 import time
@@ -58,9 +59,9 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 from celery_delivery import internals, mending
 from celery_delivery.coroutines import hosting
 from celery_delivery.settings.profile import is_safe
-from celery_delivery.worker import claims, deaths, frames
+from celery_delivery.worker import cancelled, claims, deaths, frames, pauses
 from celery_delivery.worker.ceilings import Ceilings
-from celery_delivery.worker.drain import drain
+from celery_delivery.worker.drain import keep_up
 from celery_delivery.worker.early import Early
 from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
@@ -72,8 +73,6 @@ from celery_delivery.worker.starts import refusing
 from celery_delivery.worker.threads import taking
 from celery_delivery.worker.writes import WholeWrites
 
-RETRY_STEP = 0.5  # seconds between the first two attempts, and by how much the pause grows
-RETRY_LONGEST = 2.0
 # Seconds between attempts where the broker is there, and refuses; each pause is twice the one before.
 REFUSED_LONGEST = 10.0
 SOON = 8  # attempts without longer pauses where a queue is not found: one whose leader was killed has none for 3 s
@@ -106,8 +105,8 @@ class Consumer(StockConsumer):
             run = partial(self._run_with_heart, Heart(), run)
         if isinstance(pool, ThreadPool) and mending.applies(internals.worker.OUTCOMES):
             pool.apply_async = taking(pool)
-        if isinstance(pool, ThreadPool) and mending.applies(internals.worker.DRAIN):
-            pool.on_stop = partial(drain, pool.on_stop)
+        if mending.applies(internals.worker.DRAIN):
+            keep_up(self, pool)
         self._signatures = Signatures()
         self._times = Times()
         self._refused: int | None = 0  # attempts in a row; None while there is a consumer
@@ -171,6 +170,11 @@ class Consumer(StockConsumer):
         """Have a message acked or rejected, or the one that took its place."""
         return super().call_soon_ack(self.redeliveries.settled(method), *args, **kwargs)
 
+    @mending.where(internals.worker.REDELIVERIES)
+    def call_soon(self, method: Any, *args: Any, **kwargs: Any) -> Any:
+        """Do the same, as Celery before 5.7 calls it; its other callbacks are no methods of messages."""
+        return super().call_soon(self.redeliveries.settled(method), *args, **kwargs)
+
     @mending.where(internals.worker.DEAD_LETTERS)
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Reject what can't be decoded."""
@@ -209,7 +213,7 @@ class Consumer(StockConsumer):
         """Connect, however long it takes, with pauses that stay short."""
         self._writes.catch_up()  # there is no loop now that would
         if mending.applies(internals.worker.SHORT_PAUSES):
-            _shorten_pauses(conn)
+            pauses.shorten(conn)
         options = conn.transport_options
         if conn.supports_heartbeats and mending.applies(internals.worker.FRAMES):
             conn.transport_options = {**(options or {}), "frame_handler": frames.tolerant}
@@ -233,7 +237,7 @@ class Consumer(StockConsumer):
             for request in tuple(state.active_requests):
                 if request.task.acks_late and not request.acknowledged:
                     _log.warning("%s ends with the connection, and will be delivered again", request)
-                    request.cancel(self.pool, emit_retry=False)
+                    cancelled.end(request, self.pool)
         super().on_connection_error_after_connected(exc)
         if self._refused is None or not isinstance(exc, ChannelError):
             self._refused = 0
@@ -252,12 +256,12 @@ class Consumer(StockConsumer):
         if refused == 0:
             self.on_refused(str(exc))
         soon = SOON if isinstance(exc, NotFound) else 0
-        pause = min(RETRY_STEP * 2 ** max(0, refused - soon), REFUSED_LONGEST)
+        pause = min(pauses.STEP * 2 ** max(0, refused - soon), REFUSED_LONGEST)
         self._refused = min(refused + 1, 20)
         deadline = time.monotonic() + pause
         while time.monotonic() < deadline:
             state.maybe_shutdown()
-            time.sleep(min(RETRY_STEP, pause))
+            time.sleep(min(pauses.STEP, pause))
 
     def on_refused(self, reason: str) -> None:
         """Tell, once, why the broker refuses what a consumer needs; it is asked again, less and less often."""
@@ -276,25 +280,20 @@ class Consumer(StockConsumer):
         are run. A thread can't be ended: its tasks go on until they end, or until whoever wants the worker gone kills it.
         Coroutines, for which a thread only waits, can.
         """
-        if self._can_end_tasks:
-            super().cancel_active_requests()
-        elif isinstance(self.pool, SoloPool) and state.active_requests:
+        (super().cancel_active_requests if self._can_end_tasks else self._leave_solo_task)()
+
+    @mending.where(internals.worker.COLD_SHUTDOWN)
+    def cancel_all_unacked_requests(self) -> None:
+        """Do the same, as Celery before 5.6 calls it."""
+        (super().cancel_all_unacked_requests if self._can_end_tasks else self._leave_solo_task)()
+
+    def _leave_solo_task(self) -> None:
+        if isinstance(self.pool, SoloPool) and state.active_requests:
             raise WorkerTerminate(EX_FAILURE)
-        else:
-            running = tuple(state.active_requests)
-            hosting.give_back({each.id for each in running if not (each.task.acks_late and each.acknowledged)})
+        running = tuple(state.active_requests)
+        hosting.give_back({each.id for each in running if not (each.task.acks_late and each.acknowledged)})
 
     @property
     def _can_end_tasks(self) -> bool:
         # A prefork pool gets the method when it has started: it is that of billiard's pool.
         return getattr(self.pool.terminate_job, "__func__", None) is not BasePool.terminate_job
-
-
-def _shorten_pauses(connection: Any) -> None:
-    stock = connection.ensure_connection
-
-    def ensure_connection(errback: Any = None, max_retries: Any = None, **options: Any) -> Any:
-        pauses = {"interval_start": RETRY_STEP, "interval_step": RETRY_STEP, "interval_max": RETRY_LONGEST}
-        return stock(errback, max_retries, **{**options, **pauses})
-
-    connection.ensure_connection = ensure_connection

@@ -26,7 +26,7 @@ from types import CoroutineType
 from typing import Any
 
 import celery
-from billiard.common import terminate_handler_fired
+from billiard import common
 from celery.canvas import Signature
 from celery.exceptions import Ignore, Reject, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
@@ -34,6 +34,7 @@ from celery.utils.log import get_logger
 from celery_delivery import forks, internals, mending
 from celery_delivery.coroutines.hosting import is_hosted, refuse
 from celery_delivery.errors import TaskExit
+from celery_delivery.sending.following import followed
 from celery_delivery.sending.routing import passing_on
 from celery_delivery.sending.workflows import look
 
@@ -49,6 +50,7 @@ def contain(task: celery.Task) -> None:
         return
     for name in BEFORE:
         setattr(task, name, _failing(task, getattr(task, name)))
+    task.run = followed(task, task.run)
     for name, place in AFTER.items():
         setattr(task, name, _logged(task.name, getattr(task, name), place))
     type(task).override_max_retries = _OfTheRun("override_max_retries")
@@ -134,4 +136,4 @@ def _logged(name: str, hook: Callable[..., Any], place: int) -> Callable[..., No
 
 def _ends_the_worker(error: BaseException) -> bool:
     """Say whether a signal's handler may have raised it, which wants the process to end; the worker looks closer."""
-    return isinstance(error, WorkerShutdown | WorkerTerminate) or terminate_handler_fired()
+    return isinstance(error, WorkerShutdown | WorkerTerminate) or common._should_have_exited[0]

@@ -1,7 +1,9 @@
-"""Celery's event loop with two faults mended: it sleeps although there is work, and through signals."""
+"""Celery's event loop with two faults mended: it sleeps although there is work, and through signals and calls of threads."""
 
 import signal
 import socket
+import threading
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -32,7 +34,7 @@ class ReadyFirst(bootsteps.StartStopStep):
 
 
 class WakeOnSignal(bootsteps.StartStopStep):
-    """Ends the hub's poll when a signal comes, so that a shutdown begins at once.
+    """Ends the hub's poll when a signal comes, so that a shutdown begins at once; and when a thread has an ack to be sent.
 
     `register_with_event_loop` runs at every (re)connect; the hub forgets its readers at each of them.
     """
@@ -54,6 +56,16 @@ class WakeOnSignal(bootsteps.StartStopStep):
         receiver, sender = WakeOnSignal._ends
         signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         hub.add_reader(receiver.fileno(), self._drain, receiver)
+        if not hasattr(hub, "_create_waker"):  # kombu does the same itself since 5.7
+            hub.call_soon = partial(self._call_soon, hub, sender)
+
+    @staticmethod
+    def _call_soon(hub: Any, sender: socket.socket, *call: Any) -> Any:
+        called = type(hub).call_soon(hub, *call)
+        if threading.current_thread() is not threading.main_thread():
+            with suppress(BlockingIOError):  # it is awake
+                sender.send(b"\0")
+        return called
 
     def _drain(self, receiver: socket.socket) -> None:
         try:

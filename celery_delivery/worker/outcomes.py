@@ -16,10 +16,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from billiard.common import terminate_handler_fired
+from billiard import common
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from celery import current_app
-from celery.app.task import Context, get_actual_ignore_result
+from celery.app.task import Context
 from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 from celery.worker import state
@@ -27,6 +27,7 @@ from kombu.exceptions import DecodeError
 from kombu.utils.encoding import safe_repr
 
 from celery_delivery.errors import TaskExit
+from celery_delivery.sending.following import traced
 from celery_delivery.worker.hooks import Replaced
 
 _log = get_logger(__name__)
@@ -56,7 +57,7 @@ def outcome_of(
 ) -> Outcome:
     """Run a task by one of Celery's tracing functions, with what that takes; raise only what ends the worker."""
     try:
-        failed, result, seconds = trace(name, task_id, request, *message)
+        failed, result, seconds = traced(trace, name, task_id, request, *message)
     except BaseException as error:
         if _ends_the_worker(error):
             raise
@@ -112,10 +113,15 @@ def _tell(name: str, task_id: str, request: dict[str, Any], error: BaseException
     try:
         task = current_app.tasks[name]
         context = Context(request)
-        is_stored = task.store_errors_even_if_ignored or not get_actual_ignore_result(task, context)
+        is_stored = task.store_errors_even_if_ignored or not _ignores_result(task, request)
         task.backend.mark_as_failure(task_id, failure, traceback, request=context, store_result=is_stored)
     except Exception:
         _log.exception("Task %s[%s]: nobody could be told that it failed", name, task_id)
+
+
+def _ignores_result(task: Any, request: dict[str, Any]) -> bool:
+    own = request.get("ignore_result")
+    return bool(task.ignore_result if own is None else own)
 
 
 def _ends_the_worker(error: BaseException) -> bool:
@@ -123,4 +129,4 @@ def _ends_the_worker(error: BaseException) -> bool:
     is_told_to = any(
         number is not None and number is not False for number in (state.should_stop, state.should_terminate)
     )
-    return terminate_handler_fired() or (isinstance(error, WorkerShutdown | WorkerTerminate) and is_told_to)
+    return common._should_have_exited[0] or (isinstance(error, WorkerShutdown | WorkerTerminate) and is_told_to)

@@ -22,6 +22,7 @@ from kombu.exceptions import OperationalError
 
 from celery_delivery import internals, mending
 from celery_delivery.errors import Refused
+from celery_delivery.sending import following
 from celery_delivery.sending.producer import Confirming, Sending
 from celery_delivery.sending.routing import passing_on
 
@@ -44,12 +45,41 @@ class Patient(Confirming):
         try:
             return super()._retry_publish(publish, *args, **options)
         except OperationalError as error:
-            task = current_task
-            if not (task and _may_come_later(error, task)) or task.request.is_eager:
-                raise
-            text = "Task %s[%s] is done, and given back, to run again: what follows it could not be sent: %s"
-            _log.error(text, task.name, task.request.id, error)
-            raise Reject(error, requeue=True) from error
+            _give_back(error)
+            raise
+
+    @mending.where(internals.worker.RETRIES)
+    def _create_task_sender(self) -> Callable[..., Any]:
+        return _giving_back(super()._create_task_sender())
+
+
+def _giving_back(send: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what sends each task of an app, as Celery before 5.7 sends what follows one, too."""
+    if following.IS_TOLD:
+        return send
+
+    @wraps(send)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            return send(*args, **options)
+        except OperationalError as error:
+            if following.is_following():
+                try:
+                    _give_back(error)
+                except Reject as rejection:
+                    raise following.Unsent(rejection) from error
+            raise
+
+    return call
+
+
+def _give_back(error: OperationalError) -> None:
+    """Raise Reject where the task that has ended is to run again, because what follows it could not be sent."""
+    task = current_task
+    if task and _may_come_later(error, task) and not task.request.is_eager:
+        text = "Task %s[%s] is done, and given back, to run again: what follows it could not be sent: %s"
+        _log.error(text, task.name, task.request.id, error)
+        raise Reject(error, requeue=True) from error
 
 
 class Following(Patient, Sending):

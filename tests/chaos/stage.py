@@ -47,8 +47,15 @@ class Setting:
 class Stage:
     """One agent, supervised as systemd would, on the broker's nodes; there are several of them in a cluster."""
 
-    def __init__(self, folder: Path, network: Network, nodes: list[RabbitMQ], setting: Setting) -> None:
-        """Start the agent and return when it consumes."""
+    def __init__(
+        self,
+        folder: Path,
+        network: Network,
+        nodes: list[RabbitMQ],
+        setting: Setting,
+        interpreter: str = sys.executable,
+    ) -> None:
+        """Start the agent and return when it consumes; interpreter: what its tasks run in, and its producer."""
         self.network = network
         self.nodes = nodes
         self.setting = setting
@@ -56,6 +63,7 @@ class Stage:
         self.vhost = f"chaos-{uuid.uuid4().hex[:8]}"
         self.broker.add_vhost(self.vhost)
         self.node = Node(folder, self.nodes[0], self.vhost)
+        self.node.interpreter = interpreter
         self.node.variables |= {VARIABLE: str(self.ledger.path), PROFILE: setting.profile}
         self.producer: subprocess.Popen[bytes] | None = None
         self.forwarder: subprocess.Popen[bytes] | None = None
@@ -114,7 +122,7 @@ class Stage:
         """Start the producer."""
         with self._output.open("ab") as output:
             self.producer = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.producer", *load.arguments()],
+                [self.node.interpreter, "-m", "tests.chaos.producer", *load.arguments()],
                 cwd=ROOT,
                 env={**os.environ, **self.node.variables},
                 stdout=output,

@@ -17,6 +17,8 @@ from tests.projects import Project
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.celery
+
 SOURCE = """
 import os, time
 from celery import Celery

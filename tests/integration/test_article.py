@@ -14,6 +14,8 @@ from celery_tasks import tasks, utils
 from tests.article import QUEUE, ROOT, consuming, printed, result
 from tests.rabbitmq import RabbitMQ
 
+pytestmark = pytest.mark.celery
+
 
 def lay_out(folder: Path) -> Path:
     """Write consumer and producer, each with `celery_tasks` beside it as a submodule lies there; return the folder."""

@@ -18,6 +18,8 @@ from tests.integration import watched_worker
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.celery
+
 ROOT = Path(__file__).parents[2]
 MENDED = "celery_delivery.worker.consumer:Consumer"
 STOCK = "celery.worker.consumer:Consumer"
@@ -145,5 +147,6 @@ def test_the_pauses_between_attempts_to_connect_stay_short_and_a_stock_workers_g
         finally:
             mended.close()
             stock.close()
-    assert mended.pauses()[:4] == [1.0, 1.5, 2.0, 2.0]  # the first, half a second, is logged as "now"
+    assert mended.pauses()[:3] == [1.0, 1.5, 2.0]  # the first, half a second, is logged as "now"
+    assert mended.pauses()[3] in {2.0, 2.5}  # kombu before 5.6 adds the first to the longest
     assert stock.pauses()[:3] == [2.0, 4.0, 6.0]

@@ -12,6 +12,8 @@ from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.truth import held_to_the_truth
 
+pytestmark = pytest.mark.celery
+
 HEARTBEAT = 2  # seconds; who is silent for two of them is cut off
 LONG = 6 * HEARTBEAT
 

@@ -12,6 +12,8 @@ from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.celery
+
 BUY = """
 from shop.orders.models import Order
 from shop.orders.tasks import check_out

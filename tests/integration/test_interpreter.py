@@ -42,16 +42,16 @@ class TestInterpreter:
         interpreter = bare / "bin" / "python"
         assert (
             self.said(tmp_path, interpreter)
-            == f"it has no Celery. Install it: {interpreter} -m pip install 'celery>=5.7'"
+            == f"it has no Celery. Install it: {interpreter} -m pip install 'celery>=5.5'"
         )
 
     def test_with_an_old_celery_is_told_how_to_install_another(self, tmp_path: Path, bare: Path) -> None:
         old = self.site_packages(bare) / "celery"
         old.mkdir()
-        (old / "__init__.py").write_text("__version__ = '5.6.2'\n")
+        (old / "__init__.py").write_text("__version__ = '5.4.0'\n")
         interpreter = bare / "bin" / "python"
         assert self.said(tmp_path, interpreter) == (
-            f"its Celery is 5.6.2, older than 5.7. Install it: {interpreter} -m pip install 'celery>=5.7'"
+            f"its Celery is 5.4.0, older than 5.5. Install it: {interpreter} -m pip install 'celery>=5.5'"
         )
 
     def test_with_a_module_that_is_only_called_celery_is_told_so(self, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from tests.rabbitmq import RabbitMQ
 from tests.truth import assert_well, held_to_the_truth
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.celery
+
 EVERY_POOL = pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 
 GIVEN_BACK = """

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.celery
+
 START = """
 import os, sys, time
 import celery

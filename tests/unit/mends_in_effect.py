@@ -28,6 +28,7 @@ from celery_delivery.errors import UnknownTask
 from celery_delivery.results.backends import _tolerant, backend
 from celery_delivery.results.replies import ReplyBackend
 from celery_delivery.results.tolerant import Tolerant
+from celery_delivery.results.unreached import Unreached
 from celery_delivery.sending.routing import Router
 from celery_delivery.testing import StubBroker
 from celery_delivery.worker.consumer import Consumer
@@ -89,6 +90,12 @@ def places_are_given_without_calls_within_calls() -> bool:
     controller = SimpleNamespace(use_eventloop=False, _quick_release=run)
     Consumer(run, pool=SoloPool(1), app=app(), controller=controller)
     return controller._quick_release is not run
+
+
+def is_overridden(name: str, before: str) -> bool:
+    """Say whether a method of the consumer is ours; before: its name in an older Celery, where there is none of the first."""
+    found = name if hasattr(StockConsumer, name) else before
+    return getattr(Consumer, found) is not getattr(StockConsumer, found)
 
 
 def run(_request: object) -> None: ...
@@ -164,8 +171,8 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "coroutines": a_coroutine_is_run,
     "slots": places_are_given_without_calls_within_calls,
     "plain outcomes": lambda: "apply_async" in vars(solo_consumer().pool),
-    "redeliveries": lambda: Consumer.call_soon_ack is not StockConsumer.call_soon_ack,
-    "cold shutdown": lambda: Consumer.cancel_active_requests is not StockConsumer.cancel_active_requests,
+    "redeliveries": lambda: is_overridden("call_soon_ack", "call_soon"),
+    "cold shutdown": lambda: is_overridden("cancel_active_requests", "cancel_all_unacked_requests"),
     "lost connection": lambda: (
         Consumer.on_connection_error_after_connected is not StockConsumer.on_connection_error_after_connected
     ),
@@ -181,7 +188,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
         json.JSONDecodeError,
     ),
     "retries": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].retry, "__wrapped__"),
-    "unreached groups": lambda: rpc_backend()._fail_chain.__func__ is not Backend._fail_chain,
+    "unreached groups": lambda: Unreached.mark_as_failure is not Backend.mark_as_failure,
     "routes": lambda: isinstance(create_app_from([SleepTask], "celery.app.defaults").amqp.router, Router),
     "workflows": a_group_is_looked_at_first,
     "errbacks": lambda: rpc_backend()._call_task_errbacks.__func__ is not Backend._call_task_errbacks,

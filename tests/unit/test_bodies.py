@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from celery.backends.base import compress_payload, decompress_payload
+from celery.backends import base
 from kombu.compression import decompress
 from kombu.message import Message
 
@@ -70,7 +70,9 @@ def test_messages_and_results_of_this_process_are_bounded(name: str, monkeypatch
         decompress(large, name)
     (_, error, _) = Message(large, headers={"compression": name}).errors[0]
     assert isinstance(error, TooLarge)
-    kept = compress_payload(b"hello", name)
-    assert decompress_payload(kept) == b"hello"
+    if not hasattr(base, "compress_payload"):  # Celery before 5.7 compresses no results
+        return
+    kept = base.compress_payload(b"hello", name)
+    assert base.decompress_payload(kept) == b"hello"
     with pytest.raises(TooLarge):
-        decompress_payload(kept.replace(WAYS[name](b"hello"), large))
+        base.decompress_payload(kept.replace(WAYS[name](b"hello"), large))

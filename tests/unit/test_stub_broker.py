@@ -24,6 +24,8 @@ from celery_delivery.testing import End, StubBroker, check_contract
 from celery_tasks import utils
 from celery_tasks.tasks import SleepTask
 
+pytestmark = pytest.mark.celery
+
 SETTINGS = "celery_tasks.celery_config"
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from ..library import PACKAGE
 
-OLDEST_CELERY = "5.7"  # the control queues, quorum queues and mended faults are those of this version
+OLDEST_CELERY = "5.5"  # the first that takes from quorum queues, which every promise is built on
 
 Emit = Callable[[Mapping[str, object]], None]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 # With what they import: what `celery worker` has imported when it comes to the application. See `replacements`.
 FIRST = (
     "celery.app.builtins",
@@ -50,7 +52,7 @@ MODULES = (
     "kombu.transport.pyamqp",
     "logging.handlers",
     "multiprocessing.util",
-    "tzlocal",
+    *(["tzlocal"] if find_spec("tzlocal") else []),  # Celery needs it since 5.6
 )
 # Of the library: what a worker's settings name.
 SHARED = (
