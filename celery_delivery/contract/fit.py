@@ -4,7 +4,7 @@ Producer and consumer see the same contract, so what one may send the other must
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, singledispatchmethod
 from inspect import Parameter, Signature
 
@@ -66,15 +66,30 @@ def argument_check(task: type[celery.Task], contracts: Contracts) -> Callable[..
     partial, as by what else is there Celery would take the task for one to call as an errback in the process of the task that
     failed, with other arguments.
     """
-    signature = signature_of(contracts.of(task) or task)
-    return partial(_check, f"{task.name}{signature}", Call(signature))
+    return partial(_check, _Taken(contracts.of(task) or task))
 
 
-def _check(task: str, call: Call, /, *args: object, **kwargs: object) -> None:
+class _Taken:
+    """What a task takes, looked at when it is first sent: most workers send none, and `inspect` has pages that they share."""
+
+    def __init__(self, task: type[celery.Task]) -> None:
+        self._task = task
+        self._call: Call | None = None
+
+    def __str__(self) -> str:
+        return f"{self._task.name}{signature_of(self._task)}"
+
+    def check(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+        if self._call is None:
+            self._call = Call(signature_of(self._task))
+        self._call.check(args, kwargs)
+
+
+def _check(taken: _Taken, /, *args: object, **kwargs: object) -> None:
     try:
-        call.check(args, kwargs)
+        taken.check(args, kwargs)
     except TypeError as error:
-        raise TypeError(f"{task}: {error}") from None
+        raise TypeError(f"{taken}: {error}") from None
 
 
 def _misfit(contract: Signature, implementation: Signature) -> str | None:

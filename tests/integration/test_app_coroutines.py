@@ -120,7 +120,7 @@ def test_coroutines_of_an_app_are_run_as_its_functions_are(project: Project, poo
         "cancelled": "TaskExit('CancelledError()',)",
         "late": "TimeLimitExceeded(1,)",
         "soft": "caught",
-        "bound": ["bound", 7, "celery.1"],
+        "bound": ["bound", 7, "celery.1.magic"],
         "function": [7, True],
         "chain": "bound",
     }

@@ -20,11 +20,10 @@ from tests.rabbitmq import RabbitMQ
 LOCAL = ("-c", "protocol.file.allow=always")  # git clones submodules from folders only when it is told to
 FILES = ("README.md", "celery_config.py", "pyproject.toml", "rabbitmq_config.py", "tasks.py", "utils.py")
 # Modules of the library that nobody but itself imports, and their names in a release to come.
-RENAMED = {
-    "sending.outgoing": "sending.parcels",
+RENAMED = {  # no agent imports these
+    "sending.reply_queues": "sending.mailboxes",
     "sending.pools": "sending.lines",
     "results.tolerant": "results.lenient",
-    "settings.common": "settings.shared",
     "worker.writes": "worker.whole",
     "worker.heart": "worker.beat",
     "worker.incoming": "worker.arrivals",

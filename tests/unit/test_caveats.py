@@ -10,7 +10,7 @@ from celery import Celery
 from kombu import Queue
 from kombu.common import Broadcast
 
-from agent.guest.answer.caveats import caveats, own_pool
+from agent.guest.answer.caveats import caveats, own_pool, unsent
 from agent.guest.answer.routes import routing
 
 LATE = {"acks_late": True, "reject_on_worker_lost": True}
@@ -78,7 +78,6 @@ def test_what_may_be_lost_is_told_once_for_all_tasks(tasks: dict[str, dict[str, 
     [
         ({"task_always_eager": True}, "task_always_eager is True: tasks are not sent at all"),
         ({"result_backend": "rpc://"}, "result_backend is rpc: "),
-        ({"beat_schedule": {"x": {}}}, "it has a beat schedule (1 entry), which the agent does not run: "),
         ({"worker_state_db": "/srv/state"}, "worker_state_db is not used"),
         ({"worker_consumer": "proj:Consumer"}, "worker_consumer is proj:Consumer: the faults of Celery's consumer"),
     ],
@@ -86,6 +85,14 @@ def test_what_may_be_lost_is_told_once_for_all_tasks(tasks: dict[str, dict[str, 
 def test_a_setting_that_weakens_or_is_not_used_is_told(settings: dict[str, Any], line: str) -> None:
     (said,) = told({"a": LATE}, **settings)
     assert said.startswith(line)
+
+
+def test_a_schedule_that_is_not_sent_is_told() -> None:
+    (said,) = unsent("proj:app", made({"a": LATE}, beat_schedule={"x": {}}))
+    assert said.startswith(
+        "it has a beat schedule (1 entry), which this instance does not send: set CELERY_AGENT_SCHEDULE=app"
+    )
+    assert not list(unsent("proj:app", made({"a": LATE})))
 
 
 def test_a_queue_without_dead_letters_is_told() -> None:

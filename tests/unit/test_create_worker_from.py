@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import celery
@@ -187,3 +188,20 @@ def test_a_broker_that_confirms_nothing_is_refused(tmp_path: Any, monkeypatch: p
         SettingError, match="delivery_profile is 'safe', but broker_url begins with memory, where nothing"
     ):
         create_worker_from(Alone, own)
+
+
+def test_what_tasks_take_is_looked_at_when_one_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def signature(function: object, **options: Any) -> inspect.Signature:
+        asked.append(function)
+        return stock(function, **options)  # type: ignore[arg-type]
+
+    stock = inspect.signature
+    monkeypatch.setattr(inspect, "signature", signature)
+    _, task = create_worker_from(Alone)
+    task.app.finalize()
+    assert asked == []  # a worker that sends nothing keeps sharing the memory of `inspect`
+    with pytest.raises(TypeError, match=r"alone\(number: 'int'\) -> 'int': too many positional arguments"):
+        task.delay(1, 2)
+    assert asked

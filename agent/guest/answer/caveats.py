@@ -35,7 +35,7 @@ def caveats(name: str, app: Any, queues: Mapping[str, Sequence[str]]) -> Iterato
     if not any(not each.startswith(OWN) for each in app.tasks):
         yield f"{name} has no task: name their modules in `include` or `imports`, or have them discovered."
     safe = {task for queue in queues if is_safe_queue(queue, app) for task in queues[queue]}
-    yield from _settings(name, app)
+    yield from _settings(app)
     yield from _acks([task for task in tasks if task.name not in safe])
     yield from (f"less is promised than make_safe does: {text}" for text in losses(app, safe))
     generators = [task.name for task in tasks if is_generator(task.run)]
@@ -47,7 +47,16 @@ def caveats(name: str, app: Any, queues: Mapping[str, Sequence[str]]) -> Iterato
         yield from _broadcasts(app, queues)
 
 
-def _settings(name: str, app: Any) -> Iterator[str]:
+def unsent(name: str, app: Any) -> Iterator[str]:
+    """Yield what to do about the beat schedule of an app where the instance sends none."""
+    if app.conf.beat_schedule:
+        yield (
+            f"it has a beat schedule ({_count(len(app.conf.beat_schedule), 'entry', 'entries')}), which this instance does not "
+            f"send: set CELERY_AGENT_SCHEDULE=app, with RabbitMQ, or run `celery -A {name} beat` on one host."
+        )
+
+
+def _settings(app: Any) -> Iterator[str]:
     conf = app.conf
     if conf.task_always_eager:
         yield "task_always_eager is True: tasks are not sent at all, who calls them runs them. Unset it."
@@ -55,11 +64,6 @@ def _settings(name: str, app: Any) -> Iterator[str]:
         yield (
             "result_backend is rpc: a result can be read once, by the process that sent the task, and chords don't work. "
             "Use redis:// or db+…:// where that is needed."
-        )
-    if conf.beat_schedule:
-        yield (
-            f"it has a beat schedule ({_count(len(conf.beat_schedule), 'entry', 'entries')}), which the agent does not run: "
-            f"run `celery -A {name} beat` as a service of its own, on one host."
         )
     if conf.worker_state_db:
         yield "worker_state_db is not used, since its workers can't share the file: revoked ids come from other workers."

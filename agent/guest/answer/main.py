@@ -104,11 +104,18 @@ def _examine(request: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
             return {}
         apps = candidates.examine(tasks, settings, app, emit)
     apps |= of_app
-    if apps and request["schedule"]:
-        importlib.import_module(".timetable", __package__).examine(request["schedule"], apps, emit)
     if apps:
+        _look_at_schedule(request["schedule"], app, of_app, apps, emit)
         emit(importlib.import_module(".probe", __package__).told(apps.values()))
     return apps
+
+
+def _look_at_schedule(schedule: str, app: str, of_app: Mapping[str, Any], apps: Mapping[str, Any], emit: Emit) -> None:
+    if schedule:
+        importlib.import_module(".timetable", __package__).examine(schedule, apps, emit)
+    elif of_app:
+        for text in importlib.import_module(".caveats", __package__).unsent(app, next(iter(of_app.values()))):
+            emit({"caveat": text})
 
 
 def _load(app: str) -> None:

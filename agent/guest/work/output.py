@@ -152,13 +152,12 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
     Where user code sets up logging itself, by Celery's signal `setup_logging`, its loggers are left alone.
     """
     name = f"celery-agent[{voice.instance}/{queue}]"
-    adapt: _Journaling | _Redacting
     if voice.journal is None:
         _unleash(name, redact)
         lead_celery_to_stderr(name)
         stdout = Lines(name, PATIENCE, STDOUT)  # without the buffer of sys.stdout, in which the signal may have come
         _say_for_celery(lambda text: stdout.write(f"{text}\n".encode(errors="backslashreplace")))
-        adapt = _Redacting(redact)
+        _adapting.append(_Redacting(redact))
     else:
         fields = {
             "SYSLOG_IDENTIFIER": identifier(voice.instance, queue),
@@ -166,13 +165,9 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
             "CELERY_QUEUE": queue,
             "CELERY_GENERATION": generation,
         }
-        output = Output(voice.journal, Lines(name, PATIENCE), fields, redact)
-        _redirect(output)
+        _redirect(output := Output(voice.journal, Lines(name, PATIENCE), fields, redact))
         _say_for_celery(lambda text: output.record(text, {"PRIORITY": Priority.INFO}))
-        signals.task_postrun.connect(_flush, weak=False)  # a message without a newline ends with its task
-        adapt = _Journaling(output)
-    signals.after_setup_logger.connect(adapt, weak=False)
-    signals.after_setup_task_logger.connect(adapt, weak=False)
+        _adapting.append(_Journaling(output))
 
 
 def _say_for_celery(say: Callable[[str], None]) -> None:
@@ -247,9 +242,23 @@ def _null() -> TextIO:
     return open(os.devnull, "w")
 
 
+_adapting: list[_Journaling | _Redacting] = []  # one in a worker, none in the template
+
+
+def _adapt(logger: logging.Logger, **_: object) -> None:
+    for adapt in _adapting:
+        adapt(logger)
+
+
 def _flush(**_: object) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+# Not in each worker, since `connect` asks `inspect`, which has pages that a worker shares until then.
+signals.after_setup_logger.connect(_adapt)
+signals.after_setup_task_logger.connect(_adapt)
+signals.task_postrun.connect(_flush)  # a message without a newline ends with its task
 
 
 def _task_id() -> str:
