@@ -227,6 +227,7 @@ COLD_SHUTDOWN = Mend(
         "celery.concurrency.base:BasePool.terminate_job",
         "celery.concurrency.solo:TaskPool",
         "celery.worker.state:active_requests",
+        "celery.worker.state:should_terminate",
     ),
     "SIGQUIT makes the task of a solo worker fail, and it is acked",
 )
@@ -241,7 +242,7 @@ LOST_CONNECTION = Mend(
         "celery.worker.request:Request._announce_cancelled._already_cancelled",
         "celery.worker.request:Request.acknowledge.acknowledged",
     ),
-    "a worker may take 10 s more to connect again for each task that it runs",
+    "a worker may take 10 s more to connect again for each task that it runs; before Celery 5.7 one of threads ends",
 )
 PATIENT_POOL = Mend(
     "patient pool",

@@ -9,6 +9,7 @@
     has no setting                                                broker is back
     a cold shutdown asks every pool to end its tasks, which       SIGQUIT of a solo worker: its task     cancel_active_...
     threads and solo can't (NotImplementedError)                  fails by that error, and is acked
+    a lost connection asks them the same                          before 5.7 a worker of threads ends   leave_all
     what the broker refuses, such as a queue that is there with   11 log lines a second, for ever        on_refused
     other arguments, is asked for again at once; and so is who     22 log lines a second                  on_connection_...
     it does not let in, as with a wrong password
@@ -233,11 +234,8 @@ class Consumer(StockConsumer):
     @mending.where(internals.worker.LOST_CONNECTION)
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """End what can't be acked any more, and tell nobody: it is not a failure, the broker delivers it again."""
-        if self.app.conf.worker_cancel_long_running_tasks_on_connection_loss and self._can_end_tasks:
-            for request in tuple(state.active_requests):
-                if request.task.acks_late and not request.acknowledged:
-                    _log.warning("%s ends with the connection, and will be delivered again", request)
-                    cancelled.end(request, self.pool)
+        if self.app.conf.worker_cancel_long_running_tasks_on_connection_loss:
+            cancelled.end_all(self.pool) if self._can_end_tasks else cancelled.leave_all()
         super().on_connection_error_after_connected(exc)
         if self._refused is None or not isinstance(exc, ChannelError):
             self._refused = 0
@@ -289,6 +287,7 @@ class Consumer(StockConsumer):
 
     def _leave_solo_task(self) -> None:
         if isinstance(self.pool, SoloPool) and state.active_requests:
+            state.should_terminate = EX_FAILURE  # before 5.7 what is raised here keeps Celery's handler from it
             raise WorkerTerminate(EX_FAILURE)
         running = tuple(state.active_requests)
         hosting.give_back({each.id for each in running if not (each.task.acks_late and each.acknowledged)})

@@ -12,6 +12,8 @@ from tests.node import Node, children, is_alive
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.celery
+
 
 def messages(node: Node, queue: str) -> int:
     found = node.broker.queue(queue, node.vhost)

@@ -12,6 +12,8 @@ from tests.node import Node
 from tests.truth import assert_well
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.celery
+
 # Each run notes the task's id, and lasts until there is a file.
 NOTED = """
 import os, time
