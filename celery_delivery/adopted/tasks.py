@@ -31,7 +31,7 @@ def twin(task: celery.Task, pool: Any) -> celery.Task:
     kept: Any = object.__new__(type(task))
     vars(kept).update(vars(task))
     for name, (_, needed) in ACKS.items():
-        if isinstance(getattr(task, name), Unsaid):
+        if isinstance(_own(task, name), Unsaid):
             setattr(kept, name, needed)
     if kept.acks_late and task.time_limit is None and not getattr(pool, "options", {}).get("timeout"):
         kept.time_limit = TIME_LIMIT
@@ -41,14 +41,18 @@ def twin(task: celery.Task, pool: Any) -> celery.Task:
 
 def settle(task: celery.Task) -> None:
     """Have Celery's former name for two settings count as it does without us."""
-    if isinstance(task.acks_on_timeout, Unsaid) and getattr(task, BOTH, None) is False:
+    if isinstance(_own(task, "acks_on_timeout"), Unsaid) and getattr(task, BOTH, None) is False:
         task.acks_on_timeout = False
 
 
 def said_otherwise(task: celery.Task) -> list[str]:
     """Return what the project says of a task by which less is promised, each as `name=value`."""
     return [
-        f"{name}={getattr(task, name)!r}"
+        f"{name}={own!r}"
         for name, (_, needed) in ACKS.items()
-        if not isinstance(getattr(task, name), Unsaid) and bool(getattr(task, name)) is not needed
+        if not isinstance(own := _own(task, name), Unsaid) and bool(own) is not needed
     ]
+
+
+def _own(task: celery.Task, name: str) -> Any:
+    return getattr(task, name, ACKS[name][0])  # before Celery 5.7 tasks have no `acks_on_timeout`

@@ -30,7 +30,7 @@ from celery_delivery import forks
 from celery_delivery.coroutines import hosting
 from celery_delivery.coroutines.stacks import Scope
 from celery_delivery.errors import TaskExit
-from celery_delivery.settings.profile import is_safe
+from celery_delivery.settings.profile import acks_on_timeout, is_safe
 
 PATIENCE = 4.0  # seconds for a coroutine to end in where a signal ends the process; the agent kills it after 5
 TURN = 5.0  # seconds after which those who wait look whether the loop still turns
@@ -173,7 +173,7 @@ class Run:
         if self._expired is None:
             return TaskExit(repr(error))
         limit = TimeLimitExceeded(self._expired)
-        is_kept = self.task.acks_late and not self.task.acks_on_timeout and is_safe(self.task.app.conf)
+        is_kept = self.task.acks_late and not acks_on_timeout(self.task) and is_safe(self.task.app.conf)
         why: Exception = Reject(limit, requeue=True) if is_kept else limit
         return why
 

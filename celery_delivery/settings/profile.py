@@ -62,3 +62,9 @@ def queue_settings(conf: Mapping[str, Any], queue: str) -> dict[str, Any]:
 def _settings(module: ModuleType) -> dict[str, Any]:
     """Return what a module of settings assigns; Celery's names are in lower case."""
     return {name: value for name, value in vars(module).items() if name[0].islower()}
+
+
+def acks_on_timeout(task: Any) -> bool:
+    """Say whether a task is acked that its hard time limit ends; Celery has the setting, and the attribute, since 5.7."""
+    own = getattr(task, "acks_on_timeout", None)
+    return bool(task.app.conf.get("task_acks_on_timeout") if own is None else own)

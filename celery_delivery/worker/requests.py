@@ -29,7 +29,7 @@ from celery.worker.state import task_ready
 from kombu.utils.encoding import safe_repr
 from kombu.utils.functional import LRUCache
 
-from celery_delivery.settings.profile import is_safe
+from celery_delivery.settings.profile import acks_on_timeout, is_safe
 from celery_delivery.topology.queues import DELIVERY_LIMIT
 
 _log = get_logger(__name__)
@@ -54,7 +54,7 @@ class Request(StockRequest):
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Give back a task whose process the hard limit has killed, where it is not to be acked; nothing is certain yet."""
-        if soft or not self._is_kept or self._acks_on_timeout:
+        if soft or not self._is_kept or acks_on_timeout(self.task):
             super().on_timeout(soft, timeout)
             return
         task_ready(self)
@@ -78,12 +78,6 @@ class Request(StockRequest):
     def _is_kept(self) -> bool:
         """Whether it is in a queue with a limit of deliveries until it has ended."""
         return bool(self.task.acks_late) and (hasattr(self.task, "is_kept") or is_safe(self.app.conf))
-
-    @property
-    def _acks_on_timeout(self) -> bool:
-        # Celery has the setting, and the attribute of tasks, since 5.7.
-        own = getattr(self.task, "acks_on_timeout", None)
-        return bool(self.app.conf.get("task_acks_on_timeout") if own is None else own)
 
     def _give_up(self) -> None:
         """Tell that the task has failed, and give it back once too often."""

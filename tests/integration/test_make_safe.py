@@ -14,6 +14,8 @@ from tests.adopting import Adopted
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.celery
+
 
 @pytest.fixture
 def project(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Adopted]:
