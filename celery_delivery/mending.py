@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
+from importlib.util import find_spec
 from types import CodeType
 from typing import Any
 
@@ -53,7 +54,11 @@ def require(mend: Mend) -> None:
 
 
 def _how_to_install() -> str:
-    asked = " ".join(f"'{package}>={_dotted(first)},<{_dotted(end)}'" for package, (first, end) in MEASURED.items())
+    # A redis-py that is there may be one that kombu refuses.
+    names = {"celery": "celery[redis]" if find_spec("redis") else "celery"}
+    asked = " ".join(
+        f"'{names.get(name, name)}>={_dotted(first)},<{_dotted(end)}'" for name, (first, end) in MEASURED.items()
+    )
     return f"{sys.executable} -m pip install --upgrade {asked}"
 
 

@@ -54,6 +54,16 @@ class TestInterpreter:
             f"its Celery is 5.4.0, older than 5.5. Install it: {interpreter} -m pip install 'celery>=5.5'"
         )
 
+    def test_with_a_redis_py_is_told_to_have_celery_choose_its_release(self, tmp_path: Path, bare: Path) -> None:
+        redis = self.site_packages(bare) / "redis"
+        redis.mkdir()
+        (redis / "__init__.py").touch()
+        interpreter = bare / "bin" / "python"
+        assert (
+            self.said(tmp_path, interpreter)
+            == f"it has no Celery. Install it: {interpreter} -m pip install 'celery[redis]>=5.5'"
+        )
+
     def test_with_a_module_that_is_only_called_celery_is_told_so(self, tmp_path: Path) -> None:
         (tmp_path / "code").mkdir()
         (tmp_path / "code" / "celery.py").touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -35,7 +36,9 @@ def import_or_report(name: str, subject: str, item: str, emit: Emit) -> ModuleTy
 
 def how_to_get_celery() -> str:
     """Return the command that puts a Celery that works into this interpreter."""
-    return f"Install it: {sys.executable} -m pip install 'celery>={OLDEST_CELERY}'"
+    # A redis-py that is there may be one that kombu refuses.
+    extra = "[redis]" if importlib.util.find_spec("redis") else ""
+    return f"Install it: {sys.executable} -m pip install 'celery{extra}>={OLDEST_CELERY}'"
 
 
 def last_line(error: BaseException) -> str:
