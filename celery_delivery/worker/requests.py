@@ -7,6 +7,7 @@ the end, and nobody tells (celery #5989)                      line in the log
 a task that is killed by its time limit is told to have       its caller is told FAILURE at the first  on_timeout
 failed, and delivered again (celery #9596)                    of six runs; a later one may succeed
 where it is acked, it is told twice                           its errbacks run twice                   on_failure
+before 5.7 nobody is told of a task that rejects its message  its caller waits for ever                 on_failure
 the id of a task that has expired is remembered               a later one of that id is acked, and     maybe_expire
                                                               not run
 
@@ -18,6 +19,7 @@ then makes a dead letter of it.
 from datetime import UTC, datetime
 from typing import Any
 
+import celery
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals, states
@@ -33,6 +35,7 @@ from celery_delivery.settings.profile import acks_on_timeout, is_safe
 from celery_delivery.topology.queues import DELIVERY_LIMIT
 
 _log = get_logger(__name__)
+_TELLS_OF_REJECTS = (5, 7)  # the first Celery that does itself
 _ends = LRUCache(limit=1000)  # why tasks were given back, as far as this process knows: by id, the repr of an exception
 
 
@@ -67,6 +70,8 @@ class Request(StockRequest):
         raised = raised.exc if isinstance(raised, ExceptionWithTraceback) else raised
         if isinstance(raised, WorkerLostError | TimeLimitExceeded | Reject):
             _ends[self.id] = safe_repr(raised)
+        if isinstance(raised, Reject) and not raised.requeue and celery.VERSION < _TELLS_OF_REJECTS:
+            self.task.backend.mark_as_failure(self.id, raised, request=self._context, store_result=self.store_errors)
         return None if isinstance(raised, TimeLimitExceeded) else super().on_failure(exc_info, *args, **kwargs)
 
     @property

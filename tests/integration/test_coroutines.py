@@ -15,6 +15,8 @@ from tests.node import Node
 from tests.truth import assert_well
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.celery
+
 EVERY_POOL = pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 CROWD = 100
 
