@@ -58,6 +58,7 @@ demo: .venv/run
 
 test: .venv/dev .venv/ansible
 	@scripts/prepare-tests
+	@.venv/bin/python -m tests.celeries oldest >/dev/null
 	.venv/bin/python -m pytest --no-skips $(AT_ONCE) $(PYTEST)
 
 test-units: .venv/dev
