@@ -25,7 +25,6 @@ from celery_tasks import utils
 from celery_tasks.tasks import SleepTask
 
 pytestmark = pytest.mark.celery
-
 SETTINGS = "celery_tasks.celery_config"
 
 
