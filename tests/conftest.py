@@ -9,6 +9,7 @@ import pytest
 
 from tests import celeries, leftovers
 from tests.node import Node
+from tests.projects import Project
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
 from tests.truth import held_to_the_truth
@@ -117,6 +118,13 @@ def node(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Node]:
     """An instance of this test's own, not started; what is left of it is ended afterwards."""
     with held_to_the_truth(Node(tmp_path, broker, vhost)) as node:
         yield node
+
+
+@pytest.fixture
+def project(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Project]:
+    """An instance that hosts a project's own app, of which no code is there yet; not started, and ended afterwards."""
+    with held_to_the_truth(Project(tmp_path, broker, vhost)) as project:
+        yield project
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

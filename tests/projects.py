@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +44,7 @@ class Project(Node):
         return value_of(self._run("-c", script_of(code)))
 
     def _run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [self.interpreter, *arguments],
-            env={**os.environ, **self.variables},
-            cwd=self.code,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return output_of([self.interpreter, *arguments], self.code, self.variables)
 
 
 class Shop(Project):
@@ -88,6 +79,16 @@ class Shop(Project):
             "from shop.orders.models import Journal\nvalue = list(Journal.objects.values_list('word', flat=True))"
         )
         return found
+
+
+def output_of(command: Sequence[str], folder: Path, variables: Mapping[str, str], timeout: float = 120) -> str:
+    """Run a program in a folder to its end, with these variables besides; return what it prints."""
+    environment = {**os.environ, **variables}
+    done = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def script_of(code: str) -> str:

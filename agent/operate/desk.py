@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from agent.config.asking import STEP_TIMEOUT, Answer
+from agent.config.asking import Answer
 from agent.config.discovery import Discovery
 from agent.config.planner import template_of
 from agent.config.validation import Configuration
@@ -19,8 +19,7 @@ from agent.guest.dead_letter import DeadLetter, Done
 from agent.guest.secrets import redacted
 from agent.guest.spec import TemplateSpec
 from agent.guest.suggestion import suggestion
-from agent.operate.broker_faults import unreachable
-from agent.operate.inquiry import inquire
+from agent.operate.inquiry import inquire, unfinished
 
 
 class Action(StrEnum):
@@ -106,10 +105,4 @@ def _problem(answer: Answer) -> str:
     for ambiguous in answer.all("ambiguous"):
         several = ", ".join(ambiguous["ids"][:3])
         return f"Several dead letters have ids that begin with {ambiguous['given']!r} ({several}); nothing was done."
-    for failed in answer.all("failed"):
-        if failed["fault"]:
-            return unreachable(failed["broker"], failed["fault"], " ".join(failed["text"].split()))
-        return str(failed["text"])
-    if not answer.in_time:
-        return f"The broker did not answer for {STEP_TIMEOUT:g} s; what was not done stays in the dead-letter queue."
-    return "" if answer.has("finished") else f"The desk's process ended early: {answer.printed.strip()[-200:]}"
+    return unfinished(answer, "The desk", "what was not done stays in the dead-letter queue")

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.config.asking import STEP_TIMEOUT, Answer
 from agent.config.planner import template_of
 from agent.config.validation import Configuration
 from agent.errors import AgentError
 from agent.guest.secrets import redacted
-from agent.operate.broker_faults import unreachable
 from agent.operate.desk import check_queue
-from agent.operate.inquiry import inquire
+from agent.operate.inquiry import inquire, unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +62,10 @@ def move(
     }
     discovery, answer = inquire(configuration, template, step)
     check_queue(configuration, discovery, order.queue)
-    problem = redacted(_problem(answer), template.environment)
+    problem = redacted(
+        unfinished(answer, "The move", "give the command again: nothing is lost or doubled"), template.environment
+    )
     if problem:
         raise AgentError(problem)
     stays = tuple(f"A message stays in {each['source']!r}: {each['text']}." for each in answer.all("stays"))
     return tuple(Moved(**each) for each in answer.all("moved")), stays
-
-
-def _problem(answer: Answer) -> str:
-    for failed in answer.all("failed"):
-        if failed["fault"]:
-            return unreachable(failed["broker"], failed["fault"], " ".join(failed["text"].split()))
-        return str(failed["text"])
-    if not answer.in_time:
-        return f"The broker did not answer for {STEP_TIMEOUT:g} s; give the command again: nothing is lost or doubled."
-    return "" if answer.has("finished") else f"The move's process ended early: {answer.printed.strip()[-200:]}"

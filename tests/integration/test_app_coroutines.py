@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.projects import Project
-from tests.rabbitmq import RabbitMQ
 
 SOURCE = """
 import asyncio, contextvars, os
@@ -97,11 +93,9 @@ value["chain"] = chain(proj.plain.si(), proj.bound.s(), proj.function.s())().get
 
 
 @pytest.fixture
-def project(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Project]:
-    project = Project(tmp_path, broker, vhost)
+def project(project: Project) -> Project:
     (project.code / "proj.py").write_text(SOURCE)
-    yield project
-    project.close()
+    return project
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.projects import Project
-from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
 
 SOURCE = """
@@ -50,14 +46,6 @@ def connect(**kwargs):
     connection = socket.create_connection(("127.0.0.1", int(os.environ["PORT"])))
     import wsgiref.util
 """
-
-
-@pytest.fixture
-def project(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Project]:
-    """An instance that hosts a small app and is not started; what is left of it is ended afterwards."""
-    project = Project(tmp_path, broker, vhost)
-    yield project
-    project.close()
 
 
 def start(project: Project, more: str, **settings: str) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.projects import Project
-from tests.rabbitmq import RabbitMQ
 
 SOURCE = """
 import os, time
@@ -36,11 +32,9 @@ value = [outcome("wait", 30), outcome("wait", 30, time_limit=1), outcome("own", 
 
 
 @pytest.fixture
-def project(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Project]:
-    project = Project(tmp_path, broker, vhost)
+def project(project: Project) -> Project:
     (project.code / "proj.py").write_text(SOURCE)
-    yield project
-    project.close()
+    return project
 
 
 def test_the_limit_of_the_env_file_wins_over_the_app_s_and_a_task_s_own_over_both(project: Project) -> None:

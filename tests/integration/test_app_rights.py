@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import amqp
 import pytest
 
 from tests.projects import Project
-from tests.rabbitmq import RabbitMQ
 
 SOURCE = """
 import os
@@ -59,11 +57,9 @@ value = [
 
 
 @pytest.fixture
-def project(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Project]:
-    project = Project(tmp_path, broker, vhost)
+def project(project: Project) -> Project:
     (project.code / "proj.py").write_text(SOURCE)
-    yield project
-    project.close()
+    return project
 
 
 def as_user(project: Project, user: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import amqp
@@ -13,8 +12,6 @@ from tests.integration.schedules import LEASE, schedule_of
 from tests.integration.strict import Strict
 from tests.node import Node
 from tests.projects import Project
-from tests.rabbitmq import RabbitMQ
-from tests.truth import held_to_the_truth
 from tests.waiting import wait_until
 
 APP = """
@@ -48,13 +45,11 @@ class Others(Scheduler):
 
 
 @pytest.fixture
-def project(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Project]:
-    """A project with entries of its own, which does not run."""
-    with held_to_the_truth(Project(tmp_path, broker, vhost)) as project:
-        assert isinstance(project, Project)
-        (project.code / "proj.py").write_text(APP)
-        project.variables["LEDGER"] = str(tmp_path / "ledger")
-        yield project
+def project(project: Project, tmp_path: Path) -> Project:
+    """A project with entries of its own."""
+    (project.code / "proj.py").write_text(APP)
+    project.variables["LEDGER"] = str(tmp_path / "ledger")
+    return project
 
 
 def wait_for(project: Project, line: str, count: int = 2) -> None:

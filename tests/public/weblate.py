@@ -6,13 +6,11 @@ examples/celery-weblate.conf says of them. The environment that it is installed 
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.projects import Project, script_of, value_of
+from tests.projects import Project, output_of, script_of, value_of
 from tests.public.postgres import Postgres
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
@@ -72,17 +70,10 @@ class Site:
 
     def command(self, *arguments: str, **variables: str) -> str:
         """Run a command of Weblate's to its end; return what it prints."""
-        done = subprocess.run(
-            [str(ENVIRONMENT / "bin" / "weblate"), *arguments],
-            env={**os.environ, **self.variables, "PYTHONPATH": str(self.code), **variables},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
+        command = [str(ENVIRONMENT / "bin" / "weblate"), *arguments]
+        return output_of(
+            command, self.folder, {**self.variables, "PYTHONPATH": str(self.code), **variables}, timeout=900
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def python(self, code: str, **variables: str) -> Any:
         """Do what a view of the site would; return what the code assigns to `value`."""

@@ -1,7 +1,6 @@
 """Celery's event loop as the worker's own steps have mended it."""
 
 import threading
-import time
 
 import pytest
 from kombu.asynchronous import Hub
@@ -16,12 +15,14 @@ class Called(BaseException):
 
 
 def test_a_loop_that_sleeps_is_woken_by_what_another_thread_has_to_be_called() -> None:
-    hub, asleep = Hub(), list[float]()
+    hub, asleep, polls = Hub(), list[float](), threading.Event()
     WakeOnSignal(None).register_with_event_loop(None, hub)
     hub.call_later(1000, list)  # so long it would sleep, if kombu let it sleep for longer than 10 s
     poll = hub.poller.poll
 
     def noted(timeout: float) -> object:
+        if timeout:
+            polls.set()
         events = poll(timeout)
         if timeout and not events:
             asleep.append(timeout)
@@ -31,7 +32,7 @@ def test_a_loop_that_sleeps_is_woken_by_what_another_thread_has_to_be_called() -
         raise Called
 
     def call_soon() -> None:
-        time.sleep(0.2)
+        assert polls.wait(60)
         hub.call_soon(call)
 
     hub.poller.poll = noted
