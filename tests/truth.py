@@ -22,9 +22,8 @@ from tests.rabbitmq import Queue
 
 AnyNode = TypeVar("AnyNode", bound=Node)
 
-PATIENCE = (
-    45.0  # seconds until a status has to be true; a frozen link is noticed within 24 s, a hung worker within 15 s
-)
+# Seconds until a status has to be true; a frozen link is noticed within 24 s, a hung worker within 15 s.
+PATIENCE = 45.0
 ANSWER = 1.0  # seconds in which a status counts as given
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from agent.config.problems import InvalidConfiguration, Problem
 from agent.config.validation import Configuration
@@ -39,13 +40,7 @@ def with_schedule(configuration: Configuration, plan: Plan) -> Plan:
         cold_timeout=defaults.cold_timeout,
         schedule=ScheduleSpec(entries, sender, "" if sender else app_of(plan)),
     )
-    return Plan(
-        plan.instance,
-        plan.broker,
-        plan.embedded,
-        plan.template,
-        tuple(sorted((*plan.workers, spec), key=lambda each: each.queue)),
-    )
+    return replace(plan, workers=tuple(sorted((*plan.workers, spec), key=lambda each: each.queue)))
 
 
 def _problems(configuration: Configuration, plan: Plan) -> Iterator[Problem]:

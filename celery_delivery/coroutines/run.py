@@ -52,9 +52,8 @@ class Run:
         self.scope = Scope(task)
         self.id = str(self.scope.request.id)
         self._coroutine = coroutine
-        self._over = (
-            allocate_lock()
-        )  # released at the end; a wait for it can be left by a signal's exception at any time
+        # Released at the end; a wait for it can be left by a signal's exception at any time.
+        self._over = allocate_lock()
         self._over.acquire()
         self._is_over = False
         self._job: asyncio.Task[None] | None = None

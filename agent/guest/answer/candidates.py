@@ -70,9 +70,8 @@ def examine(tasks: Sequence[str], celery_config: str, app_name: str, emit: Emit)
             queues.setdefault(queue, []).append(found)
             threads.setdefault(found.__module__, names(running() - before))
             emit({"task": item, "name": found.name, "queue": queue})
-    of_decorated = decorated.examine(
-        of_apps, app_name, emit
-    )  # before there are apps of ours, which are then the current ones
+    # Before there are apps of ours, which are then the current ones.
+    of_decorated = decorated.examine(of_apps, app_name, emit)
     apps: dict[str, Celery] = {}
     for queue, classes in queues.items():
         app = _app(queue, classes, celery_config, emit)
