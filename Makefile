@@ -5,23 +5,33 @@
 # make test-celery  those tests that Celery decides about, on each release that a project may have, and a ledger under kill -9
 # make stall   10 bursts of 5,000 tasks through a solo worker, for each of three prefetches: none may stall
 # make chaos   5,000 tasks for each way to break a worker, an agent, a broker or the network: none may be lost; takes hours
+# make health  provoke each condition that a worker can be in, and write how long it took to be named and mended into docs/health.md
+# make causes  provoke nine causes of trouble, and write what each place says of it where one looks into docs/causes.md
+# make ledger  5,000 tasks, a kill -9 of each worker and a reload: status, metrics and callers must agree on what became of each
 # make fuzz    100,000 inputs of garbage for each test that `make test` plays with 2,000; FUZZ="--hours 8" goes on and on
-# make schedules  kill ten leaders of a schedule: no tick may be sent twice
+# make innocents  1,000 tasks on each pool, some of which end their process: no other may suffer; half an hour and more
+# make schedules  kill ten leaders of a schedule, on RabbitMQ and on Redis: no tick may be sent twice, and no two nodes may lead at once
 # make safe    5,000 tasks of an app with make_safe under kill -9 of its workers, and 5,000 through a move that is killed
+# make results 200 results in a loop, 3,000 in threads, 100 in forked servers, while the broker restarts: none may be lost;
+#              6,000 from Redis while its connections are cut; and 2,000 chains on each pool under kill -9 of workers:
+#              none may be lost, none may fork
 # make pairs   kill each process of an agent after each other one, under load: none of its tasks may be lost
 # make test-valkey  those tests that use Redis as a broker, on Debian 13's Valkey
 # make test-public  Weblate, a public application, under the agent; needs network, takes a quarter of an hour
+# make test-guide  each row of docs/user-guide.md on each pool with each store of results; some minutes
+# make test-graph  the pictures of `agent graph` in a real browser, and Mermaid's; leaves PNGs in .cache/graph, to be looked at; two minutes
 # make test-ansible  what of deploy/ansible takes longer: firewalls, Docker, a cluster, upgrades under load
 # make test-vm limits that a kernel enforces, in an emulated virtual machine; takes minutes
 # make check   format, lint, types, arrows between modules
 # make ansible what deploy/ansible is played with, into .venv
 # make release build what is installed on hosts, into dist/
+# make graph   draw the picture of the README anew, of a real instance
 # make bench   the agent beside supervisord, circus, celery multi and plain workers
 # make bench-apps  memory of a project's own app, hosted in several ways; rewrites the tables of docs/apps.md
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test test-units test-rabbitmq-4 test-celery test-valkey test-public test-ansible test-vm stall chaos fuzz schedules pairs safe check \
-	ansible release bench bench-apps lock clean
+.PHONY: help demo test test-units test-rabbitmq-4 test-celery test-valkey test-public test-guide test-graph test-ansible test-vm stall chaos health causes ledger fuzz schedules innocents results pairs safe check \
+	ansible release graph bench bench-apps lock clean
 .DEFAULT_GOAL := help
 
 # Two tests at once, each in a process of its own: much of a test is waiting.
@@ -29,6 +39,9 @@ AT_ONCE := -n 2 -p tests.sharing --no-loadscope-reorder --max-worker-restart 0
 
 # The releases of Celery that projects have: `make test-celery CELERIES=5.5,5.6`.
 CELERIES := oldest,5.5,5.6,5.7
+
+# Chains that `make results` sends to each pool.
+CHAINS := 2000
 
 LOCKED := requirements/build.txt pyproject.toml celery_delivery/pyproject.toml celery_tasks/pyproject.toml
 
@@ -49,6 +62,9 @@ help:
 	@touch .venv/ansible
 
 ansible: .venv/ansible
+
+graph: .venv/dev
+	@.venv/bin/python scripts/draw-graph
 
 release: .venv/run
 	@.venv/bin/python scripts/build-release
@@ -71,6 +87,7 @@ test-rabbitmq-4: .venv/dev
 
 test-celery: .venv/dev
 	@scripts/prepare-tests
+	@for each in $$(echo $(CELERIES) | tr , ' '); do .venv/bin/python -m tests.celeries $$each >/dev/null || exit 1; done
 	.venv/bin/python -m pytest --no-skips $(AT_ONCE) --celeries $(CELERIES) --ledger 1000 tests/chaos/test_celeries.py tests/integration/test_celeries.py $(PYTEST)
 	@set -e; for each in $$(echo $(CELERIES) | tr , ' '); do echo "Celery $$each"; \
 		$$(.venv/bin/python -m tests.celeries $$each) -m pytest --no-skips $(AT_ONCE) -m celery tests/unit tests/integration $(PYTEST); done
@@ -78,7 +95,8 @@ test-celery: .venv/dev
 test-valkey: .venv/dev
 	@scripts/prepare-tests
 	@.venv/bin/python -m tests.rabbitmq_4 .cache/rabbitmq-4
-	TEST_REDIS=$(CURDIR)/.cache/rabbitmq-4/valkey-server .venv/bin/python -m pytest --no-skips $(AT_ONCE) tests/integration/test_apps_on_redis.py $(PYTEST)
+	TEST_REDIS=$(CURDIR)/.cache/rabbitmq-4/valkey-server .venv/bin/python -m pytest --no-skips $(AT_ONCE) tests/integration/test_apps_on_redis.py \
+		tests/integration/test_lock.py tests/integration/test_schedules_on_redis.py $(PYTEST)
 
 # Without what the packages ask for of one another: requirements/public-instead.in says where that is not met.
 .cache/public/done: requirements/public.txt tests/public/packages.txt | .venv/run
@@ -90,6 +108,26 @@ test-valkey: .venv/dev
 test-public: .venv/dev .cache/public/done
 	@scripts/prepare-tests
 	.venv/bin/python -m pytest --no-skips tests/public $(PYTEST)
+
+test-guide: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest --no-skips --whole-guide tests/guide $(PYTEST)
+
+# By the one way to it that is not somebody's copy.
+MERMAID := 11.17.2
+MERMAID_SHA256 := 581ed7d74bd9048d0e3a91363927d72ef22942d7722546b27f7cc29e35390eb8
+
+.cache/mermaid/done:
+	@command -v npm >/dev/null || scripts/install-packages npm
+	@mkdir -p .cache/mermaid
+	@cd .cache/mermaid && npm pack --silent mermaid@$(MERMAID) >/dev/null && tar xzf mermaid-$(MERMAID).tgz package/dist/mermaid.min.js
+	@rm .cache/mermaid/mermaid-$(MERMAID).tgz
+	@echo "$(MERMAID_SHA256)  .cache/mermaid/package/dist/mermaid.min.js" | sha256sum --check --quiet
+	@touch .cache/mermaid/done
+
+test-graph: .venv/dev .cache/mermaid/done
+	@scripts/install-packages $$(grep -v '^#' tests/browser/packages.txt)
+	.venv/bin/python -m pytest --no-skips tests/browser $(PYTEST)
 
 test-ansible: .venv/dev .venv/ansible
 	@scripts/prepare-tests
@@ -110,7 +148,16 @@ fuzz: .venv/dev
 
 schedules: .venv/dev
 	@scripts/prepare-tests
-	.venv/bin/python -m pytest tests/integration/test_schedules.py --kills 10 $(PYTEST)
+	.venv/bin/python -m pytest tests/integration/test_schedules.py tests/integration/test_schedules_on_redis.py --kills 10 $(PYTEST)
+
+results: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest tests/integration/test_unanswered.py tests/integration/test_results_heard.py --turns 100 $(PYTEST)
+	.venv/bin/python -m pytest tests/integration/test_broken_workflows.py -k every_chain --chains $(CHAINS) --timeout 3600 $(PYTEST)
+
+innocents: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest --no-skips tests/integration/test_innocents.py --innocents 1000 $(PYTEST)
 
 pairs: .venv/dev
 	@scripts/prepare-tests
@@ -123,6 +170,18 @@ safe: .venv/dev
 chaos: .venv/dev
 	@scripts/prepare-tests
 	.venv/bin/python -m tests.chaos --write docs/delivery.md $(CHAOS)
+
+health: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m tests.health --write docs/health.md $(HEALTH)
+
+causes: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m tests.health.provoke --write docs/causes.md $(CAUSES)
+
+ledger: .venv/dev
+	@scripts/prepare-tests
+	.venv/bin/python -m pytest tests/integration/test_ledger.py --entries 5000 --timeout 3600 $(PYTEST)
 
 check: .venv/dev .venv/ansible
 	.venv/bin/ruff format --check .

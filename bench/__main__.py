@@ -2,19 +2,21 @@
 
 make bench                                        everything, in a quarter of an hour
 make bench BENCH="--queues 5 --pool solo"         a look: starts alone, in one round, and nothing is written
+make bench BENCH="--only answers scrapes"         these sections alone, each in place of the former one of the report
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
 
 from agent.guest.kernel import become_subreaper
 from bench import machine
-from bench.report import inserted
-from bench.sections import Case, everything, starts
+from bench.report import inserted, renewed
+from bench.sections import ALONE, Case, everything, starts
 from bench.stage import BenchError
 from bench.witness import PLUGIN
 from bench.workload import POOLS
@@ -32,6 +34,8 @@ def main() -> int:
     become_subreaper()  # so that nothing that is started goes astray, and what it cost is known when it has ended
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended on the way out
     try:
+        if options.only:
+            return _renew(options.only)
         text = "\n".join(_report([Case(count, pool) for count in options.queues for pool in options.pool]))
     except (BenchError, KeyboardInterrupt) as error:
         print(f"bench: {str(error) or 'interrupted'}", file=sys.stderr)
@@ -57,9 +61,26 @@ def _report(cases: list[Case]) -> list[str]:
         broker.close()
 
 
+def _renew(names: list[str]) -> int:
+    broker = RabbitMQ(plugins=[PLUGIN])
+    try:
+        broker.start()
+        for name in names:
+            title, _, *lines = ALONE[name](broker)
+            load = f"at a load of {machine.load():.1f} at its end, with a niceness of {os.nice(0)}"
+            when = f"Measured alone, {machine.facts(broker)[0]}, {load}."
+            section = [title, "", when, "", *lines]
+            print("\n".join(section))
+            REPORT.write_text(renewed(REPORT.read_text(), section))
+    finally:
+        broker.close()
+    return 0
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Without options: everything, and a report.")
     parser.add_argument("--queues", type=int, nargs="+", default=[], metavar="N", help="only starts, of so many queues")
+    parser.add_argument("--only", nargs="+", default=[], choices=ALONE, help="only these sections, into the report")
     parser.add_argument("--pool", nargs="+", choices=POOLS, default=["solo"], help="in these pools; default: solo")
     return parser.parse_args()
 

@@ -69,8 +69,8 @@ class Agent(Contender):
         self._run("/usr/bin/env", runtime, sys.executable, "-m", "agent", "run", "bench", "--env-file", str(env_file))
 
     def is_own(self, pid: int) -> bool:
-        """Say whether a process is the daemon or its template."""
-        return processes.name(pid) == "agent-template" or "run" in processes.command_line(pid)
+        """Say whether a process is the daemon, its template or its watcher."""
+        return processes.name(pid) in ("agent-template", "bench.watcher") or "run" in processes.command_line(pid)
 
     def _serves(self, pid: int, queue: str) -> bool:
         return processes.name(pid) == queue
@@ -97,6 +97,7 @@ class Supervisord(Contender):
     """supervisord, one program per queue."""
 
     name = "supervisord"
+    app = "app"  # see bench.workload.MODULE
 
     def start(self) -> None:
         """Write its configuration and run it in the foreground."""
@@ -106,9 +107,16 @@ class Supervisord(Contender):
             "nodaemon=true",
             f"logfile={folder}/supervisord.log",
             f"pidfile={folder}/supervisord.pid",
+            # What `supervisorctl` asks, as `echo_supervisord_conf` prints it.
+            "[unix_http_server]",
+            f"file={folder}/supervisor.sock",
+            "[rpcinterface:supervisor]",
+            "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
+            "[supervisorctl]",
+            f"serverurl=unix://{folder}/supervisor.sock",
         ]
         for queue in self.work.queues:
-            command = shlex.join(self.work.command(queue))
+            command = shlex.join(self.work.command(queue, self.app))
             lines += [
                 f"[program:{queue}]",
                 f"command={command}",
@@ -119,6 +127,12 @@ class Supervisord(Contender):
         path = folder / "supervisord.conf"
         path.write_text("\n".join(lines) + "\n")
         self._run(program("supervisord"), "-c", str(path))
+
+
+class Inspected(Supervisord):
+    """The same with workers that `celery inspect` gets an answer from."""
+
+    app = "inspected"
 
 
 class Multi(Contender):

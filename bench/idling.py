@@ -20,7 +20,7 @@ WATCHED = 60.0  # seconds
 class Idling:
     """A minute of doing nothing: milliseconds of CPU and how often a process was woken.
 
-    own_cpu, own_wakeups: of the supervisor; of the agent, daemon and template.
+    own_cpu, own_wakeups: of the supervisor; of the agent, daemon, template and watcher.
     worker_cpu, worker_wakeups: for each queue.
     """
 

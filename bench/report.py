@@ -64,5 +64,13 @@ def inserted(document: str, mark: str, text: str) -> str:
     return f"{before}{mark}\n\n{text}\n"
 
 
+def renewed(document: str, section: Sequence[str]) -> str:
+    """Return a document with a section in place of the one with the same title, or at the end where there is none."""
+    before, _, rest = f"{document.rstrip()}\n\n".partition(f"{section[0]}\n")
+    _, next_title, behind = rest.partition("\n### ")
+    text = "\n".join(section).rstrip()
+    return f"{before}{text}\n{next_title}{behind}".rstrip() + "\n"
+
+
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"

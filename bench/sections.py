@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench import idling, stops, throughput
+from bench import answers, idling, scrapes, stops, throughput
 from bench.contenders import SUPERVISORS, Agent, Circus, Contender, Stock, Supervisord
 from bench.report import Quantity, Side, aim, table
 from bench.starts import TASKS, Figures, measure, typical
@@ -20,7 +20,12 @@ from tests.rabbitmq import RabbitMQ
 FASTER = 4.0  # times, than the fastest peer
 LEANEST = 14.0  # MB a queue
 RECOVERED = 0.2  # seconds
+ANSWERED = 100.0  # ms
+SCRAPED = 5.0  # ms of CPU
+WATCHING = 10.0  # ms of CPU a minute
 STOPS = 3  # of each contender in each pool
+
+_AIM = ("|  | aim | | |", "|---|---|---|---|")
 
 Rounds = Sequence[dict[str, Figures]]
 
@@ -55,6 +60,8 @@ def everything(broker: RabbitMQ) -> Iterator[str]:
     yield from _throughput(broker)
     yield from _stops(broker)
     yield from _idling(broker)
+    yield from answered(broker)
+    yield from watched(broker)
 
 
 def starts(case: Case, broker: RabbitMQ) -> Iterator[str]:
@@ -100,7 +107,7 @@ def _aims(rounds: Rounds) -> Iterator[str]:
     where = f"{AIMED_AT.count} queues, {AIMED_AT.pool}"
     lines = [
         f"| {where} | aim | | |",
-        "|---|---|---|---|",
+        *_AIM[1:],
         aim(
             f"start, the fastest peer's by ours (rounds: {each})",
             Quantity(median(leads), "times"),
@@ -160,9 +167,59 @@ def _idling(broker: RabbitMQ) -> Iterator[str]:
     yield from _section(f"A minute of doing nothing, {idling.QUEUES} queues, pool solo", table(headings, rows))
 
 
+def answered(broker: RabbitMQ) -> Iterator[str]:
+    """Return the lines on who is asked what runs."""
+    _say(f"{answers.QUEUES} queues, asked {answers.ASKED} times")
+    found = answers.ask(broker)
+    headings = ("until it has ended", "longest", "CPU", "said to be well")
+    up, down = ({name: _answer(each[which]) for name, each in found.items()} for which in (0, 1))
+    own = Quantity(median(found[answers.OWN][0].seconds) * 1000, "ms")
+    yield from _section(
+        f"Asking what runs, {answers.QUEUES} queues, pool solo",
+        [
+            *(*_AIM, aim(f"`{answers.OWN}`, from shell to exit", own, Side.AT_MOST, ANSWERED), ""),
+            *("All queues are well:", "", *table(headings, up), ""),
+            *("The broker is down, and no queue is well:", "", *table(headings, down)),
+        ],
+    )
+
+
+def _answer(each: answers.Answered) -> tuple[Quantity, ...]:
+    seconds = (median(each.seconds), max(each.seconds), each.cpu)
+    return (*(Quantity(value * 1000, "ms") for value in seconds), Quantity(each.well / answers.QUEUES * 100, "%"))
+
+
+def watched(broker: RabbitMQ) -> Iterator[str]:
+    """Return the lines on what it costs that metrics are scraped, and that the broker is asked what waits."""
+    _say(f"{scrapes.QUEUES} queues, scraped {scrapes.SCRAPES} times; then a minute of the watcher")
+    found = scrapes.measure(broker)
+    lines = [
+        *_AIM,
+        aim("a scrape, of the daemon", Quantity(found.daemon, "ms"), Side.AT_MOST, SCRAPED),
+        aim(
+            f"the watcher in a minute, {idling.QUEUES} idle queues",
+            Quantity(found.watcher, "ms"),
+            Side.AT_MOST,
+            WATCHING,
+        ),
+    ]
+    values = {
+        "CPU of the daemon": Quantity(found.daemon, "ms"),
+        "of the process that measures": Quantity(found.sampler, "ms"),
+        "of the listener": Quantity(found.listener, "ms"),
+        "answer after": Quantity(found.seconds * 1000, "ms"),
+        "its size": Quantity(found.size / 1000, "kB"),
+    }
+    title = f"A scrape of {scrapes.QUEUES} queues every {scrapes.INTERVAL:g} s, pool solo"
+    yield from _section(title, [*lines, "", *table(tuple(values), {Agent.name: tuple(values.values())})])
+
+
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
     yield from (f"### {title}", "", *lines, "")
 
 
 def _say(what: str) -> None:
     print(f"bench: {what}", file=sys.stderr, flush=True)
+
+
+ALONE = {"answers": answered, "scrapes": watched}

@@ -32,7 +32,7 @@ class Figures:
     cpu: seconds of CPU that all processes together took to start, until they had settled.
     fresh, worked: MB of memory (PSS) a queue, of its worker's main process and pool children: after the start, and once
         it has done TASKS tasks.
-    own: MB of the supervisor; of the agent, daemon and template.
+    own: MB of the supervisor; of the agent, daemon, template and watcher.
     strangers: share of the machine that others took during the start.
     recoveries: seconds from `kill -9` of a worker to the next consumer on its queue, NEVER where there was none.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 import amqp
@@ -48,8 +49,9 @@ class Witness:
         return time.monotonic()
 
     def close(self) -> None:
-        """Stop listening."""
-        self._connection.close()
+        """Stop listening; the broker may have been stopped meanwhile."""
+        with suppress(OSError, amqp.AMQPError):
+            self._connection.close()
 
     def _listen(self, timeout: float) -> bool:
         try:

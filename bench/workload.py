@@ -26,13 +26,19 @@ for number in range(__COUNT__):
     globals()[f"bench{number}"] = make(f"bench{number}")
 
 def __getattr__(name):
-    """app_<queue> is what `celery -A` gets; stock_<queue> is the same without the mends of celery_delivery.worker.consumer."""
+    """app_<queue> is what `celery -A` gets; stock_<queue> is the same without the mends of celery_delivery.worker.consumer.
+
+    inspected_<queue> is one that `celery inspect` gets an answer from.
+    """
     kind, _, queue = name.partition("_")
-    if kind not in ("app", "stock") or queue not in globals():
+    if kind not in ("app", "stock", "inspected") or queue not in globals():
         raise AttributeError(name)
     app = create_app_from([globals()[queue]], "celery_tasks.celery_config")
     if kind == "stock":
         app.conf.worker_consumer = "celery.worker.consumer:Consumer"
+    if kind == "inspected":
+        app.conf.worker_enable_remote_control = True
+        app.control_cls = "celery.app.control:Control"
     return app
 '''
 

@@ -1,27 +1,31 @@
 """Celery apps for task classes: one app for one queue, with the settings, and the promise, of a settings module."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar
 
 import celery
+from celery import _state
 from kombu.transport import pyamqp
 
 from celery_delivery import internals, mending
 from celery_delivery.broker import bodies
-from celery_delivery.contract import on_class
+from celery_delivery.contract import on_class, values
 from celery_delivery.contract.contracts import Contracts, queue_of, unimplemented
-from celery_delivery.contract.fit import argument_check
+from celery_delivery.contract.fit import argument_check, signature_of
 from celery_delivery.contract.names import Names
+from celery_delivery.contract.options import check_options
 from celery_delivery.coroutines.hosting import host
 from celery_delivery.errors import SettingError
+from celery_delivery.results import methods
 from celery_delivery.results.replies import ReplyBackend
-from celery_delivery.sending.routing import Routing, is_passed_on
+from celery_delivery.sending.routing import OF_ONE_TASK, Routing, caller_of_what_follows, first_name, is_passed_on
 from celery_delivery.sending.workflows import look_at_groups, look_behind
 from celery_delivery.sending.zones import tell_of_naive
-from celery_delivery.settings import profile
+from celery_delivery.settings import own_first, profile
 from celery_delivery.settings.weakened import weakened
 from celery_delivery.worker import builtins
 from celery_delivery.worker.hooks import contain
@@ -40,23 +44,31 @@ def create_app_from(
     celery_config: the settings module. Its `delivery_profile` says what is promised, its own settings win over the profile's.
     contracts: the package in which a task class is a contract; default the settings module's.
 
-    Raises TypeError for what is no task class with a name, and for classes of different queues; SettingError; UnsupportedError
-    where what is installed can't keep the promise.
+    Raises TypeError for what is no task class with a name, has an option that Celery can't use, or has another queue;
+    SettingError; UnsupportedError where what is installed can't keep the promise.
     """
     queues = {queue_of(each) for each in WorkerClasses}
     if len(queues) != 1:
         raise TypeError(
             f"an app has one queue, not {len(queues)}: {', '.join(sorted(queues)) or 'no task class was given'}"
         )
+    for each in WorkerClasses:
+        check_options(each)
     if mending.applies(internals.client.SIZES):
         bodies.bound()
     on_class.tell()
     app = App()
+    _be_default(app)
     app.config_from_object(celery_config)
+    own_first.put_own_first(app, os.environ)
     known = Contracts.beside(celery_config) if contracts is None else Contracts(contracts)
     app.names = Names(known)
     look_at_groups()
+    methods.offer()
     is_safe = profile.is_safe(app.conf)
+    app.backend_cls = "celery_delivery.results.backends:stock_backend"
+    if not app.conf.worker_enable_remote_control:
+        app.control_cls = "celery_delivery.sending.control:Control"
     if is_safe:
         for mend in internals.REQUIRED:
             mending.require(mend)
@@ -71,6 +83,7 @@ def create_app_from(
     for each in WorkerClasses:
         task = app.register_task(_task(each, known))
         host(task)
+        values.keep(task, known.of(each) or each, signature_of, is_passed_on)
         contain(task)
         if mending.applies(internals.worker.CERTAIN):
             task.Request = _request(task.Request)
@@ -105,7 +118,13 @@ class App(celery.Celery):
 
     @property
     def thread_oid(self) -> str:
-        """The queue for results that a task, or each step of a chain, is sent with: that of whoever reads them here."""
+        """The queue for results that a task, or each step of a chain, is sent with: that of whoever reads them.
+
+        What is called when a task has ended has its result sent to who called that task.
+        """
+        caller = caller_of_what_follows()
+        if caller:
+            return caller
         backend = self.backend
         return backend.oid if isinstance(backend, ReplyBackend) else str(super().thread_oid)
 
@@ -115,9 +134,26 @@ class App(celery.Celery):
             task = self.task_of(name)
             if task is not None and not more:
                 return task.apply_async(args, kwargs, **options)
+        elif options.get("task_type") is None and hasattr(self._tasks.get(name), "values"):
+            own = self._tasks[name]
+            args, kwargs = own.values.encoded(args or (), kwargs or {})
+            options = {"result_cls": own.AsyncResult, **options}
+        if name in OF_ONE_TASK and "task" in (kwargs or ()) and not is_passed_on():
+            values.need_plain_result(self.task_of(first_name(kwargs["task"])))
         tell_of_naive(options)
         look_behind(self, options)
-        return super().send_task(name, args, kwargs, *more, **options)
+        patience = options.get("confirm_timeout")
+        if patience is None or options.get("producer") is not None:
+            return super().send_task(name, args, kwargs, *more, **options)
+        with self.producer_pool.acquire(block=True, timeout=patience) as producer:
+            return super().send_task(name, args, kwargs, *more, **{**options, "producer": producer})
+
+    def signature(self, name: Any, *args: Any, **options: Any) -> Any:
+        """Return a signature; of a contract with annotations that count, one that knows its task."""
+        task: Any = self.task_of(name) if isinstance(name, str) else None
+        return (
+            task.signature(*args, **options) if hasattr(task, "values") else super().signature(name, *args, **options)
+        )
 
     def type_checker(self, fun: Callable[..., Any], bound: bool = False) -> Any:
         """Return what checks the arguments of a decorated task, such as Celery's own; it is made when it is first asked."""
@@ -166,6 +202,7 @@ def _other(app: App, contract: type[celery.Task], contracts: Contracts) -> celer
     task.bind(app)
     check = argument_check(contract, contracts)
     task.__header__ = partial(_unless_passed_on, check)
+    values.keep(task, contract, signature_of, is_passed_on)
     return task
 
 
@@ -180,11 +217,19 @@ def _request(base: Any) -> Any:
     return f"{module}:Request" if base == celery.Task.Request else import_module(module).certain(base)
 
 
+def _be_default(app: celery.Celery) -> None:
+    """Be the app of threads that have made none, unless there is one: Celery's own sends to localhost."""
+    known = _state.default_app
+    if known is None or known.main == "default":  # so Celery calls its own
+        app.set_default()
+
+
 def _apply_profile(app: celery.Celery, queue: str) -> None:
     """Add the settings of a profile that the app's own settings say nothing about, and those that lead to a queue."""
     added = profile.defaults(app.conf)
     # Celery's add_defaults goes before the settings module, not behind it.
-    app.add_defaults({name: value for name, value in added.items() if not app.conf.value_set_for(name)})
+    own = own_first.own_settings(app.conf)
+    app.add_defaults({name: value for name, value in added.items() if name not in own})
     app.conf.update(profile.queue_settings(app.conf, queue))
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from celery.canvas import Signature
 
+from celery_delivery.sending.confirming import Confirming
 from celery_delivery.sending.outgoing import Fate, Outgoing
 from celery_delivery.sending.pools import broker_key
-from celery_delivery.sending.producer import SEND_TIMEOUT, Confirming, Producer
+from celery_delivery.sending.producer import SEND_TIMEOUT, Producer
 
 __all__ = ["Fate", "Sent", "send_all"]
 
@@ -49,7 +50,7 @@ def send_all(signatures: Iterable[Signature], confirm_timeout: float = SEND_TIME
             each.apply_async(producer=recorder)
         for start in range(0, len(recorder.messages), WINDOW):
             producer.deliver(recorder.messages[start : start + WINDOW], confirm_timeout)
-    return [_sent(message) for message in recorder.messages]
+    return [_sent(message) for message in recorder.messages if message.is_task]  # others are events of being sent
 
 
 class Recorder(Producer):

@@ -28,6 +28,10 @@ class DelayError(ValueError):
     """A task can't wait so long."""
 
 
+class PriorityError(ValueError):
+    """A task has a priority that the broker would ignore; the message says why, and what to do."""
+
+
 class ResultRefused(RuntimeError):
     """A task has ended, and the broker does not take its result; the message says how it ended, and why, such as a limit."""
 
@@ -38,6 +42,10 @@ class TooLarge(ValueError):
 
 class TaskExit(RuntimeError):
     """A task raised what is no Exception, such as SystemExit, and has failed by it; the message is that one's repr."""
+
+
+class RemoteControlOff(RuntimeError):
+    """A command is for Celery's remote control, which is off; the message says what to do instead."""
 
 
 class SendError(OperationalError):

@@ -24,8 +24,11 @@ TIME_LIMITS = {
     "adapters": 120,
     "system": 1800,
     "chaos": 1200,
+    "health": 600,
     "integration": 600,
+    "guide": 600,
     "ansible": 5400,
+    "browser": 300,
     "vm": 5400,
     "public": 3600,
 }
@@ -45,8 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--inputs", type=int, default=FEW_INPUTS, help="inputs of garbage in each test marked fuzz; see `make fuzz`"
     )
     parser.addoption("--tasks", type=int, default=300, help="tasks of an app that lose nothing; see `make safe`")
+    parser.addoption("--turns", type=int, default=1, help="results for each of 30 threads; see `make results`")
+    parser.addoption("--chains", type=int, default=200, help="of three steps while workers die; see `make results`")
     parser.addoption("--seed", type=int, default=0, help="of the garbage")
-    parser.addoption("--kills", type=int, default=3, help="leaders of a schedule to kill; see `make schedules`")
+    parser.addoption("--innocents", type=int, help="tasks around those that end their process; see `make innocents`")
+    parser.addoption("--kills", type=int, default=2, help="leaders of a schedule to kill; see `make schedules`")
     parser.addoption(
         "--celeries",
         type=lambda text: text.split(","),
@@ -56,6 +62,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--ledger", type=int, help="tasks to each kind of worker that is killed; default a few hundred to one of them"
     )
+    parser.addoption(
+        "--whole-guide", action="store_true", help="each row of Celery's user guide on each pool; see `make test-guide`"
+    )
+    parser.addoption("--entries", type=int, default=300, help="tasks whose counts are compared; see `make ledger`")
     parser.addoption("--burst", type=int, default=300, help="no-op tasks in a burst")
 
 

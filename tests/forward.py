@@ -1,16 +1,19 @@
 """Lead connections from one socket to another, as a path out of a network namespace: sockets in files have no network.
 
-python -m tests.forward FROM TO    each an address and port, or a file: 10.77.0.1:5672, /tmp/socket
+python -m tests.forward FROM TO [CERTIFICATE KEY]    FROM, TO: each an address and port, or a file: 10.77.0.1:5672, /tmp/socket
+
+With a certificate and its key, which are files, clients speak TLS as far as here.
 
 SIGUSR1 freezes the connections of that moment: they stay open, and no byte passes. Later ones are led as before.
 """
 
 import asyncio
 import signal
+import ssl
 import sys
 
 
-async def main(listen: str, target: str) -> None:
+async def main(listen: str, target: str, *identity: str) -> None:
     """Serve until the end of the process."""
     copies: set[asyncio.Task[None]] = set()
     frozen: list[object] = []
@@ -31,12 +34,18 @@ async def main(listen: str, target: str) -> None:
 
     host, _, port = listen.rpartition(":")
     if host:
-        server = await asyncio.start_server(lead, host, int(port))
+        server = await asyncio.start_server(lead, host, int(port), ssl=_context(*identity) if identity else None)
     else:
         server = await asyncio.start_unix_server(lead, listen)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await server.serve_forever()
+
+
+def _context(certificate: str, key: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context
 
 
 async def _open(target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

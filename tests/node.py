@@ -7,16 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from agent.cli.waiting import wait_until_consuming
+from agent.config.instances import Folders
+from agent.control import client
+from agent.decide.status import encode_status
+from agent.errors import AgentError
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("alpha", "beta", "gamma", "delta", "epsilon")
+EACH_POOL = {"alpha": "solo", "beta": "threads", "gamma": "prefork"}  # side by side, where a test takes long
 TASKS = (
     f"NAMES = {NAMES}"
     """
@@ -95,6 +101,10 @@ class Node:
         }
         self.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
+    def configure_pools(self, pools: Mapping[str, str], **settings: str) -> None:
+        """Write the env file with a pool for each of these queues."""
+        self.configure(*pools, **{f"QUEUES__{queue}__POOL": pool for queue, pool in pools.items()}, **settings)
+
     def its_interpreter(self) -> dict[str, str]:
         """Return the line of the env file that names the interpreter, where it is another than the agent's own."""
         return {} if self.interpreter == sys.executable else {"CELERY_AGENT_PYTHON": self.interpreter}
@@ -127,8 +137,12 @@ class Node:
         )
 
     def status(self) -> dict[str, Any]:
-        """Return what `agent status --json` says of the instance."""
-        value: dict[str, Any] = json.loads(self.run("status", self.instance, "--json").stdout)
+        """Return what `agent status --json` says of the instance; one that answers is asked without a command's start."""
+        try:
+            said = json.dumps(encode_status(client.status(self.runtime / self.instance)))
+        except AgentError:
+            said = self.run("status", self.instance, "--json").stdout
+        value: dict[str, Any] = json.loads(said)
         return value
 
     def queue(self, name: str) -> dict[str, Any]:
@@ -141,9 +155,11 @@ class Node:
         return {queue["queue"]: queue["pid"] for queue in self.status()["queues"]}
 
     def wait_until_consuming(self) -> None:
-        """Return when every queue has its consumer."""
-        done = self.run("status", self.instance, "--wait", "60")
-        assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{self.log.read_text()}"
+        """Return when every queue has its consumer: what `agent status --wait` waits for."""
+        try:
+            wait_until_consuming(Folders(self.config, self.runtime), (self.instance,), 60)
+        except AgentError as error:
+            raise AssertionError(f"{error}\n{self.log.read_text()}") from error
 
     def wait_for(self, name: str, claim: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
         """Return a queue's status once the queue is there and the claim is true of it."""
@@ -166,10 +182,16 @@ class Node:
 
     def produce(self, code: str, queue: str) -> Any:
         """Run producer code that has `worker`, the task of a queue; return the JSON that it prints."""
-        with self.producing(code, queue) as producer:
-            out, errors = producer.communicate(timeout=120)
-        assert producer.returncode == 0, errors
-        return json.loads(out)
+        return self.produce_at_once(code, [queue])[queue]
+
+    def produce_at_once(self, code: str, queues: Iterable[str]) -> dict[str, Any]:
+        """Run the same producer code for each of several queues, side by side; return the JSON that each prints."""
+        with ExitStack() as stack:
+            producers = {queue: stack.enter_context(self.producing(code, queue)) for queue in queues}
+            printed = {queue: producer.communicate(timeout=120) for queue, producer in producers.items()}
+        for queue, (_, errors) in printed.items():
+            assert producers[queue].returncode == 0, errors
+        return {queue: json.loads(out) for queue, (out, _) in printed.items()}
 
     @contextmanager
     def producing(self, code: str, queue: str) -> Iterator[subprocess.Popen[str]]:

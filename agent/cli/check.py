@@ -14,7 +14,7 @@ from agent.cli.options import add_env_file, add_instance, json_text
 from agent.cli.plain import plain, plain_lines
 from agent.config.instances import checked_name, folders
 from agent.errors import OK, NoSuchInstance
-from agent.operate.checks import check, exit_status, running
+from agent.operate.checks import check, check_without_broker, exit_status, running
 from agent.operate.findings import Finding
 
 
@@ -23,11 +23,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Reads the env file, imports the tasks, reaches for the broker, and says what is wrong and what to do; "
         "also where the instance runs, and a queue of it runs nothing. "
-        "Exit status: 0 all is well, 1 a broker can't be reached, 78 the configuration can't be run."
+        "Exit status: 0 all is well, 1 a broker can't be reached, 4 there is no instance to check, "
+        "78 the configuration can't be run."
     )
     add_instance(parser, "all that have an env file")
     add_env_file(parser)
     parser.add_argument("--json", action="store_true", help="one JSON value, documented in docs/settings.md")
+    parser.add_argument(
+        "--without-broker",
+        action="store_true",
+        help="reach for neither broker nor result store; exit status 0 or 78",
+    )
     parser.set_defaults(run=_check)
 
 
@@ -35,7 +41,8 @@ def _check(options: argparse.Namespace) -> int:
     instances = _named(options)
     found: dict[str, tuple[Finding, ...]] = {}
     for instance, path in instances.items():
-        findings: Iterable[Finding] = check(instance, path, os.environ)
+        look = check_without_broker if options.without_broker else check
+        findings: Iterable[Finding] = look(instance, path, os.environ)
         if options.env_file is None:
             findings = chain(findings, running(instance, folders(os.environ).runtime_folder(instance)))
         found[instance] = tuple(findings) if options.json else tuple(_printed(instance, findings))

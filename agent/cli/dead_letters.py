@@ -5,27 +5,30 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from agent.cli.letter_table import listing, whole
-from agent.cli.operating import configuration_of, password_in
-from agent.cli.options import json_text
+from agent.cli.operating import configuration_of, login_of
+from agent.cli.options import age, json_text
 from agent.cli.plain import plain
 from agent.config.credentials import with_credentials
 from agent.config.instances import folders
 from agent.config.validation import Configuration
 from agent.errors import FAILURE, OK, AgentError
 from agent.guest.dead_letter import DeadLetter
-from agent.operate.desk import Action, Login, Visit, visit
+from agent.operate.desk import Action, Visit, visit
+
+CONTENT = {"headers", "body", "traceback"}  # what `show` alone has
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Say what the command does, and add its options."""
     parser.description = (
         "Without an ACTION lists the tasks in the dead-letter queues of an instance: unknown names, wrong arguments, "
-        "exhausted deliveries, messages that are no tasks. Listing takes nothing away. See docs/dead-letters.md."
+        "exhausted deliveries, messages that are no tasks, and, with FAILED=keep, what raised. Listing takes nothing away. See "
+        "docs/dead-letters.md."
     )
     parser.add_argument("instance", metavar="INSTANCE")
     parser.set_defaults(
@@ -38,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         ids=[],
         all=False,
         yes=False,
+        older_than=None,
     )
     _add_options(parser)
     actions = parser.add_subparsers(metavar="ACTION")
@@ -50,6 +54,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     replay.add_argument("--all", action="store_true", help="all that are there now, the oldest first")
     purge = actions.add_parser("purge", help="throw letters away; asks first")
     purge.add_argument("ids", metavar="ID", nargs="*", default=[], help="of the task; default: all that are there now")
+    purge.add_argument(
+        "--older-than", metavar="AGE", type=age, help="only what died longer ago: seconds, or 90m, 36h, 30d, 2w"
+    )
     purge.add_argument("--yes", action="store_true", help="do not ask")
     for action, act in ((show, _show), (replay, _replay), (purge, _purge)):
         action.set_defaults(act=act)
@@ -91,12 +98,13 @@ def _replay(options: argparse.Namespace, instance: str, configuration: Configura
 
 
 def _purge(options: argparse.Namespace, instance: str, configuration: Configuration) -> int:
-    letters = _visit(options, configuration, Action.LIST, options.ids or None).letters
+    before = None if options.older_than is None else time.time() - options.older_than
+    letters = _visit(options, configuration, Action.LIST, options.ids or None, before).letters
     if letters and not options.yes:
         _ask(instance, letters)
     # Only what was listed is purged: nobody was asked about letters that came after that.
     ids = sorted({letter.id for letter in letters})
-    found = _visit(options, configuration, Action.PURGE, ids) if ids else Visit((), (), "")
+    found = _visit(options, configuration, Action.PURGE, ids, before) if ids else Visit((), (), "")
     return _tell(options, instance, found, "purged")
 
 
@@ -125,20 +133,14 @@ def _tell(options: argparse.Namespace, instance: str, found: Visit, word: str) -
 
 
 def _visit(
-    options: argparse.Namespace, configuration: Configuration, action: Action, ids: Sequence[str] | None
+    options: argparse.Namespace,
+    configuration: Configuration,
+    action: Action,
+    ids: Sequence[str] | None,
+    before: float | None = None,
 ) -> Visit:
     environment = with_credentials(os.environ, options.instance)
-    return visit(configuration, environment, _login(options), action, options.queue, ids)
-
-
-def _login(options: argparse.Namespace) -> Login | None:
-    if options.user is None and options.password_file is None:
-        return None
-    if options.user is None or options.password_file is None:
-        raise AgentError("--user and --password-file go together: the broker's user, and the file with its password.")
-    path = Path(options.password_file).absolute()
-    password_in(path)
-    return Login(options.user, str(path))
+    return visit(configuration, environment, login_of(options), action, options.queue, ids, before)
 
 
 def _value(instance: str, letters: Sequence[DeadLetter]) -> dict[str, object]:
@@ -147,6 +149,4 @@ def _value(instance: str, letters: Sequence[DeadLetter]) -> dict[str, object]:
 
 def _letter(letter: DeadLetter) -> dict[str, object]:
     value = asdict(letter)
-    return (
-        value if letter.body is not None else {name: value[name] for name in value if name not in {"headers", "body"}}
-    )
+    return value if letter.body is not None else {name: value[name] for name in value if name not in CONTENT}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from agent.cli.plain import plain_lines
 from agent.cli.render import render
-from agent.cli.status import wait_until_consuming
 from agent.cli.table import terminal_width
+from agent.cli.waiting import wait_until_consuming
 from agent.config.instances import CONFIG_VARIABLE, RUNTIME_VARIABLE, Folders
 from agent.control import client
 from agent.decide.status import Status

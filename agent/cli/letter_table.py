@@ -36,6 +36,7 @@ def listing(instance: str, letters: Sequence[DeadLetter]) -> str:
 def whole(letter: DeadLetter) -> str:
     """Return all of a letter."""
     headers = json.dumps(letter.headers or {}, indent=2).replace("\n", "\n" + INDENT)  # of ASCII alone
+    traceback = f"\n{INDENT}".join(map(plain, (letter.traceback or "").rstrip().splitlines()))
     lines = {
         "id": letter.id,
         "queue": letter.queue,
@@ -43,10 +44,11 @@ def whole(letter: DeadLetter) -> str:
         "arguments": arguments(letter),
         "reason": f"{letter.reason}: {letter.text}",
         "deaths": f"{letter.deaths}, first {moment(letter.first)}, last {moment(letter.last)}",
+        **({"traceback": traceback} if traceback else {}),
         "headers": headers,
         "body": letter.body or "",
     }
-    shown = {name: text if text is headers else plain(text) for name, text in lines.items()}
+    shown = {name: text if text in (headers, traceback) else plain(text) for name, text in lines.items()}
     return "\n".join(f"{name:<{len(INDENT)}}{text}" for name, text in shown.items())
 
 

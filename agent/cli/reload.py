@@ -7,7 +7,8 @@ import os
 
 from agent.cli.options import add_instance
 from agent.cli.plain import plain
-from agent.cli.status import named_or_running, wait_until_consuming
+from agent.cli.status import named_or_running
+from agent.cli.waiting import wait_until_consuming
 from agent.config.instances import folders
 from agent.control import client
 from agent.decide.plan import Difference
@@ -50,4 +51,7 @@ def _words(change: Difference) -> str:
         for name in ("added", "changed", "adjusted", "removed")
         if getattr(change, name)
     ]
+    if change.outdated:
+        queues = ", ".join(change.outdated)
+        parts.append(f"newer code is not run by {queues}: restart the instance")
     return "; ".join([*parts, f"{len(change.unchanged)} unchanged"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
-from collections.abc import Sequence
 
 from agent.cli.options import add_instance
 from agent.cli.render import render
@@ -15,8 +13,6 @@ from agent.config.instances import Folders, folders
 from agent.control import client
 from agent.decide.status import SCHEMA, Status, encode_status
 from agent.errors import FAILURE, NOT_RUNNING, OK, AgentError, NoSuchInstance, NotRunning
-
-POLL = 0.1  # seconds between two looks while waiting
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +28,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="exit with 1 when it starts or stops, a queue runs nothing, or the last reload was refused",
     )
-    parser.add_argument("--wait", metavar="SECONDS", type=float, help="wait until every queue is consuming")
+    parser.add_argument(
+        "--wait", metavar="SECONDS", type=float, help="wait until every queue is consuming, or the agent has ended"
+    )
     parser.set_defaults(run=_status)
 
 
@@ -52,41 +50,57 @@ def named_or_running(places: Folders, instance: str | None) -> tuple[str, ...]:
     return running
 
 
-def wait_until_consuming(places: Folders, instances: Sequence[str], seconds: float) -> None:
-    """Return when every queue of the instances is consuming; raises AgentError where it takes longer."""
-    deadline = time.monotonic() + seconds
-    while waiting := [instance for instance in instances if not _is_consuming(places, instance)]:
-        if time.monotonic() >= deadline:
-            raise _still_waiting(places, waiting[0], seconds)
-        time.sleep(POLL)
+def looks(places: Folders, instance: str | None) -> dict[str, Status | str]:
+    """Return the status of one instance, or of all, or in a word why there is none; raises NoSuchInstance."""
+    found = answers(places, instance)
+    return {name: _state_without(each) if isinstance(each, AgentError) else each for name, each in found.items()}
+
+
+def answers(
+    places: Folders, instance: str | None, timeout: float = client.STATUS_TIMEOUT
+) -> dict[str, Status | AgentError]:
+    """Return the status of one instance, or of all, or the error that says why there is none; raises NoSuchInstance.
+
+    timeout: seconds for each of them.
+    """
+    if instance is not None and instance not in places.known():
+        raise places.unknown(instance)
+    return {name: _answer(places, name, timeout) for name in _names(places, instance)}
+
+
+def _names(places: Folders, instance: str | None) -> tuple[str, ...]:
+    names = places.known() if instance is None else (instance,)
+    if not names:
+        raise NoSuchInstance(f"No instance is configured on this node: {places.config} has no env file.")
+    return names
 
 
 def _status(options: argparse.Namespace) -> int:
     places = folders(os.environ)
     if options.instance is not None and options.instance not in places.known() and options.wait is None:
         raise places.unknown(options.instance)
-    instances = places.known() if options.instance is None else (options.instance,)
-    if not instances:
-        raise NoSuchInstance(f"No instance is configured on this node: {places.config} has no env file.")
+    instances = _names(places, options.instance)
     try:
         if options.wait is not None:
+            from agent.cli.waiting import wait_until_consuming  # noqa: PLC0415 - with it come programs that most calls don't run
+
             wait_until_consuming(places, instances, options.wait)
     finally:
-        answers = {instance: _answer(places, instance) for instance in instances}
-        print(_json(options.instance, answers) if options.json else "\n\n".join(map(_text, answers.items())))
-    failures = [each for each in answers.values() if isinstance(each, AgentError)]
+        found = {instance: _answer(places, instance) for instance in instances}
+        print(_json(options.instance, found) if options.json else "\n\n".join(map(_text, found.items())))
+    failures = [each for each in found.values() if isinstance(each, AgentError)]
     for failure in failures:
         if not isinstance(failure, NotRunning):
             raise failure
     if failures:
         return NOT_RUNNING
-    return FAILURE if options.strict and any(_is_degraded(each) for each in answers.values()) else OK
+    return FAILURE if options.strict and any(_is_degraded(each) for each in found.values()) else OK
 
 
-def _answer(places: Folders, instance: str) -> Status | AgentError:
+def _answer(places: Folders, instance: str, timeout: float = client.STATUS_TIMEOUT) -> Status | AgentError:
     """Return an instance's status, or the error that says why there is none: one that hangs must not hide the others."""
     try:
-        return client.status(places.runtime_folder(instance))
+        return client.status(places.runtime_folder(instance), timeout)
     except AgentError as error:
         return error
 
@@ -106,18 +120,6 @@ def _is_degraded(answer: Status | AgentError) -> bool:
     return isinstance(answer, AgentError) or answer.is_degraded()
 
 
-def _is_consuming(places: Folders, instance: str) -> bool:
-    status = _ask(places, instance)
-    return status is not None and status.is_consuming()
-
-
-def _still_waiting(places: Folders, instance: str, seconds: float) -> AgentError:
-    status = _ask(places, instance)
-    if status is None:
-        return NotRunning(f"{instance} is not running after {seconds:g} s")
-    return AgentError(f"{instance} is not ready after {seconds:g} s: {status.summary}")
-
-
 def _text(item: tuple[str, Status | AgentError]) -> str:
     instance, answer = item
     return (
@@ -125,12 +127,12 @@ def _text(item: tuple[str, Status | AgentError]) -> str:
     )
 
 
-def _json(instance: str | None, answers: dict[str, Status | AgentError]) -> str:
+def _json(instance: str | None, found: dict[str, Status | AgentError]) -> str:
     values = [
         {"schema": SCHEMA, "instance": name, "state": _state_without(answer)}
         if isinstance(answer, AgentError)
         else encode_status(answer)
-        for name, answer in answers.items()
+        for name, answer in found.items()
     ]
     return json.dumps({"schema": SCHEMA, "instances": values} if instance is None else values[0], indent=2)
 

@@ -13,13 +13,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from agent.guest.kernel import die_with_parent
 from agent.guest.spec import TemplateSpec
+from agent.guest.values import dataclass
 
 LAUNCH = str(Path(__file__).parents[1] / "guest" / "launch.py")
 STEP_TIMEOUT = 60.0  # seconds without a line, once all is imported; what is done then has time limits of its own
@@ -58,13 +58,19 @@ class Answer:
 
 
 def ask(
-    template: TemplateSpec, tasks: Sequence[str], timeout: float, step: Mapping[str, Any], consume: Sequence[str] = ()
+    template: TemplateSpec,
+    tasks: Sequence[str],
+    timeout: float,
+    step: Mapping[str, Any],
+    consume: Sequence[str] = (),
+    code: int | None = None,
 ) -> Answer:
     """Have task classes imported, and the app loaded, and then a step taken; return what was answered.
 
     timeout: seconds for all imports together.
     consume: the queues of the app that are meant, none for all.
     step: what to do once all is imported: the `module` of `agent.guest.answer` that does it, and what that wants to know.
+    code: a descriptor that the code of what was imported is to be written to, None for nowhere.
     """
     request = {
         "path": template.path,
@@ -76,6 +82,7 @@ def ask(
         "consume": tuple(consume),
         "schedule": template.schedule,
         "step": step,
+        "code": code,
     }
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr:
         stdin.write(json.dumps(request).encode())
@@ -89,6 +96,7 @@ def ask(
                 stderr=stderr,
                 env=dict(template.environment),
                 start_new_session=True,
+                pass_fds=() if code is None else (code,),
                 preexec_fn=partial(_tie_to, os.getpid()),  # an interpreter may hang before it runs our code
             )
         except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from agent.config.envfile import EnvFile, Variable
@@ -13,6 +12,7 @@ from agent.config.problems import Problem
 from agent.config.reference import agent_entries, queue_entries
 from agent.config.variables import DEFAULTS, PREFIX, QUEUES, SEPARATOR
 from agent.guest.suggestion import suggestion
+from agent.guest.values import dataclass
 
 FieldPath = tuple[str, ...]
 

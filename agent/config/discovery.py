@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from agent.config.asking import STEP_TIMEOUT, Answer, ask
-from agent.guest.spec import TemplateSpec
+from agent.decide.plan import Way
+from agent.guest.spec import Source, TemplateSpec
+from agent.guest.values import dataclass
 
 OLDEST_PYTHON = (3, 11)  # the agent's own minimum: its worker side is written for it
 VERSION_TIMEOUT = 10.0  # seconds that an interpreter may take to tell its version
@@ -42,11 +44,12 @@ class AppPool:
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What the tasks of a queue ask of its pool, in the words of `agent.guest.suitability`."""
+    """What the tasks of a queue ask of its pool, in the words of `agent.guest.suitability`; whether it has dead letters."""
 
     queue: str
     limits: tuple[str, ...]
     threads: str
+    letters: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +127,18 @@ class Discovery:
     probes: tuple[Probe, ...] = ()
     stores: tuple[StoreProbe, ...] = ()
     letters: tuple[Letters, ...] = ()
+    code: tuple[Source, ...] = ()
+    ways: tuple[Way, ...] = ()
 
 
-def discover(template: TemplateSpec, tasks: Sequence[str], timeout: float, consume: Sequence[str] = ()) -> Discovery:
-    """Import task classes and the app, and see whether they can be hosted; `timeout` in seconds for all imports together."""
-    return discovery_of(ask(template, tasks, timeout, {}, consume))
+def discover(
+    template: TemplateSpec, tasks: Sequence[str], timeout: float, consume: Sequence[str] = (), code: int | None = None
+) -> Discovery:
+    """Import task classes and the app, and see whether they can be hosted.
+
+    timeout: seconds for all imports together. code: a descriptor that the project's code is to be written to.
+    """
+    return discovery_of(ask(template, tasks, timeout, {}, consume, code))
 
 
 def discover_and_probe(
@@ -166,7 +176,7 @@ def discovery_of(answer: Answer) -> Discovery:
         broker=answer.last("broker"),
         embedded=bool(answer.last("embedded")),
         delivery=answer.all("delivery"),
-        demands=tuple(Demands(each["queue"], tuple(each["limits"]), each["threads"]) for each in answer.all("demands")),
+        demands=tuple(Demands(**{**each, "limits": tuple(each["limits"])}) for each in answer.all("demands")),
         patience=tuple(
             Patience(**{**each, "late": tuple(map(tuple, each["late"])), "waits": tuple(map(tuple, each["waits"]))})
             for each in answer.all("patience")
@@ -175,6 +185,8 @@ def discovery_of(answer: Answer) -> Discovery:
         probes=tuple(Probe(**each) for each in answer.all("probe")),
         stores=tuple(StoreProbe(**each) for each in answer.all("store")),
         letters=tuple(Letters(**each) for each in answer.all("letters")),
+        code=tuple(Source(*each) for each in answer.last("code")),
+        ways=tuple(Way(**each) for each in answer.all("way")),
     )
 
 

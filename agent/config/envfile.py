@@ -17,7 +17,6 @@ import grp
 import io
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
@@ -26,6 +25,7 @@ from agent.config.problems import InvalidConfiguration, Problem, invalid
 from agent.config.readers import ends_in_return, is_unlike_shell, read_otherwise
 from agent.config.variables import PREFIX, is_setting
 from agent.guest.suggestion import suggestion
+from agent.guest.values import dataclass
 
 LARGEST = 1_048_576  # bytes; what is larger is no env file
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -16,7 +16,7 @@ from agent.guest.suggestion import suggestion
 MIB = 1_048_576
 MOST_LISTED = 100  # tasks of one queue of an app: they are for people, and a project may have thousands
 
-_PREFORK_ONLY = ("time_limit", "soft_time_limit", "max_tasks_per_child", "max_memory_per_child")
+_PREFORK_ONLY = ("soft_time_limit", "max_tasks_per_child", "max_memory_per_child")
 
 
 def workers(
@@ -101,7 +101,12 @@ class _Queue:
             )
 
     def _limits(self, settings: QueueSettings) -> Iterator[Problem]:
-        high, most = settings.memory_high, settings.memory_max
+        high, most, soft = settings.memory_high, settings.memory_max, settings.memory_soft
+        if soft is not None and most is not None and soft >= most:
+            yield Problem(
+                f"{self._where('memory_soft')} is {soft}, but MEMORY_MAX of queue {self.name!r} is {most}, so a process would "
+                "be killed first. Set it below."
+            )
         if high is not None and most is not None and high >= most:
             yield Problem(
                 f"{self._where('memory_high')} is {high}, but MEMORY_MAX of queue {self.name!r} is {most}, so a process "

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import ConfigurationError, NoSuchInstance
 from agent.guest.suggestion import suggestion
+from agent.guest.values import dataclass
 
 CONFIG_VARIABLE = "CELERY_AGENT_CONFIG_DIR"
 RUNTIME_VARIABLE = "CELERY_AGENT_RUNTIME_DIR"
 OPERATORS_VARIABLE = "CELERY_AGENT_OPERATORS"  # the group that may ask each instance; the unit sets it
+FOLLOW_VARIABLE = "CELERY_AGENT_FOLLOW_CODE"  # set where a reload takes up changed code; `agent run --dev` sets it
 DEFAULT_CONFIG = "/etc/celery-agent"
 DEFAULT_RUNTIME = "/run/celery-agent"
 SUFFIX = ".env"

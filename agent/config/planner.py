@@ -1,11 +1,14 @@
 """The short-lived process that makes a plan out of an env file.
 
-    python -m agent.config.planner --instance NAME --env-file FILE
+    python -m agent.config.planner --instance NAME --env-file FILE [--code DESCRIPTOR]
 
     env file ─> assignments ─> settings ─> task classes and app, imported in the user's interpreter ─> plan
 
 It prints JSON lines: {"template": …} as soon as the settings are known, so that the daemon can warm one meanwhile, then
-either {"plan": …} or {"error": {"message": …, "exit_status": …}}. It exits with 0 or that status.
+either {"plan": …} or {"error": {"message": …, "exit_status": …}}. It exits with 0 or that status. The project's code is written
+to the descriptor, see `agent.guest.code`.
+
+Where CELERY_AGENT_FOLLOW_CODE is set, as by `agent run --dev`, the plan has the code's edition, so that a reload takes it up.
 """
 
 from __future__ import annotations
@@ -15,14 +18,14 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 
 from agent.config.credentials import PRIVATE_PREFIXES, with_credentials
 from agent.config.discovery import Discovery, Obstacle, discover
 from agent.config.envfile import EnvFile, read_env_file
 from agent.config.hosting import workers
-from agent.config.instances import checked_name
+from agent.config.instances import FOLLOW_VARIABLE, checked_name
 from agent.config.problems import InvalidConfiguration, Problem
 from agent.config.scheduling import with_schedule
 from agent.config.validation import Configuration, read_settings
@@ -31,7 +34,9 @@ from agent.decide.plan import Plan, encode_plan
 from agent.errors import OK, AgentError
 from agent.guest.kernel import die_with_parent
 from agent.guest.secrets import redacted
-from agent.guest.spec import TemplateSpec
+from agent.guest.spec import Source, TemplateSpec, watcher_of
+
+_OTHER_NAME = "Where contracts have another name, say CELERY_AGENT_CELERY_CONFIG=NAME.celery_config."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,15 +45,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m agent.config.planner")
     parser.add_argument("--instance", required=True)
     parser.add_argument("--env-file", type=Path, required=True)
+    parser.add_argument("--code", type=int)
     options = parser.parse_args(arguments)
+    follows = bool(os.environ.get(FOLLOW_VARIABLE))
     try:
         configuration = read_settings(read_env_file(options.env_file))
         template = template_of(configuration, with_credentials(os.environ, options.instance))
-        _print(json.dumps({"template": asdict(template)}))
+        if not follows:  # the edition is not known yet
+            _print(json.dumps({"template": asdict(template)}))
         settings = configuration.settings
-        discovery = discover(template, settings.tasks, settings.import_timeout, settings.consume)
+        discovery = discover(template, settings.tasks, settings.import_timeout, settings.consume, options.code)
+        if follows:
+            template = replace(template, edition=edition_of(discovery.code))
         _print(f'{{"plan": {encode_plan(plan_of(options.instance, configuration, template, discovery))}}}')
     except AgentError as error:
+        if follows and isinstance(error, InvalidConfiguration):  # who develops wants to see the place at once
+            for detail in dict.fromkeys(problem.detail for problem in error.problems):
+                os.write(sys.stderr.fileno(), detail.encode(errors="backslashreplace"))
         _print(json.dumps({"error": {"message": str(error), "exit_status": error.exit_status}}))
         return error.exit_status
     return OK
@@ -88,8 +101,21 @@ def plan_of(instance: str, configuration: Configuration, template: TemplateSpec,
         embedded=discovery.embedded,
         template=template,
         workers=workers(configuration, discovery.tasks, discovery.queues),
+        code=discovery.code,
+        ways=discovery.ways,
     )
+    watcher = watcher_of(instance)
+    if any(worker.queue == watcher for worker in plan.workers):
+        text = f"The queue {watcher!r} has the name of the process that watches the queues. Rename it, or the instance."
+        raise InvalidConfiguration((Problem(text),))
     return with_schedule(configuration, plan)
+
+
+def edition_of(code: Sequence[Source]) -> str:
+    """Return a text that differs where one of the modules does."""
+    import hashlib  # noqa: PLC0415 - few plans need it, and OpenSSL comes with it
+
+    return hashlib.sha256(repr(sorted(astuple(each) for each in code)).encode(errors="backslashreplace")).hexdigest()
 
 
 def problems_of(
@@ -119,7 +145,8 @@ def _line(configuration: Configuration, obstacle: Obstacle) -> str:
         case "queue":
             return f"{configuration.file.path}: queue {item!r} can't be served: {text}"
         case _:
-            return f"{where('celery_config')} is {item!r}, but {text}"
+            advice = f" {_OTHER_NAME}" if text.startswith("there is no module") else ""
+            return f"{where('celery_config')} is {item!r}, but {text}{advice}"
 
 
 def _blamed(configuration: Configuration, obstacle: Obstacle) -> Obstacle:

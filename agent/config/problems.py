@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from agent.errors import ConfigurationError
+from agent.guest.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ backslash, to which it adds the next one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from agent.guest.values import dataclass
 
 _LINE = re.compile(
     r"""

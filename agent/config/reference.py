@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel
 
 from agent.config.settings import QueueSettings, Settings
 from agent.config.variables import DEFAULTS, PREFIX, QUEUES, SEPARATOR
+from agent.guest.values import dataclass
 
 WIDTH = 100  # of the example's comments
 
@@ -95,7 +95,7 @@ _JSON = """
 
 - `level`: `ok`, `warn` or `FAIL`;
 - `subject`: `env file`, `user`, `settings`, `python`, `tasks`, `queue`, `app`, `delivery`, `broker`, `letters`, `results`, or
-  `running`: what the instance does that runs by this name now, of which the exit status tells nothing;
+  `running`: what the instance does that runs by this name now, or that none does, of which the exit status tells nothing;
 - `text`: one line: what, where, and what to do;
 - `detail`: a traceback or what user code printed, often empty.
 

@@ -34,10 +34,12 @@ def with_schedule(configuration: Configuration, plan: Plan) -> Plan:
         soft_time_limit=None,
         max_tasks_per_child=None,
         max_memory_per_child=None,
+        max_deaths=defaults.max_deaths,
         log_level=defaults.log_level.value,
         start_timeout=defaults.start_timeout,
         warm_timeout=WARM_TIMEOUT,
         cold_timeout=defaults.cold_timeout,
+        hung_timeout=defaults.hung_timeout,
         schedule=ScheduleSpec(entries, sender, "" if sender else app_of(plan)),
     )
     return replace(plan, workers=tuple(sorted((*plan.workers, spec), key=lambda each: each.queue)))
@@ -52,4 +54,6 @@ def _problems(configuration: Configuration, plan: Plan) -> Iterator[Problem]:
             f"{where} needs the queue {lease_of(plan.instance)!r} for itself, and a task has it. Rename the task's queue."
         )
     if plan.embedded:
-        yield Problem(f"{where} needs RabbitMQ, and {plan.broker} is the embedded broker. Unset one of the two.")
+        yield Problem(
+            f"{where} needs RabbitMQ, and {plan.broker} is the embedded broker. Name one by RABBITMQ_HOST, or leave it out."
+        )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -25,9 +26,24 @@ def upper_case(text: object) -> object:
 
 def _items(separator: str) -> BeforeValidator:
     def split(text: object) -> object:
-        return tuple(item.strip() for item in text.split(separator) if item.strip()) if isinstance(text, str) else text
+        if not isinstance(text, str):
+            return text
+        items = tuple(item.strip() for item in text.split(separator))
+        if not any(items):
+            return ()
+        items = items if items[-1] else items[:-1]  # a separator behind the last one, as lists of many lines have it
+        if not all(items):
+            raise ValueError(
+                f"has nothing {_place(separator, items)}. Name what is missing there, or leave the {separator!r} out."
+            )
+        return items
 
     return BeforeValidator(split)
+
+
+def _place(separator: str, items: Sequence[str]) -> str:
+    behind = items[: items.index("")]
+    return f"behind {behind[-1]!r} and its {separator!r}" if behind else f"before its first {separator!r}"
 
 
 def _none_if_empty(text: object) -> object:

@@ -29,6 +29,7 @@ from agent.config.setting_types import (
     TaskClasses,
     upper_case,
 )
+from agent.guest.spec import KEEP
 
 MOST_PREFETCHED = 65_535  # AMQP's basic.qos holds the count in 16 bits
 
@@ -39,6 +40,13 @@ class Pool(StrEnum):
     PREFORK = "prefork"
     THREADS = "threads"
     SOLO = "solo"
+
+
+class Failed(StrEnum):
+    """What becomes of a task that raised."""
+
+    DROP = "drop"
+    KEEP = KEEP
 
 
 class LogLevel(StrEnum):
@@ -71,7 +79,9 @@ class QueueSettings(BaseModel):
 
     time_limit: OptionalSeconds = Field(default=None, gt=0, le=31_536_000)
     """Seconds after which a running task's process is killed, and the task given back to the broker; empty for the
-    limit of the delivery profile: 25 minutes with `safe`, none with `article`. `prefork` only. Above the broker's
+    limit of the delivery profile: 25 minutes with `safe`, none with `article`. With `threads` and `solo` nothing can end
+    a task but the end of its worker: where this is set, the agent kills that one and starts another. What else it ran is
+    given back too, and runs again where its message is acked late; empty means no limit there. Above the broker's
     consumer_timeout (30 minutes, unless it is told otherwise) the broker takes the task away first. A `time_limit` of
     the task class wins over it; one that a task is sent with holds where it is lower."""
 
@@ -88,11 +98,28 @@ class QueueSettings(BaseModel):
     """MiB of resident memory after which a pool process is replaced once its task has ended; empty for never. `prefork`
     only. It can't stop a single task that takes too much."""
 
+    max_deaths: int = Field(default=3, ge=1, le=100)
+    """Times that the process of a task may end while the task runs, as by os.abort(), a crash of a C library, or for want
+    of memory. Then its next delivery is not run: it becomes a dead letter, and its caller gets WorkerLostError with the
+    causes. The last of them counts only where the task ran alone. Three, because one may be somebody's hand. A safe queue
+    gives no task more than five runs, whatever is said here. docs/delivery.md says what counts."""
+
+    failed: Failed = Failed.DROP
+    """What becomes of a task that raised, once it has no retries left: `drop`, it is done; or `keep`, it is a dead letter with
+    what was raised, the traceback and its arguments, to be looked at, replayed or thrown away: docs/dead-letters.md. Its
+    caller gets the exception either way. `drop`, because nobody looks at what nobody asked for, and it would grow."""
+
     memory_max: OptionalCount = Field(default=None, ge=16, le=16_777_216)
     """MiB that the queue's processes may hold together, above which the kernel kills one of them; empty for no limit.
     The others of the queue live on, and no other queue is touched. There is none by default, because only the author of
     a task knows. During a reload that replaces the worker, the old and the new one may take as much each. Where no cgroup
     is delegated to the agent, each process is held to it by itself and gets a MemoryError instead."""
+
+    memory_soft: OptionalCount = Field(default=None, ge=16, le=16_777_216)
+    """MiB that the queue's processes may hold together, above which its worker is replaced; empty for never. On every pool.
+    For code that leaks: a fresh worker starts beside it, and when that one consumes, the old one ends the tasks that it runs,
+    and goes. Looked at every few seconds, between tasks where POOL=solo. Resident memory without files; what a process has in
+    common with the template counts for each, some 30 MiB. Below MEMORY_MAX, at which the kernel kills."""
 
     memory_high: OptionalCount = Field(default=None, ge=16, le=16_777_216)
     """MiB above which the queue's processes are slowed down and made to give memory back; empty for never. Below
@@ -121,6 +148,12 @@ class QueueSettings(BaseModel):
     cold_timeout: Seconds = Field(default=10, gt=0, le=3600)
     """Seconds that a cold shutdown, which gives running tasks back to the broker, may take; then the worker is
     killed."""
+
+    hung_timeout: OptionalSeconds = Field(default=60, gt=0, le=604_800)
+    """Seconds for which a worker is `hung` (its main loop does not turn) or `deaf` (it has no consumer, and the broker is
+    there) before the agent replaces it; empty for never. It writes first what its threads do. Nothing is replaced
+    while the broker is out of reach, and a solo worker is not hung while it runs a task. A minute, because a process that
+    waits for a slow disk or was stopped for a look comes back by itself; docs/health.md says what becomes of its tasks."""
 
 
 class Settings(BaseSettings):

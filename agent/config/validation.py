@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from agent.config.reference import entry
 from agent.config.settings import Settings
 from agent.config.variables import PREFIX
 from agent.guest.suggestion import suggestion
+from agent.guest.values import dataclass
 
 LONGEST_VALUE = 100  # characters of a wrong value that are shown
 

@@ -13,6 +13,11 @@ def socket_in(folder: Path) -> Path:
     return folder / "control.sock"
 
 
+def last_word_in(folder: Path) -> Path:
+    """Return the place of what an agent has written there that ended by an error, until another one is started."""
+    return folder / "ended"
+
+
 @contextmanager
 def short(path: Path) -> Iterator[str]:
     """Give a short name for a socket's path, good while this process is in the context; raises OSError without its folder."""

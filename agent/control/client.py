@@ -24,7 +24,16 @@ def status(folder: Path, timeout: float = STATUS_TIMEOUT) -> Status:
 
     timeout: seconds for all of it. Raises NotRunning, or AgentError where it is hung, answers something else, or is none.
     """
-    answer, who = _ask(folder, Request.STATUS, timeout)
+    return _status(folder, Request.STATUS, timeout)
+
+
+def health(folder: Path, timeout: float = STATUS_TIMEOUT) -> Status:
+    """Return the same without memory and CPU, for which nothing is measured then."""
+    return _status(folder, Request.HEALTH, timeout)
+
+
+def _status(folder: Path, request: Request, timeout: float) -> Status:
+    answer, who = _ask(folder, request, timeout)
     if not isinstance(answer, Status):
         raise ProtocolError(f"the agent at {folder} did not answer with a status")
     if not who.may_call_itself(answer.pid):

@@ -8,8 +8,9 @@ from __future__ import annotations
 import pwd
 import socket
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+
+from agent.guest.values import dataclass
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from agent.control.peer import Peer
+from agent.guest.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

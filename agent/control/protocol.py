@@ -1,6 +1,7 @@
 """What `agent …` commands and the daemon say to one another: one line of JSON each way, then the connection is closed.
 
 request   {"request": "status"}      answer  {"status": {…}}                        see agent.decide.status
+request   {"request": "health"}      the same answer, without what has to be measured
 request   {"request": "reload"}      answer  {"reloaded": {"added": […], …}}        see agent.decide.plan.Difference
                                      or      {"error": {"message": "…", "exit_status": 78}}
 """
@@ -8,14 +9,15 @@ request   {"request": "reload"}      answer  {"reloaded": {"added": […], …}}
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
 from agent.decide.plan import Difference
-from agent.decide.status import Status, decode_status, encode_status
+from agent.decide.status import Status, decode_status, status_text
 from agent.errors import FAILURE, AgentError, ProtocolError
 from agent.guest.decoding import parse, read
+from agent.guest.values import dataclass
 
 LONGEST_REQUEST = 65_536  # bytes
 LONGEST_ANSWER = 16_777_216  # bytes; a status has some 1,000 for each queue, and 100 for each running task
@@ -25,6 +27,7 @@ class Request(Enum):
     """What can be asked of a daemon."""
 
     STATUS = "status"
+    HEALTH = "health"
     RELOAD = "reload"
 
 
@@ -57,7 +60,7 @@ def encode_answer(answer: Answer) -> bytes:
     """Return an answer as a line."""
     match answer:
         case Status():
-            return _line({"status": encode_status(answer)})
+            return f'{{"status": {status_text(answer)}}}\n'.encode()
         case Difference():
             return _line({"reloaded": asdict(answer)})
         case Refusal():
@@ -70,8 +73,8 @@ def decode_answer(line: bytes) -> Answer:
         match parse(line):
             case {"status": status}:
                 return decode_status(status)
-            case {"reloaded": change}:
-                return read(Difference, change)
+            case {"reloaded": {**change}}:
+                return read(Difference, {"outdated": [], **change})  # a daemon of a former release says nothing of it
             case {"error": error}:
                 return read(Refusal, error)
     except ValueError as error:

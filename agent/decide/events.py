@@ -7,19 +7,26 @@ Times are seconds of the monotonic clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import field
 from enum import IntEnum
 
 from agent.decide.plan import Difference, Plan
-from agent.guest.messages import Connecting, Consuming, Fork, Forked, ForkFailed
+from agent.decide.seen import Seen
+from agent.guest.messages import Connecting, Consuming, Died, Fork, Forked, ForkFailed, Grown
+from agent.guest.scoreboard import Pulse
+from agent.guest.sight import Sight
 from agent.guest.spec import Limits
+from agent.guest.values import dataclass
 
 __all__ = [
     "Connecting",
     "Consuming",
+    "Died",
     "Fork",
     "Forked",
     "ForkFailed",
+    "Grown",
 ]  # what a template and a worker say is what happened
 
 
@@ -52,14 +59,32 @@ class Down:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The worker's process is gone; `status` as in `os.waitstatus_to_exitcode`: negative for a signal."""
+    """The worker's process is gone; `status` as in `os.waitstatus_to_exitcode`: negative for a signal.
+
+    running: the ids of the tasks that it ran. pulse: what it said of itself last, if anything.
+    """
 
     status: int
+    running: tuple[str, ...] = ()
+    pulse: Pulse | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unheard:
     """The worker can report no more, though its process is there: what runs in it has closed its socket, and maybe all else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """The worker is to be replaced for what it does, or does not; it shows its stacks first, where it still can.
+
+    reason: for people. suspects: the ids of the tasks that may be guilty of it.
+    how: with a warm shutdown where its loop still turns, else by a kill.
+    """
+
+    reason: str
+    suspects: tuple[str, ...] = ()
+    how: Shutdown = Shutdown.KILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +110,26 @@ class OutOfMemory:
     limit: int | None
 
 
-WorkerEvent = Up | Down | Forked | ForkFailed | Connecting | Consuming | Unheard | Exited | Tick | Stalled
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What this node's workers have to do with a queue: tasks that each has ended, by generation, and how many consume."""
+
+    ended: Mapping[int, int] = field(default_factory=dict)
+    consumers: int = 0
+
+
+Account = Mapping[str, Own]  # by queue
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The watcher says what it has seen of the brokers; account: what the workers said of themselves by then."""
+
+    sights: tuple[Sight, ...]
+    account: Account
+
+
+WorkerEvent = Up | Down | Forked | ForkFailed | Connecting | Consuming | Unheard | Replace | Exited | Tick | Stalled
 
 
 # What happens to the node.
@@ -112,7 +156,7 @@ class Happened:
 
     queue: str
     generation: int
-    event: Forked | ForkFailed | Connecting | Consuming | Unheard | Exited | OutOfMemory
+    event: Forked | ForkFailed | Connecting | Consuming | Unheard | Exited | OutOfMemory | Grown | Died | Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +167,35 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """The queues were looked at: `seen` by the name, of the current worker.
+
+    account: what all workers say of themselves. heard: when the watcher last gave a sign of life.
+    """
+
+    seen: Mapping[str, Seen]
+    account: Account = field(default_factory=dict)
+    heard: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inquired:
+    """Somebody asks what the node is doing, and may ask again soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The start is over: every queue is consumed from, or has had its time for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Confused:
     """The agent failed at an event of this queue, so that what it knows of the queue may be wrong."""
 
     queue: str
 
 
-NodeEvent = Adopt | Drain | Happened | Due | Confused | Stalled
+NodeEvent = Adopt | Drain | Happened | Due | Looked | Inquired | Settled | Confused | Stalled
 
 
 # What is to be done.
@@ -145,6 +211,15 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowStacks:
+    """Have a process that is ours write what its threads do to its stderr, since it is to be replaced for a reason."""
+
+    queue: str
+    pid: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """Hold a worker that lives on, or is about to be forked, to other limits."""
 
@@ -154,4 +229,12 @@ class Limit:
     limits: Limits
 
 
-Action = Fork | Stop | Limit
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Have the watcher look soon."""
+
+    queue: str
+    generation: int
+
+
+Action = Fork | Stop | ShowStacks | Limit | Ask

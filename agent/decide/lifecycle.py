@@ -29,12 +29,13 @@ An event that a phase does not name is impossible there and raises ImpossibleEve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from agent.decide.events import ImpossibleEvent, Shutdown
 from agent.decide.plan import Difference, Plan
 from agent.errors import AgentError
+from agent.guest.values import dataclass
 
 
 class Phase(Enum):

@@ -13,13 +13,11 @@ Source: the kernel's cgroup-v2.rst.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from agent.decide.events import OutOfMemory
 from agent.guest.spec import Limits
+from agent.guest.values import dataclass
 
 CONTROLLERS = ("cpu", "memory", "pids")
 CGROUP = "cgroup"
@@ -90,12 +88,14 @@ def contents(limits: Limits, controllers: frozenset[str]) -> tuple[tuple[str, st
 
 def unenforced(limits: Limits, enforcement: Enforcement) -> tuple[str, ...]:
     """Return the settings that are given, and that nothing on this node enforces."""
+    given = [(limit, controller) for limit, _, controller, _ in _FILES if getattr(limits, limit) is not None]
+    if not given:
+        return ()
     done = enforcement.by_cgroup() | ({"memory"} if enforcement.memory == RLIMIT else set())
     return tuple(
         limit.upper()
-        for limit, _, controller, _ in _FILES
-        if getattr(limits, limit) is not None
-        and (controller not in done or (limit == "memory_high" and enforcement.memory == RLIMIT))
+        for limit, controller in given
+        if controller not in done or (limit == "memory_high" and enforcement.memory == RLIMIT)
     )
 
 
@@ -103,6 +103,8 @@ def group_name(queue: str, generation: int) -> str:
     """Return the folder's name of a worker's cgroup: its queue where that can be one, and its generation."""
     name = "".join(chr(byte) if _PLAIN.match(bytes([byte])) else f"%{byte:02X}" for byte in queue.encode())
     if len(name) > LONGEST_NAME:
+        import hashlib  # noqa: PLC0415 - few names need it, and OpenSSL comes with it
+
         name = f"{name[: LONGEST_NAME - 17]}~{hashlib.blake2b(queue.encode(), digest_size=8).hexdigest()}"
     # No file of the kernel's ends in a number, and the agent's own group has none.
     return f"{name}.{generation}"
@@ -112,13 +114,3 @@ def memory_events(text: str) -> dict[str, int]:
     """Return the counts in a memory.events file; a line of another form is left out."""
     words = (line.split() for line in text.splitlines())
     return {line[0]: int(line[1]) for line in words if len(line) == 2 and line[1].isdecimal()}
-
-
-def out_of_memory(before: Mapping[str, int], after: Mapping[str, int], limits: Limits) -> OutOfMemory | None:
-    """Return what two readings of a worker's memory.events say happened between them."""
-    killed = after.get("oom_kill", 0) - before.get("oom_kill", 0)
-    if killed <= 0:
-        return None
-    # `oom` counts where the limit is that was run into, `oom_kill` where the killed process is.
-    own = after.get("oom", 0) > before.get("oom", 0)
-    return OutOfMemory(killed, limits.memory_max if own else None)

@@ -6,11 +6,21 @@ The planner process makes a `Plan` out of the env file; the daemon carries it ou
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from agent.errors import ProtocolError
 from agent.guest.decoding import parse, read
-from agent.guest.spec import ADJUSTABLE, TemplateSpec, WorkerSpec
+from agent.guest.spec import ADJUSTABLE, Source, TemplateSpec, WorkerSpec
+from agent.guest.values import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What leads to a queue at its broker, and where what it could not get done goes; each empty where it is not known."""
+
+    queue: str
+    exchange: str
+    dead_letters: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +30,8 @@ class Plan:
     broker: the broker's URL without its password, for people.
     embedded: whether that is the embedded broker, which promises nothing.
     workers: sorted by queue, one per queue.
+    code: the modules of the project that their tasks were found in, as far as these import them.
+    ways: of the queues of which something is known.
     """
 
     instance: str
@@ -27,6 +39,8 @@ class Plan:
     embedded: bool
     template: TemplateSpec
     workers: tuple[WorkerSpec, ...]
+    code: tuple[Source, ...] = ()
+    ways: tuple[Way, ...] = ()
 
 
 def app_of(plan: Plan) -> str:
@@ -36,9 +50,10 @@ def app_of(plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a reload does to the queues, each name in exactly one of the five.
+    """What a reload does to the queues, each name in exactly one of the first five.
 
     changed: their workers are replaced; adjusted: their workers live on, with other limits or timeouts.
+    outdated: those of the last two whose code has changed since their workers began.
     """
 
     added: tuple[str, ...]
@@ -46,6 +61,7 @@ class Difference:
     changed: tuple[str, ...]
     adjusted: tuple[str, ...]
     unchanged: tuple[str, ...]
+    outdated: tuple[str, ...] = ()
 
 
 def difference(old: Plan | None, new: Plan) -> Difference:
@@ -58,7 +74,7 @@ def difference(old: Plan | None, new: Plan) -> Difference:
     old = old or replace(new, workers=())
     before = {worker.queue: worker for worker in old.workers}
     after = {worker.queue: worker for worker in new.workers}
-    same_code = _seen_by_code(old.template) == _seen_by_code(new.template)
+    same_code = sees_alike(old, new)
     common = [queue for queue in after if queue in before]
     unchanged = [queue for queue in common if same_code and before[queue] == after[queue]]
     alike = [queue for queue in common if same_code and adjusted(before[queue], after[queue]) == after[queue]]
@@ -69,6 +85,17 @@ def difference(old: Plan | None, new: Plan) -> Difference:
         adjusted=tuple(queue for queue in alike if queue not in unchanged),
         unchanged=tuple(unchanged),
     )
+
+
+def sees_alike(old: Plan, new: Plan) -> bool:
+    """Say whether code sees the same interpreter, path, settings and environment by both plans."""
+    return _seen_by_code(old.template) == _seen_by_code(new.template)
+
+
+def newer(old: tuple[Source, ...], new: tuple[Source, ...]) -> tuple[str, ...]:
+    """Return the files of modules that have been saved anew, or lie elsewhere, as far as both have the module."""
+    found = {each.name: each for each in new}
+    return tuple(found[each.name].file for each in old if found.get(each.name, each) != each)
 
 
 def adjusted(old: WorkerSpec, new: WorkerSpec) -> WorkerSpec:
@@ -90,4 +117,4 @@ def decode_plan(text: str) -> Plan:
 
 
 def _seen_by_code(template: TemplateSpec) -> tuple[object, ...]:
-    return template.python, template.path, template.celery_config, template.environment
+    return template.python, template.path, template.celery_config, template.environment, template.edition

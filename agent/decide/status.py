@@ -5,27 +5,33 @@ The JSON form is documented in docs/status.md; SCHEMA grows when a reader of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from agent.decide.limits import Enforcement
-from agent.decide.worker_state import State
+from agent.decide.words import TROUBLES, UNHEALTHY, State
 from agent.errors import ProtocolError
 from agent.guest.decoding import read
 from agent.guest.spec import Limits
+from agent.guest.values import dataclass
 
 SCHEMA = 1
 WAITING = "waiting for broker"
+BROKER, OWN = "broker", "own"  # whose certificate
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStatus:
-    """A running task; `age` in seconds."""
+    """A running task; `age` in seconds; again: whether the broker has delivered it before."""
 
     id: str
     name: str
     age: float
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +44,27 @@ class QueueStatus:
     unresponsive: seconds for which the worker's loop has been silent, where that is too long; else None.
     obstacle: what keeps the worker from running tasks, in its own words; None where nothing does.
     losing: why the results of its tasks can't be stored, and are lost; None where they can, or none was to be.
+    clock: by how much the clock of this node is behind that of who sends to it, and what to do; empty where that is not seen.
     age: seconds in this state.
     active: the running tasks, oldest first; active_count counts those that are not listed too.
-    succeeded, failed, retried: tasks since the worker's process started.
+    succeeded, failed, retried, revoked: tasks that ended so in all processes that the queue has had.
+    set_aside: of the failed, messages for which no task was run, or not once more.
+    results_lost: tasks whose result could not be stored.
     restarts: processes that ended without having been told to; last_exit says how the newest did, or a pool process that
         was killed for want of memory; oom_kills counts both kinds of those.
+    recycled: workers that were replaced for the memory that they held.
+    lag: seconds by which the worker's newest beat came later than it was due.
     not_started: why the newest attempt to start the worker came to nothing; None once its process has reported or ended.
     limits: what the queue is held to; unenforced: the settings among them that nothing on this node enforces.
     retry_in: seconds until the next start, in state backoff.
     replacement: state of the worker that is to take over after a reload.
     draining: former workers that still finish their tasks.
     memory: bytes (PSS), cpu: seconds, processes: how many; None, and 0, where there is no process or it was not measured.
+    waiting, consumers, rate_in, rate_out, oldest, unseen: what the broker says of it, see `agent.decide.backlog`.
+    exchange, dead_letters: what leads to it at the broker, and where what it could not get done goes; empty where that is
+        not known, or there is none. dead: messages there; None where that is not known.
+    health: one word, see `agent.decide.health`, empty from an agent that has none for it; cause: a sentence for people,
+        empty where there is nothing to say; health_age: seconds in this health.
     """
 
     queue: str
@@ -81,17 +97,42 @@ class QueueStatus:
     memory: int | None
     cpu: float | None
     processes: int
+    waiting: int | None = None
+    consumers: int | None = None
+    rate_in: float | None = None
+    rate_out: float | None = None
+    oldest: float | None = None
+    unseen: str = ""
+    health: str = ""
+    cause: str = ""
+    health_age: float = 0.0
+    exchange: str = ""
+    dead_letters: str = ""
+    dead: int | None = None
+    recycled: int = 0
+    lag: float = 0.0
+    revoked: int = 0
+    set_aside: int = 0
+    results_lost: int = 0
+    clock: str = ""
 
     def trouble(self) -> str | None:
         """Return why it runs nothing, for people; None where it is being consumed from, or is to go."""
         if self.consuming or not self.wanted:
             return None
+        if self.cause and self.health in TROUBLES:
+            return self.cause
         if self.obstacle is not None:
             return self.obstacle
         if self.unresponsive is not None:
             return f"its worker has been silent for {self.unresponsive:.0f} s"
         ended = self.last_exit if self.not_started is None else f"could not be started: {self.not_started}"
         return ", ".join(filter(None, (self.state_in_words, ended)))
+
+    @property
+    def is_unhealthy(self) -> bool:
+        """Whether something is wrong with the queue or its worker, and not with its broker."""
+        return self.wanted and self.health in UNHEALTHY
 
     @property
     def state_in_words(self) -> str:
@@ -124,11 +165,36 @@ class ScheduleStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateStatus:
+    """A certificate in use with a broker; whose: BROKER or OWN; expires: in seconds since the epoch."""
+
+    broker: str
+    whose: str
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStatus:
+    """One broker of those that the instance may use: why it can't be reached, in one word, and what it says for people.
+
+    reason: see `agent.decide.backlog`; empty where it was reached.
+    """
+
+    broker: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One instance; `uptime` in seconds, `summary` the line for people.
 
     app: the project's own app that it hosts as it is; empty where it hosts task classes only.
     schedule: its periodic tasks; None where it has none.
+    watcher: what is wrong with the process that asks the broker about the queues; empty where it works.
+    certificates: those that it has seen last, of each broker and of our own.
+    brokers: those that this process has tried, in the order in which they are tried.
+    state_folder: where the agent keeps what outlasts it; unkept: why that can't be written, and what to do, empty where it can.
     """
 
     instance: str
@@ -145,6 +211,11 @@ class Status:
     queues: tuple[QueueStatus, ...]
     app: str = ""
     schedule: ScheduleStatus | None = None
+    watcher: str = ""
+    certificates: tuple[CertificateStatus, ...] = ()
+    brokers: tuple[BrokerStatus, ...] = ()
+    state_folder: str = ""
+    unkept: str = ""
 
     def is_consuming(self) -> bool:
         """Say whether every queue is being consumed from by a worker of the present plan."""
@@ -159,7 +230,13 @@ class Status:
 
 def encode_status(status: Status) -> dict[str, Any]:
     """Return a status as JSON types, with its schema number."""
-    return {"schema": SCHEMA, **asdict(status)}
+    value: dict[str, Any] = json.loads(status_text(status))
+    return value
+
+
+def status_text(status: Status) -> str:
+    """Return the same as text: of a hundred queues the daemon makes that at each question."""
+    return json.dumps({"schema": SCHEMA, **_fields(status)}, default=_fields)
 
 
 def decode_status(value: Any) -> Status:
@@ -167,9 +244,46 @@ def decode_status(value: Any) -> Status:
     schema = value.get("schema") if isinstance(value, Mapping) else None
     if isinstance(schema, int) and schema != SCHEMA:
         raise ProtocolError(f"the agent speaks status schema {schema}, this command {SCHEMA}: upgrade the older one")
-    if isinstance(value, Mapping):
-        value = {"app": "", "schedule": None, **value}  # an agent that knows of none says nothing of it
     try:
-        return read(Status, value)
+        return read(Status, _filled(value))
     except ValueError as error:
         raise ProtocolError(f"a status was expected, but {error}") from error
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    names, values = _reader(value.__class__)
+    return dict(zip(names, values(value), strict=True))
+
+
+@cache
+def _reader(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Return the names of a class's fields, of which there are several, and what returns their values."""
+    names = tuple(each.name for each in fields(kind))
+    return names, attrgetter(*names)
+
+
+def _filled(value: Any) -> Any:
+    """Return a status with the fields that an agent of a former release does not know of."""
+    if not isinstance(value, Mapping):
+        return value
+    queues = value.get("queues")
+    if isinstance(queues, list):
+        queues = [_filled_queue(each) for each in queues]
+    return {**_defaults(Status), **value, "queues": queues}
+
+
+def _filled_queue(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    active = value.get("active")
+    if isinstance(active, list):
+        active = [{**_defaults(TaskStatus), **each} if isinstance(each, Mapping) else each for each in active]
+    return {**_defaults(QueueStatus), **value, "active": active}
+
+
+@cache
+def _defaults(kind: Any) -> dict[str, Any]:
+    """Return what a status without these fields means, as JSON types."""
+    return {
+        each.name: [] if each.default == () else each.default for each in fields(kind) if each.default is not MISSING
+    }

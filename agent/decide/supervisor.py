@@ -14,20 +14,32 @@ the broker has accepted its consumer, so the queue is never without one; the old
     Happened   current is gone while a successor is up  the successor becomes current
     Happened   Forked for a generation nobody knows     the late process is killed
     Happened   OutOfMemory                              counted; a process that ends within seconds has that cause
+    Happened   Grown, of the current worker             a successor goes Up, as where its spec has changed
+    Happened   Exited                                   what it has counted is added to the queue's sum
+    Happened   Exited, and nobody had told it to        the tasks that it ran are suspects; the next worker is careful
+    Happened   Exited, and the agent replaced it        the same, of the tasks that may be guilty
+    Happened   Died, and nobody had told it to go       the task that ended a process of its pool is a suspect
+    Looked     any                                      its health is judged; where that has lasted too long, its worker is
+                                                        replaced
     Confused   any                                      what is known of its workers is killed, its current one begins
                                                         anew after a pause; where it is not wanted it is forgotten
-    Drain      any                                      all of its workers go Down
+    Drain      any                                      all of its workers go Down: how gently, its health says
+
+The watcher is beside the queues, and has a table of its own: `agent.decide.watching`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.decide.endings import Ending, Shortage, cause
+from agent.decide import watching
+from agent.decide.counts import Counts
+from agent.decide.endings import Ending, Shortage, cause, ended_by, ending_text
 from agent.decide.events import (
     Action,
     Adopt,
     Confused,
+    Died,
     Down,
     Drain,
     Due,
@@ -35,20 +47,29 @@ from agent.decide.events import (
     Fork,
     Forked,
     ForkFailed,
+    Grown,
     Happened,
+    Inquired,
     Limit,
+    Looked,
     NodeEvent,
     OutOfMemory,
+    Replace,
+    Settled,
     Shutdown,
     Stalled,
     Stop,
     Tick,
     Up,
+    Watched,
     WorkerEvent,
 )
-from agent.decide.node import Node, Queue
+from agent.decide.health import Health, after, judge, leaving
+from agent.decide.node import Node, Queue, tidied
 from agent.decide.plan import Difference, Plan, adjusted
-from agent.decide.worker_state import SERVING, UP, State, Worker, given_up, step
+from agent.decide.seen import Seen
+from agent.decide.words import State, Word
+from agent.decide.worker_state import SERVING, UP, Worker, given_up, step
 from agent.guest.spec import WorkerSpec
 
 Step = tuple[Node, tuple[Action, ...]]
@@ -56,9 +77,24 @@ Step = tuple[Node, tuple[Action, ...]]
 
 def handle(node: Node, event: NodeEvent, now: float) -> Step:
     """Return the node after the event and what is to be done."""
-    node, actions = _decide(node, event, now)
+    node, actions = (node, ()) if watching.is_of_watcher(node, event) else _decide(node, event, now)
+    node, of_watcher = watching.handle(node, event, now)
+    actions = (*actions, *of_watcher)  # in this order: a template forks one after the other
     forked = {action.spec.queue: action.generation for action in actions if isinstance(action, Fork)}
-    return (replace(node, generations={**node.generations, **forked}) if forked else node), actions
+    if not forked:
+        return node, actions
+    node = replace(node, generations={**node.generations, **forked})
+    return node, tuple(_warned(node, action) if isinstance(action, Fork) else action for action in actions)
+
+
+def _warned(node: Node, fork: Fork) -> Fork:
+    """Return a request for a process with what is known of deaths in its queue."""
+    queue = fork.spec.queue
+    worker = node.worker(queue, fork.generation)
+    suspects = node.suspects.get(queue, ())
+    is_first = fork.generation == 1  # of this agent, which has the suspects from one before it
+    is_careful = (worker is not None and worker.failures > 0) or (is_first and bool(suspects))
+    return replace(fork, suspects=suspects, is_careful=is_careful)
 
 
 def _decide(node: Node, event: NodeEvent, now: float) -> Step:
@@ -73,8 +109,12 @@ def _decide(node: Node, event: NodeEvent, now: float) -> Step:
             return _at(node, queue, Tick(), now)
         case Happened():
             return _happened(node, event, now)
+        case Looked():
+            return _looked(node, event, now)
         case Confused(queue):
             return _begin_anew(node, queue, now)
+        case Inquired() | Settled():
+            return node, ()
 
 
 def _adopt(node: Node, plan: Plan, change: Difference, now: float) -> Step:
@@ -83,7 +123,7 @@ def _adopt(node: Node, plan: Plan, change: Difference, now: float) -> Step:
     queues = dict(node.queues)
     actions: list[Action] = []
     for name in change.removed:
-        queues[name], done = _each(queues[name], Down(), now)
+        queues[name], done = _each(queues[name], Down(), now, node.health.get(name))
         actions += done
     started = {*change.added, *change.changed}
     for spec in plan.workers:
@@ -94,7 +134,7 @@ def _adopt(node: Node, plan: Plan, change: Difference, now: float) -> Step:
             fresh = Worker(spec, generation=node.generations.get(spec.queue, 0))
             queues[spec.queue], done = _install(queues.get(spec.queue), fresh, now)
             actions += done
-    return _tidied(replace(node, plan=plan, queues=queues)), tuple(actions)
+    return tidied(replace(node, plan=plan, queues=queues)), tuple(actions)
 
 
 def _adjust(queue: Queue, spec: WorkerSpec) -> tuple[Queue, list[Action]]:
@@ -126,25 +166,64 @@ def _install(queue: Queue | None, worker: Worker, now: float) -> tuple[Queue, li
 
 
 def _happened(node: Node, event: Happened, now: float) -> Step:
+    if isinstance(event.event, Exited):
+        known = node.counts.get(event.queue, Counts())
+        node = replace(node, counts={**node.counts, event.queue: known.with_those_of([event.event.pulse])})
     queue = node.queues.get(event.queue)
     worker = None if queue is None else queue.worker(event.generation)
-    if queue is None or worker is None:
+    if queue is None or worker is None or isinstance(event.event, Watched):
         return node, _discard(event.event, event.queue)
     if isinstance(event.event, OutOfMemory):
         return replace(node, queues={**node.queues, event.queue: _short(queue, worker, event.event, now)}), ()
+    if isinstance(event.event, Grown):
+        return _renewed(node, queue, worker, now)
+    if isinstance(event.event, Died):
+        died = event.event
+        return (node.blaming(worker.spec, (died.task,), died.cause) if worker.state in UP else node), ()
     changed, actions = step(worker, event.event, now)
     if isinstance(event.event, Forked) and changed.pid != event.event.pid:
         return node, _discard(event.event, event.queue)
     queue = _put(queue, worker, changed)
-    if isinstance(event.event, Exited) and worker.state in UP:
-        ending = Ending(event.event.status, cause(queue.shortage, event.generation, now))
+    if isinstance(event.event, Exited) and (worker.state in UP or worker.replaced is not None):
+        why = worker.replaced or Replace("", event.event.running)
+        ending = ended_by(event.event, cause(queue.shortage, event.generation, now), why.reason)
         queue = replace(queue, restarts=queue.restarts + 1, last_exit=ending)
+        node = node.blaming(worker.spec, why.suspects, ending_text(ending))
     ended = isinstance(event.event, (Exited, ForkFailed))
     if worker is node.queues[event.queue].current and queue.successor is not None and ended:
         # The old worker is gone before the new one consumes: its restart would only be replaced again.
         queue, actions = replace(queue, current=queue.successor, successor=None), ()
-    queue, more = _promoted(queue, now)
-    return _tidied(replace(node, queues={**node.queues, event.queue: queue})), (*actions, *more)
+    queue, more = _promoted(queue, node.health.get(event.queue), now)
+    return tidied(replace(node, queues={**node.queues, event.queue: queue})), (*actions, *more)
+
+
+def _renewed(node: Node, queue: Queue, worker: Worker, now: float) -> Step:
+    """Start a fresh worker beside one that serves and holds too much memory."""
+    if worker is not queue.current or queue.successor is not None or worker.state not in SERVING or not worker.wanted:
+        return node, ()
+    fresh = Worker(worker.spec, generation=node.generations.get(worker.spec.queue, 0))
+    queue, actions = _install(replace(queue, recycled=queue.recycled + 1), fresh, now)
+    return replace(node, queues={**node.queues, worker.spec.queue: queue}), tuple(actions)
+
+
+def _looked(node: Node, looked: Looked, now: float) -> Step:
+    """Judge each queue's health, and replace the workers for which it is time."""
+    healths: dict[str, Health] = {}
+    queues = dict(node.queues)
+    actions: list[Action] = []
+    for name, queue in node.queues.items():
+        last_exit = "" if queue.last_exit is None else ending_text(queue.last_exit)
+        seen = looked.seen.get(name, Seen())
+        health = after(node.health.get(name), judge(queue.current, seen, seen.broker, last_exit, now), now)
+        due = health.due()
+        if due is not None and now >= due:
+            verdict = health.verdict
+            how = Shutdown.WARM if verdict.word is Word.DEAF else Shutdown.KILL
+            current, done = step(queue.current, Replace(verdict.cause, verdict.suspects, how), now)
+            queues[name] = replace(queue, current=current)
+            actions += done
+        healths[name] = health
+    return replace(node, queues=queues, health=healths), tuple(actions)
 
 
 def _begin_anew(node: Node, name: str, now: float) -> Step:
@@ -159,19 +238,15 @@ def _begin_anew(node: Node, name: str, now: float) -> Step:
     if not newest.wanted:
         current = replace(current, state=State.STOPPED, deadline=None)
     fresh = replace(queue, current=current, successor=None, retiring=(), restarts=queue.restarts + 1)
-    return _tidied(replace(node, queues={**node.queues, name: fresh})), tuple(actions)
+    return tidied(replace(node, queues={**node.queues, name: fresh})), tuple(actions)
 
 
 def _short(queue: Queue, worker: Worker, event: OutOfMemory, now: float) -> Queue:
-    return replace(
-        queue,
-        last_exit=Ending(None, event),
-        oom_kills=queue.oom_kills + event.processes,
-        shortage=Shortage(worker.generation, now, event),
-    )
+    oom_kills, shortage = queue.oom_kills + event.processes, Shortage(worker.generation, now, event)
+    return replace(queue, last_exit=Ending(None, event), oom_kills=oom_kills, shortage=shortage)
 
 
-def _promoted(queue: Queue, now: float) -> tuple[Queue, tuple[Action, ...]]:
+def _promoted(queue: Queue, health: Health | None, now: float) -> tuple[Queue, tuple[Action, ...]]:
     """Let a successor take over as soon as it serves its queue at least as well as the current worker does."""
     successor = queue.successor
     if successor is None:
@@ -181,11 +256,11 @@ def _promoted(queue: Queue, now: float) -> tuple[Queue, tuple[Action, ...]]:
     )
     if not as_good:
         return queue, ()
-    old, actions = step(queue.current, Down(), now)
+    old, actions = step(queue.current, Down(leaving(queue.current, health, now)), now)
     return replace(queue, current=successor, successor=None, retiring=(*queue.retiring, old)), actions
 
 
-def _discard(event: WorkerEvent | OutOfMemory, queue: str) -> tuple[Action, ...]:
+def _discard(event: WorkerEvent | OutOfMemory | Grown | Died | Watched, queue: str) -> tuple[Action, ...]:
     """Kill a process that came too late: its request had been given up."""
     return (Stop(queue, event.pid, Shutdown.KILL),) if isinstance(event, Forked) else ()
 
@@ -194,22 +269,24 @@ def _at(node: Node, name: str, event: WorkerEvent, now: float) -> Step:
     if name not in node.queues:
         return node, ()
     queue, actions = _each(node.queues[name], event, now)
-    return _tidied(replace(node, queues={**node.queues, name: queue})), tuple(actions)
+    return tidied(replace(node, queues={**node.queues, name: queue})), tuple(actions)
 
 
 def _everywhere(node: Node, event: Down | Stalled, now: float) -> Step:
     queues = {}
     actions: list[Action] = []
     for name, queue in node.queues.items():
-        queues[name], done = _each(queue, event, now)
+        queues[name], done = _each(queue, event, now, node.health.get(name))
         actions += done
-    return _tidied(replace(node, queues=queues)), tuple(actions)
+    return tidied(replace(node, queues=queues)), tuple(actions)
 
 
-def _each(queue: Queue, event: WorkerEvent, now: float) -> tuple[Queue, list[Action]]:
+def _each(queue: Queue, event: WorkerEvent, now: float, health: Health | None = None) -> tuple[Queue, list[Action]]:
     actions: list[Action] = []
     for worker in queue.workers():
-        changed, done = step(worker, event, now)
+        known = health if worker is queue.current else None
+        told = Down(max(event.how, leaving(worker, known, now))) if isinstance(event, Down) else event
+        changed, done = step(worker, told, now)
         queue = _put(queue, worker, changed)
         actions += done
     return queue, actions
@@ -221,18 +298,3 @@ def _put(queue: Queue, old: Worker, new: Worker) -> Queue:
     if queue.successor is old:
         return replace(queue, successor=new)
     return replace(queue, retiring=tuple(new if worker is old else worker for worker in queue.retiring))
-
-
-def _tidied(node: Node) -> Node:
-    """Forget retired workers that are gone, and queues that nothing is left of."""
-    queues = {}
-    for name, queue in node.queues.items():
-        successor = queue.successor
-        kept = replace(
-            queue,
-            successor=None if successor is not None and successor.state is State.STOPPED else successor,
-            retiring=tuple(worker for worker in queue.retiring if worker.state is not State.STOPPED),
-        )
-        if kept.current.state is not State.STOPPED or len(kept.workers()) > 1:
-            queues[name] = kept
-    return replace(node, queues=queues)

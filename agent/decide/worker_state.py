@@ -13,6 +13,7 @@ Nothing here forks, kills, sleeps or reads a clock.
     CONSUMING   Connecting                   CONNECTING  -
     CONNECTING, CONSUMING:
                 Unheard                      STOPPING    Stop WARM; it is started anew when it has gone
+                Replace                      STOPPING    ShowStacks, and Stop WARM, or Stop KILL when it has had LAST_WORDS
     any of the three, with a process:
                 Down                         STOPPING    Stop WARM, or harder where told so
                 Exited, ForkFailed           BACKOFF     - (the first time: STARTING, Fork)
@@ -34,8 +35,7 @@ the worker die may be mended without the agent being told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
 from agent.decide import backoff
 from agent.decide.events import (
@@ -48,6 +48,8 @@ from agent.decide.events import (
     Forked,
     ForkFailed,
     ImpossibleEvent,
+    Replace,
+    ShowStacks,
     Shutdown,
     Stalled,
     Stop,
@@ -56,23 +58,14 @@ from agent.decide.events import (
     Up,
     WorkerEvent,
 )
+from agent.decide.words import State
 from agent.guest.spec import WorkerSpec
-
-
-class State(Enum):
-    """Where a worker is in its life; the values are the words that people see."""
-
-    STOPPED = "stopped"
-    STARTING = "starting"
-    CONNECTING = "connecting"
-    CONSUMING = "consuming"
-    STOPPING = "stopping"
-    BACKOFF = "backoff"
-
+from agent.guest.values import dataclass
 
 SERVING = frozenset({State.CONNECTING, State.CONSUMING})
 UP = SERVING | {State.STARTING}
 SHORTEST_PAUSE = 1.0  # seconds after a fault of the agent's own, which would only come again at once
+LAST_WORDS = 1.0  # seconds in which a worker that is to be killed writes down what its threads do
 EXPECTED = UP | {State.STOPPING}  # the states in which there is a process, or one is being forked
 
 
@@ -89,6 +82,7 @@ class Worker:
     failures: deaths in a row, see `agent.decide.backoff`.
     unheard: whether its present process can report no more, and is stopped for that.
     not_started: why the newest attempt to start it came to nothing; None once a process has reported, or has ended by itself.
+    replaced: why its present process is being replaced; None where nobody does.
     """
 
     spec: WorkerSpec
@@ -103,6 +97,7 @@ class Worker:
     failures: int = 0
     unheard: bool = False
     not_started: str | None = None
+    replaced: Replace | None = None
 
 
 Step = tuple[Worker, tuple[Action, ...]]
@@ -123,13 +118,14 @@ def step(worker: Worker, event: WorkerEvent, now: float) -> Step:
             return _forked(replace(worker, pid=pid), now)
         case Connecting() | Consuming() if worker.state in UP:
             return _reported(worker, event, now), ()
-        case Unheard() if worker.state in SERVING:
-            return _stop(replace(worker, unheard=True), Shutdown.WARM, now)
+        case Unheard() | Replace() if worker.state in SERVING:
+            return _to_be_replaced(worker, event, now)
         case ForkFailed(reason) if worker.state in EXPECTED:
             return _gone(replace(worker, not_started=reason), now)
-        case Exited() if worker.state in EXPECTED:
+        case Exited(running=running) if worker.state in EXPECTED:
             known = worker.not_started if worker.state is State.STOPPING else None
-            return _gone(replace(worker, not_started=known), now)
+            longest = backoff.LONGEST_BESIDE_TASKS if running else backoff.LONGEST
+            return _gone(replace(worker, not_started=known), now, longest)
         case Tick() if worker.deadline is not None and now >= worker.deadline:
             return _deadline_passed(worker, now)
         case Stalled(seconds) if worker.deadline is not None:
@@ -179,7 +175,7 @@ def _reported(worker: Worker, report: Connecting | Consuming, now: float) -> Wor
     return replace(worker, state=state, since=now, up_since=up_since, deadline=None, not_started=None)
 
 
-def _gone(worker: Worker, now: float) -> Step:
+def _gone(worker: Worker, now: float, longest: float = backoff.LONGEST) -> Step:
     lived = 0.0 if worker.up_since is None else now - worker.up_since
     gone = replace(worker, pid=None, up_since=None, deadline=None)
     if not worker.wanted:
@@ -187,7 +183,7 @@ def _gone(worker: Worker, now: float) -> Step:
     if worker.state is State.STOPPING and worker.stopping_with is not Shutdown.KILL:
         return _start(gone, now)  # it went when told to, and has been asked for again
     failures = backoff.failures_after(worker.failures, lived)
-    wait = backoff.delay(failures)
+    wait = backoff.jittered(backoff.delay(failures, longest), worker.spec.queue, failures)
     waiting = replace(gone, failures=failures)
     if wait == 0:
         return _start(waiting, now)
@@ -224,8 +220,22 @@ def _start(worker: Worker, now: float) -> Step:
         deadline=now + worker.spec.start_timeout,
         stopping_with=Shutdown.WARM,
         unheard=False,
+        replaced=None,
     )
     return starting, (Fork(worker.spec, generation),)
+
+
+def _to_be_replaced(worker: Worker, why: Unheard | Replace, now: float) -> Step:
+    if isinstance(why, Unheard):
+        return _stop(replace(worker, unheard=True), Shutdown.WARM, now)
+    if worker.pid is None:
+        raise ValueError(f"a worker without a process can't be replaced: {worker}")
+    show = ShowStacks(worker.spec.queue, worker.pid, why.reason)
+    if why.how is Shutdown.WARM:
+        stopping, actions = _stop(replace(worker, replaced=why), Shutdown.WARM, now)
+        return stopping, (show, *actions)
+    cold = replace(worker, replaced=why, state=State.STOPPING, since=now, stopping_with=Shutdown.COLD)
+    return replace(cold, deadline=now + LAST_WORDS), (show,)
 
 
 def _stop(worker: Worker, how: Shutdown, now: float) -> Step:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from .values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,9 @@ class DeadLetter:
     task: the task's name, "" where it can't be known.
     args, kwargs: what run was to be called with; None where they can't be known.
     reason, text: why it is dead: a word of the table in `agent.guest.answer.letters`, and a sentence.
-    deaths: how often it died.
+    deaths: how often it died: became a dead letter, or, of reason crashes, ended its process.
     first, last: when it first and last died, in seconds since 1970; None where nobody noted it.
-    headers, body: of the message, where they were asked for.
+    headers, body: of the message, where they were asked for; traceback: likewise, of a task that failed.
     """
 
     queue: str
@@ -33,6 +34,7 @@ class DeadLetter:
     last: float | None
     headers: Mapping[str, Any] | None = None
     body: str | None = None
+    traceback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

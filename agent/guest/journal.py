@@ -25,6 +25,7 @@ from enum import IntEnum
 from .lines import STDERR
 
 SOCKET = "/run/systemd/journal/socket"
+SOCKET_VARIABLE = "JOURNAL_SOCKET"  # names another, where $JOURNAL_STREAM leads to one that is not systemd's
 # Seconds that a process beside user code waits for a journal that takes nothing, once: until it does again, what doesn't
 # go at once is lost. The daemon never waits.
 PATIENCE = 1.0
@@ -129,7 +130,7 @@ def connected(environment: Mapping[str, str], patience: float = PATIENCE) -> Jou
         status = os.fstat(STDERR)
         if environment.get("JOURNAL_STREAM") != f"{status.st_dev}:{status.st_ino}":
             return None
-        return Journal(patience=patience)
+        return Journal(environment.get(SOCKET_VARIABLE) or SOCKET, patience)
     except OSError:
         return None
 

@@ -8,11 +8,14 @@ import signal
 from collections.abc import Callable
 from functools import partial
 
+SHOW_STACKS = signal.SIGRTMIN + 5  # a worker that gets it writes to its stderr what its threads do
 _SET_PDEATHSIG = 1
 _SET_NAME = 15
 _SET_CHILD_SUBREAPER = 36
+_ARG_START = 48 - 3  # of the fields of proc(5) behind the name
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc_with_gil = ctypes.PyDLL(None)
+_fork = ctypes.PyDLL(None, use_errno=True).fork
 _SIGNAL_SET = ctypes.c_char * 128  # sigset_t of Linux
 
 
@@ -32,9 +35,41 @@ def be_no_subreaper() -> None:
     _libc.prctl(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
+def fork_without_hooks() -> int:
+    """Fork, and call nothing that is registered for it: for a process of one thread whose child forks again and ends.
+
+    Those of Python's own modules take 0.6 ms, and 0.8 MB of memory that the child no longer shares. Raises OSError.
+    """
+    pid: int = _fork()
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return pid
+
+
 def set_name(name: str) -> None:
     """Set the name that `ps -o comm` and `top` show; the kernel keeps 15 bytes of it."""
     _libc.prctl(_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def set_title(title: str) -> None:
+    """Set what `ps` shows as this process's command line; in the room that the line took, what is longer loses its middle.
+
+    Nothing is done where the kernel does not tell where the line stands, as where this process may not look at itself.
+    """
+    try:
+        with open("/proc/self/stat", "rb") as stat:  # the fields begin behind the name, which may have any sign in it
+            fields = stat.read().rpartition(b")")[2].split()
+    except OSError:
+        return
+    start, end = int(fields[_ARG_START]), int(fields[_ARG_START + 1])
+    room = end - start - 1
+    if start == 0 or room < 1:
+        return
+    text = title.encode(errors="backslashreplace")
+    if len(text) > room:
+        tail = (room - 1) // 2
+        text = text[: room - 1 - tail] + b"~" + text[len(text) - tail :]
+    ctypes.memmove(start, text.ljust(end - start, b"\0"), end - start)
 
 
 def give_back_freed_memory() -> None:

@@ -2,16 +2,19 @@
 
 daemon -> template   Prepare once, then Fork for each process, with descriptors
 template -> daemon   Prepared once, then an Answer to each Fork
-worker -> daemon     Connecting and Consuming, whenever one of them has become true
+worker -> daemon     Connecting and Consuming, whenever one of them has become true; Grown once; Died at each death in its pool
+watcher -> daemon    Connecting once, then Seen, whenever something has changed or waits; b"?" the other way: look soon
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from .decoding import parse, read
+from .sight import News, Sight
 from .spec import TemplateSpec, WorkerSpec
+from .values import dataclass
 
 LARGEST = 262_144  # bytes; a spec with its environment is far below
 LARGEST_PID = 4_194_304  # PID_MAX_LIMIT of the kernel
@@ -33,14 +36,31 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect:
+    """A task that ran when its process ended: how many ended so, and how they did, for people.
+
+    was_alone: whether nothing else ran in one of them, so that this death is the task's own.
+    """
+
+    id: str
+    deaths: int
+    cause: str
+    was_alone: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Fork:
     """Start a process for this worker; the answer names the same queue and generation.
+
+    suspects: of the queue, the least recent first. is_careful: whether a worker of it has ended before that nobody had told to.
 
     Descriptors come with it: the report socket, the scoreboard and, where it has one, the way into its cgroup.
     """
 
     spec: WorkerSpec
     generation: int
+    suspects: tuple[Suspect, ...] = ()
+    is_careful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +96,32 @@ class Consuming:
     """The broker has accepted the worker's consumer."""
 
 
-Message = Prepare | Prepared | Fork | Answer | Connecting | Consuming
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """The worker's processes hold more memory than they are to; so many bytes."""
+
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A process of the worker's pool has ended while it ran a task; the task's id, and how it ended, for people."""
+
+    task: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the watcher has seen, of each app that it watches for; `news` is for the log."""
+
+    sights: tuple[Sight, ...]
+    news: tuple[News, ...] = ()
+
+
+Message = Prepare | Prepared | Fork | Answer | Connecting | Consuming | Grown | Died | Seen
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Prepare, Prepared, Fork, Answer, Connecting, Consuming)
+    kind.__name__: kind for kind in (Prepare, Prepared, Fork, Answer, Connecting, Consuming, Grown, Died, Seen)
 }
 
 

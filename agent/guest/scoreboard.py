@@ -23,19 +23,30 @@ IDLE_BEAT = 5.0  # seconds between the pulses of a worker that does nothing
 MOST_ACTIVE = 64  # running tasks that are named one by one; more are counted
 MOST_TICKS = 200  # entries of a schedule, likewise
 TRIES = 10
+# How those obstacles begin that are of the broker; behind it stands what it has said.
+REFUSED = "the broker refuses what it needs: "
+MORE = "; `agent check` says more"
+NO_TLS = "the TLS connection to the broker fails: "
+ENDS = "its process ends: "  # and how the last one begins, of a process that an exception ends
+LONGEST_WORDS = 200  # characters that stand behind it
 _HEADER = struct.Struct("<II")
 _JSON = json.JSONEncoder(check_circular=False)  # a pulse has no circles; looking for some takes a sixth of the time
-_OF_SCHEDULE = 9  # the first field of a pulse that is of a schedule
+_OF_SCHEDULE = 15  # the first field of a pulse that is of a schedule
 _LAST_DATE = 253_402_300_799  # the last second of the year 9999, after which `datetime` has none
 _LARGEST = 2**53  # above, a float has no place for each whole number
 
 
 class ActiveTask(NamedTuple):
-    """A task that is running; `started` in seconds of the monotonic clock."""
+    """A task that is running; `started` in seconds of the monotonic clock, `limit` how many it may run, None for ever.
+
+    again: whether the broker has delivered it before, so that it may have run, or have begun to.
+    """
 
     id: str
     name: str
     started: float
+    limit: float | None = None
+    again: bool = False
 
 
 class Tick(NamedTuple):
@@ -53,9 +64,14 @@ class Pulse(NamedTuple):
     queues: what it consumes from; empty while it has no consumer.
     active: the running tasks, oldest first, at most MOST_ACTIVE of them.
     active_count: how many there are in all.
-    succeeded, failed, retried: tasks that have ended since the process started.
+    succeeded, failed, retried, revoked: tasks that have ended since the process started; revoked are those that expired, too.
+    set_aside: of the failed, messages for which no task was run, or not once more.
+    results_lost: of all, those whose result could not be stored.
     obstacle: what keeps the worker from running tasks, for people; empty where nothing does.
     losing: why results can't be stored, and are lost; empty where they can.
+    lag: seconds by which the newest beat came later than it was due, since the loop had something else to do.
+    still: since when the same tasks take all places, and use no CPU; 0.0 where that is not so.
+    clock: by how much the clock of who sends to it is another, and what to do; empty where that is not known.
     leads: whether it is the one process in the fleet that sends the ticks of a schedule.
     ticks: the schedule's entries, at most MOST_TICKS of them; tick_count is how many there are in all.
     """
@@ -67,8 +83,14 @@ class Pulse(NamedTuple):
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
+    revoked: int = 0
+    set_aside: int = 0
+    results_lost: int = 0
     obstacle: str = ""
     losing: str = ""
+    lag: float = 0.0
+    still: float = 0.0
+    clock: str = ""
     leads: bool = False
     ticks: tuple[Tick, ...] = ()
     tick_count: int = 0
@@ -130,19 +152,40 @@ def _encode(pulse: Pulse) -> bytes:
 def _decode(text: bytes) -> Pulse:
     """Return the pulse that `_encode` made a text of; raises ValueError, or RecursionError, for anything else."""
     match json.loads(text):
-        case [at, [*queues], [*active], running, succeeded, failed, retried, obstacle, losing, *schedule] if (
-            len(active) <= MOST_ACTIVE
-        ):
+        case [
+            at,
+            [*queues],
+            [*active],
+            running,
+            done,
+            failed,
+            retried,
+            revoked,
+            aside,
+            lost,
+            obstacle,
+            losing,
+            lag,
+            still,
+            clock,
+            *schedule,
+        ] if len(active) <= MOST_ACTIVE:
             return Pulse(
                 _time(at),
                 tuple(_text(each) for each in queues),
                 tuple(_task(each) for each in active),
                 _count(running),
-                _count(succeeded),
+                _count(done),
                 _count(failed),
                 _count(retried),
+                _count(revoked),
+                _count(aside),
+                _count(lost),
                 _text(obstacle),
                 _text(losing),
+                _time(lag),
+                _time(still),
+                _text(clock),
                 *_schedule(schedule),
             )
         case _:
@@ -161,8 +204,9 @@ def _schedule(values: list[Any]) -> tuple[bool, tuple[Tick, ...], int]:
 
 def _task(value: Any) -> ActiveTask:
     match value:
-        case [identifier, name, started]:
-            return ActiveTask(_text(identifier), _text(name), _time(started))
+        case [identifier, name, started, limit, bool(again)]:
+            until = None if limit is None else _time(limit)
+            return ActiveTask(_text(identifier), _text(name), _time(started), until, again)
         case _:
             raise ValueError("no task")
 

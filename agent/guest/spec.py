@@ -5,7 +5,7 @@ Shared by the daemon, which decides, and by the processes that run user code, wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from .values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class TemplateSpec:
     app: the Celery app to host as it is, as `celery -A` has it (CELERY_AGENT_APP); empty where there is none.
     environment: variables for user code, as sorted (name, value) pairs; they may hold secrets.
     schedule: the periodic tasks to send, as CELERY_AGENT_SCHEDULE names them; empty for none.
+    edition: of the code, where a change of it alone is to be taken up by a reload; empty where it is not.
     """
 
     python: str
@@ -29,6 +30,17 @@ class TemplateSpec:
     app: str = ""
     environment: tuple[tuple[str, str], ...] = ()
     schedule: str = ""
+    edition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A module of a project: its file, when that was modified (nanoseconds since 1970), and its size in bytes."""
+
+    name: str
+    file: str
+    modified: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,25 @@ class ScheduleSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchedApp:
+    """Queues that are watched with the broker settings of one app: that of a project, or of the settings module where empty.
+
+    dead_letters: of each of the queues what the broker calls its dead-letter queue; empty where it has none.
+    """
+
+    app: str
+    queues: tuple[str, ...]
+    dead_letters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSpec:
+    """What a process asks the brokers that is no worker, but watches queues."""
+
+    apps: tuple[WatchedApp, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """One Celery worker for one queue.
 
@@ -70,14 +101,19 @@ class WorkerSpec:
     pool: "prefork", "threads" or "solo".
     concurrency: tasks at a time.
     prefetch: messages fetched ahead per slot of concurrency (Celery's worker_prefetch_multiplier); None: what the app says.
-    time_limit, soft_time_limit: seconds for one task, prefork only; None: what the settings say.
+    time_limit, soft_time_limit: seconds for one task, the latter prefork only; None: what the settings say.
     max_tasks_per_child: tasks after which a pool child is replaced, prefork only; None: what the settings say.
     max_memory_per_child: MiB of resident memory after which a pool child is replaced, likewise.
+    memory_soft: MiB that its processes may hold together, above which it is replaced; None for as many as there are.
+    max_deaths: times that a task's process may end before the task is set aside.
     log_level: of Celery's and the tasks' loggers.
     start_timeout: seconds from the fork request to the first report, and for a pool child until it takes tasks.
     warm_timeout, cold_timeout: seconds a warm, then a cold shutdown may take before the next, harder step.
+    hung_timeout: seconds for which it may be hung or deaf before it is replaced; None: it is not.
     limits: what the kernel holds it to.
+    failed: what becomes of a task that raised: "drop", it is done, or KEEP.
     schedule: what it sends where it is no worker, and the queue is the right to send; see `agent.guest.schedule`.
+    watch: what it asks the brokers where it is no worker, and the queue only a name; see `agent.guest.work.watcher`.
     """
 
     queue: str
@@ -89,13 +125,18 @@ class WorkerSpec:
     soft_time_limit: float | None
     max_tasks_per_child: int | None
     max_memory_per_child: int | None
+    max_deaths: int
     log_level: str
     start_timeout: float
     warm_timeout: float
     cold_timeout: float
     limits: Limits = Limits()
     app: str = ""
+    failed: str = "drop"
+    memory_soft: int | None = None
     schedule: ScheduleSpec | None = None
+    hung_timeout: float | None = None
+    watch: WatchSpec | None = None
 
 
 def lease_of(instance: str) -> str:
@@ -103,10 +144,16 @@ def lease_of(instance: str) -> str:
     return f"{instance}.schedule"
 
 
+def watcher_of(instance: str) -> str:
+    """Return the name of the process that watches the queues of an instance, beside which no queue may have it."""
+    return f"{instance}.watcher"
+
+
 OF_APP = "app"  # CELERY_AGENT_SCHEDULE where the entries are the app's own
+KEEP = "keep"  # what is done with tasks that failed: they become dead letters
 FORCED = "+"  # before a queue of CELERY_AGENT_CONSUME to which nothing leads, and which is meant all the same
 
 AND = ","  # between what a worker finds its app by
 
 # What a worker's process never sees, because the agent and the kernel enforce it: it can change while the worker lives on.
-ADJUSTABLE = ("limits", "warm_timeout", "cold_timeout")
+ADJUSTABLE = ("limits", "warm_timeout", "cold_timeout", "hung_timeout")

@@ -1,7 +1,6 @@
 """What somebody may have meant who wrote a name that is not there."""
 
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 
 CUTOFF = 0.6  # of difflib's similarity, from 0 to 1
 
@@ -11,6 +10,8 @@ def suggestion(written: str, known: Iterable[str], *, shown: Callable[[str], str
 
     shown: how the name is to be written.
     """
+    from difflib import get_close_matches  # noqa: PLC0415 - as long to import as much else here, and most names are right
+
     folded = {name.casefold(): name for name in known}
     similar = get_close_matches(written.casefold(), folded, n=1, cutoff=cutoff)
     return f"Did you mean {shown(folded[similar[0]])}?" if similar else ""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from agent.config.discovery import Letters, Probe, StoreProbe
+from agent.guest.values import dataclass
 from agent.operate.broker_faults import (
     EVICTING,
     EXPOSED,

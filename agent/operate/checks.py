@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agent.config.credentials import with_credentials
-from agent.config.discovery import Discovery, discover_and_probe
+from agent.config.credentials import hidden, with_credentials
+from agent.config.discovery import Discovery, discover, discover_and_probe
 from agent.config.envfile import EnvFile, read_env_file
 from agent.config.hosting import MOST_LISTED, is_set
 from agent.config.instances import folders
@@ -19,12 +19,14 @@ from agent.control import client
 from agent.decide.plan import Plan
 from agent.errors import CONFIGURATION, OK, AgentError, NotRunning
 from agent.guest.secrets import is_secret, names_secret_file, redacted
-from agent.guest.spec import WorkerSpec, lease_of
-from agent.guest.suitability import unsuited
+from agent.guest.spec import KEEP, TemplateSpec, WorkerSpec, lease_of
+from agent.guest.suitability import UNKEPT, unsuited
+from agent.operate.advice import explained
 from agent.operate.broker_findings import of_broker, of_letters, of_store
 from agent.operate.findings import Finding, Level, good, warning
 from agent.operate.neighbours import trust_domain
 from agent.operate.patience import overruns
+from agent.operate.room import lacking
 
 NEWEST_CELERY = (5, 7)  # whose faults were measured and mended
 
@@ -39,10 +41,29 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
 
     environment: the agent's own, as tasks inherit it.
     """
+    return _check(instance, path, environment, discover_and_probe)
+
+
+def check_without_broker(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield the same where there is neither a broker nor a result store, as where code is tested."""
+    return _check(instance, path, environment, _discover_alone)
+
+
+def _discover_alone(
+    template: TemplateSpec, tasks: Sequence[str], timeout: float, consume: Sequence[str], _sends: object, _lease: object
+) -> Discovery:
+    return discover(template, tasks, timeout, consume)
+
+
+def _check(
+    instance: str, path: Path, environment: Mapping[str, str], find: Callable[..., Discovery]
+) -> Iterator[Finding]:
     try:
         file = read_env_file(path)
         yield good("env file", f"{path}: {len(file.for_agent)} settings, {len(file.for_tasks)} variables for the tasks")
         yield from _warnings(file)
+        if text := hidden(environment, instance):
+            yield warning("user", text)
         if shared := trust_domain(folders(environment), instance):
             yield warning("user", shared)
         configuration = read_settings(file)
@@ -52,7 +73,7 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
         return
     settings = configuration.settings
     timeout, consume, sends = settings.import_timeout, settings.consume, settings.sends
-    discovery = discover_and_probe(template, settings.tasks, timeout, consume, sends, lease_of(instance))
+    discovery = find(template, settings.tasks, timeout, consume, sends, lease_of(instance))
     yield from _interpreter(configuration, discovery)
     try:
         plan = plan_of(instance, configuration, template, discovery)
@@ -76,25 +97,31 @@ def check(instance: str, path: Path, environment: Mapping[str, str]) -> Iterator
 
 
 def running(instance: str, folder: Path) -> Iterator[Finding]:
-    """Yield what the instance does now that runs in a runtime folder; nothing where none does.
+    """Yield what the instance does now that runs in a runtime folder, or that none does.
 
     The exit status is of the configuration, which may be what mends it.
     """
     try:
         status = client.status(folder)
     except NotRunning:
+        yield good("running", f"{instance} does not run: only its configuration was looked at, and no worker or queue.")
         return
     except AgentError as error:
         yield warning("running", str(error))
         return
     troubles = [] if status.state == "running" else [status.summary]
-    troubles += [f"{queue.queue} runs nothing: {why}" for queue in status.queues if (why := queue.trouble())]
+    troubles += [text for queue in status.queues if (text := explained(queue))]
     if status.reload_error is not None:
         troubles.append(f"The last reload was refused: {status.reload_error}")
     for text in troubles:
-        yield warning("running", f"{text}. `agent status {instance}` says more.")
+        yield warning("running", f"{text.rstrip('.')}. `agent status {instance}` says more.")
     if not troubles:
         yield good("running", status.summary)
+    for queue in status.queues:
+        if queue.clock:
+            yield warning("clock", f"{queue.queue}: {queue.clock}.")
+    if text := status.unkept or lacking(status.state_folder):
+        yield warning("disk", f"{text}.")
 
 
 def exit_status(findings: tuple[Finding, ...]) -> int:
@@ -151,14 +178,16 @@ def _interpreter(configuration: Configuration, discovery: Discovery) -> Iterator
 def _queues(plan: Plan, discovery: Discovery) -> Iterator[Finding]:
     for worker in plan.workers:
         if worker.schedule is not None:
-            right = f"one node at a time sends them: who has the queue {worker.queue}"
+            right = f"one node at a time sends them: who has {worker.queue} on the broker"
             yield good("schedule", f"{worker.schedule.entries}: {right}")
             continue
         yield good("queue", f"{worker.queue}: {_tasks(worker, plan.template.app)} ({_how(worker)})")
         for demands in discovery.demands:
             if demands.queue == worker.queue:
-                for text in unsuited(worker.pool, demands.limits, demands.threads):
+                for text in unsuited(worker.pool, demands.limits, demands.threads, worker.time_limit):
                     yield warning("queue", f"{worker.queue}: {text}")
+                if worker.failed == KEEP and not demands.letters:
+                    yield warning("queue", f"{worker.queue}: {UNKEPT}")
 
 
 def _app(plan: Plan, configuration: Configuration, discovery: Discovery) -> Iterator[Finding]:

@@ -7,8 +7,9 @@ arguments must be.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 
 from agent.config.asking import Answer
 from agent.config.discovery import Discovery
@@ -19,6 +20,7 @@ from agent.guest.dead_letter import DeadLetter, Done
 from agent.guest.secrets import redacted
 from agent.guest.spec import TemplateSpec
 from agent.guest.suggestion import suggestion
+from agent.guest.values import dataclass
 from agent.operate.inquiry import inquire, unfinished
 
 
@@ -60,35 +62,42 @@ def visit(
     action: Action,
     queue: str | None,
     ids: Sequence[str] | None,
+    before: float | None = None,
 ) -> Visit:
     """List, show, replay or purge dead letters of an instance.
 
     environment: the agent's own, as tasks inherit it.
-    queue, ids: what to act on; None for all. An id may be cut short.
+    queue, ids: what to act on; None for all. An id may be cut short. before: seconds since 1970; only on what died last before.
 
     Raises InvalidConfiguration where task classes can't be imported, AgentError where nothing was done.
     """
-    if login is not None and configuration.settings.app:
-        raise AgentError(
-            "--user and --password-file are for instances without CELERY_AGENT_APP: an app names its user itself."
-        )
-    template = _template(configuration, environment, login)
-    step = {"module": "letterbox", "action": action, "queue": queue, "ids": ids}
+    template = template_of(configuration, environment)
+    wanted = {"queue": queue, "ids": ids, "before": before}
+    step = {"module": "letterbox", "action": action, **wanted, "login": login and _words(login)}
     discovery, answer = inquire(configuration, template, step)
     check_queue(configuration, discovery, queue)
-    problem = redacted(_problem(answer), template.environment)
+    secrets = [] if login is None else [("RABBITMQ_PWD_FILE", login.password_file)]
+    problem = redacted(_problem(answer), [*template.environment, *secrets])
     done = tuple(Done(**each) for each in answer.all("acted"))
     if problem and not done:
         raise AgentError(problem)
     return Visit(tuple(DeadLetter(**each) for each in answer.all("letter")), done, problem)
 
 
-def _template(configuration: Configuration, environment: Mapping[str, str], login: Login | None) -> TemplateSpec:
-    template = template_of(configuration, environment)
+def with_login(configuration: Configuration, template: TemplateSpec, login: Login | None) -> TemplateSpec:
+    """Return a template that connects as another user, where one is named; raises AgentError where an app names its own."""
     if login is None:
         return template
+    if configuration.settings.app:
+        raise AgentError(
+            "--user and --password-file are for instances without CELERY_AGENT_APP: an app names its user itself."
+        )
     own = {"RABBITMQ_USER": login.user, "RABBITMQ_PWD_FILE": login.password_file}
     return replace(template, environment=tuple(sorted({**dict(template.environment), **own}.items())))
+
+
+def _words(login: Login) -> dict[str, str]:
+    return {"user": login.user, "password": Path(login.password_file).read_text().rstrip("\n")}
 
 
 def check_queue(configuration: Configuration, discovery: Discovery, queue: str | None) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.errors import FAILURE, OK
+from agent.guest.values import dataclass
 
 
 class Level(StrEnum):

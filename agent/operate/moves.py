@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from agent.config.planner import template_of
 from agent.config.validation import Configuration
 from agent.errors import AgentError
 from agent.guest.secrets import redacted
+from agent.guest.values import dataclass
 from agent.operate.desk import check_queue
 from agent.operate.inquiry import inquire, unfinished
 

@@ -15,8 +15,9 @@ def trust_domain(places: Folders, instance: str) -> str:
     others = [each for each in places.seen() if each != instance and user is not None and _user(places, each) == user]
     if user is None or not others:
         return ""
+    verb = "runs" if len(others) == 1 else "run"
     return (
-        f"{', '.join(others)} runs as {user_name(user)} too: the tasks of each can read the secrets of the others, and end "
+        f"{', '.join(others)} {verb} as {user_name(user)} too: the tasks of each can read the secrets of the others, and end "
         "them. They are one trust domain; a user for each is in deploy/systemd/README.md"
     )
 

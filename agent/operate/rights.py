@@ -2,10 +2,12 @@
 
     user       configure      write                                read
     ---------  -------------  -----------------------------------  --------------------
-    node       nothing        its exchanges, delays: for retries,  its task queues, and the right to
-                              and those that it sends to           send its periodic tasks
-    producer   nothing        the exchanges, delays                nothing
-    operator   nothing        the exchanges: for replays           the dead-letter queues
+    node       nothing        its exchanges, delays: for retries,  its task queues, the right to send
+                              and those that it sends to;          its periodic tasks, revocations
+                              revocations
+    producer   nothing        the exchanges, delays, revocations   nothing
+    operator   nothing        the exchanges: for replays;          the dead-letter queues
+                              revocations
 
 The delays of all queues of a vhost begin at one topic exchange; topic permissions say which queues a user may reach from it.
 
@@ -22,13 +24,14 @@ several instances give the same user are joined.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from agent.config.asking import Answer
 from agent.errors import AgentError
+from agent.guest.values import dataclass
 
 DEFAULT_EXCHANGE = "amq.default"
 AMQ_TOPIC = "amq.topic"  # nobody may write to it; if somebody widens a right by hand, its topics are still closed
@@ -45,7 +48,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable queue for tasks, dead letters, delays or the right to send periodic tasks; `arguments` are its x-arguments."""
+    """A durable queue for a purpose, as Declared has them; `arguments` are its x-arguments."""
 
     name: str
     arguments: Mapping[str, str | int]
@@ -67,7 +70,8 @@ class Declared:
     """What one instance needs.
 
     user: of the node.
-    queues: each one after the one that its dead letters go to.
+    queues: each one after the one that its dead letters go to. Their purposes are "tasks", "dead letters", "delays",
+    "schedule", which is the right to send periodic tasks, and "revocations".
     delays: the topic exchange where the delays of all queues begin.
     words: by task queue, the end of a routing key that leads from there to it.
     others: the same for the queues of others that the node's tasks send to (CELERY_AGENT_SENDS).
@@ -97,6 +101,7 @@ class Footprint:
 
     user: of the node. own: its queues, and what leads to them. sends: exchanges that it only writes to.
     replies: queues for results, if they come through the broker. control: exchanges and queues of remote control.
+    moves: what moves to its safe queues make. safe: by name, and as it is, those queues' dead-letter queues.
     """
 
     vhost: str
@@ -105,6 +110,8 @@ class Footprint:
     sends: tuple[str, ...]
     replies: tuple[str, ...]
     control: tuple[str, ...]
+    moves: tuple[str, ...]
+    safe: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +143,14 @@ class TopicPermission:
     write: str
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class _Rights:
     """Names of resources, and ends of routing keys, as regular expressions."""
 
-    configure: set[str] = field(default_factory=set)
-    write: set[str] = field(default_factory=set)
-    read: set[str] = field(default_factory=set)
-    words: set[str] = field(default_factory=set)
+    configure: set[str] = dataclasses.field(default_factory=set)
+    write: set[str] = dataclasses.field(default_factory=set)
+    read: set[str] = dataclasses.field(default_factory=set)
+    words: set[str] = dataclasses.field(default_factory=set)
 
 
 def needs_of(answer: Answer) -> Needs:
@@ -154,7 +161,7 @@ def needs_of(answer: Answer) -> Needs:
         raise AgentError(f"The topology can't be told: {answer.printed.strip()[-200:] or 'the process ended early'}")
     found = answer.last("topology")
     footprints = tuple(
-        Footprint(each["vhost"], each["user"], *(tuple(each[name]) for name in ("own", "sends", "replies", "control")))
+        Footprint(**{**each, **{name: tuple(each[name]) for name in ("own", "sends", "replies", "control", "moves")}})
         for each in answer.all("footprint")
     )
     return Needs(_declared(found) if found else None, footprints)
@@ -182,13 +189,16 @@ def permissions(
         _let_work(found.setdefault((footprint.user, footprint.vhost), _Rights()), footprint)
         for user in producers:
             _let_produce(found.setdefault((user, footprint.vhost), _Rights()), footprint)
+        for user in operators if footprint.safe else ():
+            _let_operate(found.setdefault((user, footprint.vhost), _Rights()), footprint.safe, footprint.safe.values())
     for instance in (need.declared for need in needs if need.declared is not None):
         delays[instance.vhost] = instance.delays
         node = found.setdefault((instance.user, instance.vhost), _Rights())
         _let_send(node, instance)
         node.write.update(map(re.escape, instance.others))
         node.words.update(map(re.escape, instance.others.values()))
-        node.read.update(map(re.escape, (*instance.names("tasks"), *instance.names("schedule"))))
+        own = ("tasks", "schedule", "revocations")
+        node.read.update(re.escape(name) for purpose in own for name in instance.names(purpose))
         node.write.update(map(re.escape, instance.names("schedule")))
         if instance.replies:
             node.write.add(re.escape(DEFAULT_EXCHANGE))
@@ -200,8 +210,8 @@ def permissions(
                 producer.read.add(f"{re.escape(instance.replies)}.*")
         for user in operators:
             operator = found.setdefault((user, instance.vhost), _Rights())
-            operator.write.update(map(re.escape, instance.names("tasks")))
-            operator.read.update(map(re.escape, instance.names("dead letters")))
+            _let_operate(operator, instance.names("tasks"), instance.names("dead letters"))
+            operator.write.update(map(re.escape, instance.names("revocations")))
     return (
         tuple(
             Permission(user, vhost, pattern(each.configure), pattern(each.write), pattern(each.read))
@@ -217,8 +227,8 @@ def permissions(
 
 
 def _let_send(rights: _Rights, instance: Declared) -> None:
-    """Let tasks be sent to the queues of an instance, now or later."""
-    rights.write.update(map(re.escape, (*instance.names("tasks"), instance.delays)))
+    """Let tasks be sent to the queues of an instance, now or later, and be revoked."""
+    rights.write.update(map(re.escape, (*instance.names("tasks"), *instance.names("revocations"), instance.delays)))
     rights.words.update(map(re.escape, instance.words.values()))
 
 
@@ -232,7 +242,13 @@ def _let_produce(rights: _Rights, footprint: Footprint) -> None:
 def _let_work(rights: _Rights, footprint: Footprint) -> None:
     _let_produce(rights, footprint)
     for each in (rights.configure, rights.write, rights.read):
-        each.update(footprint.control)
+        each.update(footprint.control, footprint.moves)
+
+
+def _let_operate(rights: _Rights, queues: Iterable[str], dead: Iterable[str]) -> None:
+    """Let dead letters be read, and sent back to their queues."""
+    rights.write.update(map(re.escape, queues))
+    rights.read.update(map(re.escape, dead))
 
 
 def pattern(alternatives: set[str]) -> str:

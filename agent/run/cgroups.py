@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from selectors import EVENT_READ, BaseSelector
 
+from agent.decide.endings import out_of_memory
 from agent.decide.events import OutOfMemory
 from agent.decide.limits import (
     CGROUP,
@@ -31,7 +32,6 @@ from agent.decide.limits import (
     contents,
     group_name,
     memory_events,
-    out_of_memory,
     with_cgroup,
     without_cgroup,
 )

@@ -113,12 +113,17 @@ class Children:
             with suppress(ChildProcessError):
                 os.waitid(os.P_PID, ended.si_pid, os.WEXITED | os.WNOHANG)
 
-    def signal(self, pid: int, number: signal.Signals) -> None:
+    def signal(self, pid: int, number: int) -> None:
         """Send a signal to one child, where it is still there and may be signalled."""
         if pid in self:
             # PermissionError: it has become another user's (setuid). It can't be reached then; that it is still there shows.
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
+
+    def wake(self, pid: int) -> None:
+        """Have a child and its process group run on, where they are stopped: a stopped process goes by no other signal."""
+        if pid in self:
+            signal_group(pid, signal.SIGCONT)
 
     def kill(self, pid: int) -> None:
         """Kill a child and its process group, where they are still there."""

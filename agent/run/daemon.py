@@ -18,20 +18,22 @@ from selectors import EVENT_READ
 
 from agent.control.protocol import Request
 from agent.control.server import Connection
-from agent.decide import lifecycle, supervisor
-from agent.decide.events import Action, Adopt, Confused, Drain, Due, Fork, Happened, NodeEvent, Stalled
+from agent.decide import events, lifecycle, supervisor
+from agent.decide.events import Action, Adopt, Confused, Drain, Due, Fork, Happened, Looked, NodeEvent, Stalled
 from agent.decide.lifecycle import Life, Phase
 from agent.decide.node import Node
-from agent.decide.plan import Difference, Plan, difference
-from agent.decide.snapshot import Agent, snapshot, summary
+from agent.decide.plan import Difference, Plan
+from agent.decide.snapshot import Agent, snapshot, summary, systemd_line
 from agent.decide.status import Status
-from agent.decide.worker_state import State, Worker
+from agent.decide.words import State
 from agent.errors import OK, AgentError
 from agent.guest.kernel import become_subreaper
 from agent.guest.spec import TemplateSpec
 from agent.run.children import Children
+from agent.run.counts import CountsFile
 from agent.run.links import raise_descriptor_limit
 from agent.run.logs import Log
+from agent.run.looks import Looks
 from agent.run.loop import Loop
 from agent.run.metrics import Samples
 from agent.run.place import Place
@@ -39,6 +41,7 @@ from agent.run.planner_process import DEADLINE, PlannerProcess
 from agent.run.reloaders import Reloaders
 from agent.run.signals import Meaning, Wakeup
 from agent.run.signs import Signs
+from agent.run.suspects import SuspectsFile
 from agent.run.systemd import Notifier, watchdog_interval
 from agent.run.workers import Workers
 from agent.version import VERSION
@@ -54,23 +57,23 @@ class Daemon:
     def __init__(self, instance: str, env_file: Path, folder: Path, operators: str = "") -> None:
         """Prepare an instance.
 
-        folder: its runtime folder, for the lock and the control socket.
-        operators: the group that may ask it beside its own; "" for none.
+        folder: its runtime folder. operators: the group that may ask it beside its own; "" for none.
         """
-        self._env_file = env_file
-        self._folder = folder
-        self._operators = operators
+        self._env_file, self._folder, self._operators = env_file, folder, operators
         self._log = Log(instance)
         self._loop = Loop(self._log)
         self._children = Children()
-        self._workers = Workers(self._loop, self._children, self._log, self._worker, self._happened)
+        self._workers = Workers(self._loop, self._children, self._log, lambda: self._node, self._happened)
         self._notifier = Notifier()
         self._signs = Signs(self._notifier, self._loop.timers)
         self._planner: PlannerProcess | None = None
         self._reloaders = Reloaders()
         self._agent = Agent(instance, VERSION, os.getpid(), time.monotonic())
         self._life = Life()
-        self._node = Node()
+        self._suspects = SuspectsFile(instance, folder, self._log)
+        self._counts = CountsFile(instance, folder, self._log)
+        self._node = Node(suspects=self._suspects.load())
+        self._looks = Looks(self._loop.timers, self._log, self._workers, lambda: self._node, self._handle)
         self._reason: AgentError | None = None
 
     def run(self) -> int:
@@ -82,11 +85,12 @@ class Daemon:
             raise
 
     def _run(self) -> int:
+        wakeup = Wakeup()  # first: who sees the socket may send signals, and they end what has no handlers
         place = Place(self._folder, self._loop, self._log, self._on_request, self._operators)
+        self._node = replace(self._node, counts=self._counts.take())
         raise_descriptor_limit()
         become_subreaper()
         self._agent = replace(self._agent, enforcement=self._workers.divide_cgroup())
-        wakeup = Wakeup()
         self._loop.selector.register(wakeup, EVENT_READ, lambda: self._on_signals(wakeup.read()))
         try:
             self._signs.of_life(watchdog_interval(os.environ, os.getpid()))
@@ -94,11 +98,12 @@ class Daemon:
             self._live(lifecycle.Begin())
             while self._life.phase is not Phase.ENDED:
                 self._turn()
+            self._counts.leave(self._node.counts)
         finally:
             if self._planner is not None:
                 self._planner.close()
             self._workers.close()
-            place.close()
+            place.close(self._reason)
             self._log.flush()
         if self._reason is not None:
             raise self._reason
@@ -115,9 +120,6 @@ class Daemon:
 
     # The queues
 
-    def _worker(self, queue: str, generation: int) -> Worker | None:
-        return self._node.worker(queue, generation)
-
     def _happened(self, event: Happened) -> None:
         self._handle_for(event.queue, event)
 
@@ -132,9 +134,12 @@ class Daemon:
 
     def _handle(self, event: NodeEvent) -> None:
         self._node, actions = supervisor.handle(self._node, event, time.monotonic())
+        self._suspects.keep(self._node.suspects)
         for action in actions:
             self._carry_out_for(action)
         self._tell_systemd()
+        if not isinstance(event, (Looked, events.Inquired)):  # of which there is nothing to see
+            self._looks.soon()
         if self._node.draining and self._node.next_deadline() is None:
             # All that is left was told to end by SIGKILL, and does not: then it is systemd's turn.
             self._signs.no_patience()
@@ -186,6 +191,8 @@ class Daemon:
                 self._signs.of_patience()
             case lifecycle.StopQueues(how):
                 self._log.fact("stop", how=how.name.lower())
+                with self._loop.contained("look"):
+                    self._looks.look()  # who hangs is told in another way
                 self._handle(Drain(how))
             case lifecycle.End(reason):
                 self._reason = reason
@@ -199,6 +206,7 @@ class Daemon:
                 self._env_file,
                 self._children,
                 self._loop.selector,
+                self._workers.codes.begin(),
                 self._on_template_known,
                 self._on_planned,
             )
@@ -220,7 +228,7 @@ class Daemon:
             self._live(lifecycle.Refused(result))
             return
         try:
-            self._live(lifecycle.Planned(result, difference(self._node.plan, result)))
+            self._live(lifecycle.Planned(result, self._workers.difference(self._node.plan, result)))
         except Exception as error:  # noqa: BLE001 - whatever it is, what runs already must not end with it
             self._loop.report(error, "plan")
             self._give_up_plan(AgentError("the agent failed at this plan; its log says where"))
@@ -230,7 +238,7 @@ class Daemon:
         if not self._life.ready:
             self._loop.timers.after(READY_GRACE, "settled", lambda: self._live(lifecycle.Settled()))
         self._agent = replace(self._agent, reload_error=None)
-        self._workers.use(plan.template)
+        self._workers.adopt(plan, change)
         self._handle(Adopt(plan, change))
 
     def _give_up_plan(self, reason: AgentError) -> None:
@@ -260,6 +268,8 @@ class Daemon:
         match request:
             case Request.STATUS:
                 self._answer_status(connection)
+            case Request.HEALTH:
+                connection.answer(self._status({}))
             case Request.RELOAD:
                 self._reloaders.add(connection)
                 self._live(lifecycle.AskedToReload())
@@ -269,23 +279,15 @@ class Daemon:
         self._workers.measure([self._agent.pid, *pids], lambda samples: connection.answer(self._status(samples)))
 
     def _status(self, samples: Samples) -> Status:
-        pulses = {}
-        for worker in self._node.workers():
-            if worker.pid is not None:
-                pulses[worker.pid] = self._workers.pulse(worker.spec.queue, worker.generation)
-        return snapshot(
-            self._agent,
-            self._node,
-            {pid: pulse for pid, pulse in pulses.items() if pulse is not None},
-            samples,
-            time.monotonic(),
-        )
+        pulses, seen = self._looks.look()
+        self._handle(events.Inquired())
+        return snapshot(self._agent, self._node, pulses, seen, samples, time.monotonic())
 
     # systemd
 
     def _tell_systemd(self) -> None:
-        refused = self._agent.reload_error
-        self._notifier.status(summary(self._node) + ("" if refused is None else f"; last reload refused: {refused}"))
+        self._agent = replace(self._agent, keeping=self._suspects.keeping, behind=self._looks.behind)
+        self._notifier.status(systemd_line(self._agent, self._node))
         workers = [queue.current for queue in self._node.queues.values()]
         if "settled" in self._loop.timers and all(worker.state is State.CONSUMING for worker in workers):
             self._live(lifecycle.Settled())
@@ -295,3 +297,4 @@ class Daemon:
         self._signs.no_patience()
         self._log.fact("ready", status=summary(self._node))
         self._notifier.ready()
+        self._handle(events.Settled())

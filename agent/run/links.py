@@ -11,27 +11,29 @@ User code has all descriptors of its worker, and may write to the socket whateve
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector
 
 from agent.decide.events import Unheard
-from agent.guest.messages import LARGEST, Connecting, Consuming, decode
+from agent.guest.messages import LARGEST, Connecting, Consuming, Died, Grown, Seen, decode
 from agent.guest.receiving import is_gone, receive, refuse_descriptors, says_no_more
 from agent.guest.scoreboard import Pulse, Scoreboard, create
 from agent.guest.spec import Limits
+from agent.guest.values import dataclass
 from agent.run.cgroups import Cgroups
 from agent.run.logs import Log
 from agent.run.timers import Timers
 
 Key = tuple[str, int]  # queue and generation: one process
+Report = Connecting | Consuming | Grown | Died | Seen | Unheard
 
-MOST_REPORTS = 20  # a worker makes two when it starts, and two each time that it has lost its connection
+MOST_REPORTS = 20  # a worker makes two when it starts, and two for each lost connection, one for each death in its pool
 SPAN = 10.0  # seconds
 LAST_BREATH = 5.0  # seconds in which a process that ends is gone, its socket having been closed first
 
@@ -40,16 +42,18 @@ LAST_BREATH = 5.0  # seconds in which a process that ends is gone, its socket ha
 class Ends:
     """The worker's ends, as descriptors; they are the receiver's to close.
 
-    group: the way into its cgroup, where it has one.
+    code: what it imports, see `agent.guest.code`. group: the way into its cgroup, where it has one.
     """
 
     report: int
     board: int
+    code: int
     group: int | None = None
 
     def descriptors(self) -> tuple[int, ...]:
         """Return them as they are sent along with the fork request."""
-        return (self.report, self.board) if self.group is None else (self.report, self.board, self.group)
+        always = (self.report, self.board, self.code)
+        return always if self.group is None else (*always, self.group)
 
     def close(self) -> None:
         """Close them all."""
@@ -57,7 +61,7 @@ class Ends:
             os.close(descriptor)
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class Link:
     """The daemon's ends.
 
@@ -83,7 +87,7 @@ class Links:
         timers: Timers,
         cgroups: Cgroups,
         log: Log,
-        on_report: Callable[[str, int, Connecting | Consuming | Unheard], None],
+        on_report: Callable[[str, int, Report], None],
     ) -> None:
         """Start without links; `on_report` is called with queue, generation and what the worker said, or that it can't."""
         self._selector = selector
@@ -93,8 +97,11 @@ class Links:
         self._on_report = on_report
         self._links: dict[Key, Link] = {}
 
-    def open(self, queue: str, generation: int, limits: Limits) -> Ends:
-        """Make a link for a process to come; return its ends. Raises OSError where descriptors or memory are used up."""
+    def open(self, queue: str, generation: int, limits: Limits, code: int) -> Ends:
+        """Make a link for a process to come; return its ends. Raises OSError where descriptors or memory are used up.
+
+        code: the descriptor of what it imports, of which it gets one of its own.
+        """
         with ExitStack() as undo:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             undo.callback(ours.close)
@@ -107,10 +114,12 @@ class Links:
             undo.callback(board.close)
             self._hear(ours, queue, generation)
             undo.callback(self._selector.unregister, ours)
+            code = os.dup(code)
+            undo.callback(os.close, code)
             group = self._cgroups.open(queue, generation, limits)
             undo.pop_all()
         self._links[queue, generation] = Link(ours, board)
-        return Ends(theirs.detach(), descriptor, group)
+        return Ends(theirs.detach(), descriptor, code, group)
 
     def pulse(self, queue: str, generation: int) -> Pulse | None:
         """Return what a process last wrote on its scoreboard, be it alive or not yet forgotten.
@@ -122,6 +131,13 @@ class Links:
             return None
         link.pulse = link.board.read() or link.pulse
         return link.pulse
+
+    def ask(self, queue: str, generation: int) -> None:
+        """Have a process look soon, where it is one that looks: it is woken by what comes from here."""
+        link = self._links.get((queue, generation))
+        if link is not None and link.report.fileno() >= 0:
+            with suppress(BlockingIOError, ConnectionError):  # it has been asked often enough, or it is gone
+                link.report.send(b"?")
 
     def close(self, queue: str, generation: int) -> None:
         """Forget a process, where there is one, and end what it has left behind."""
@@ -155,7 +171,7 @@ class Links:
         except ValueError as error:
             self._misunderstood(link, queue, generation, error)
             return
-        if isinstance(message, (Connecting, Consuming)):
+        if isinstance(message, (Connecting, Consuming, Grown, Died, Seen)):
             self._on_report(queue, generation, message)
         else:
             self._misunderstood(link, queue, generation, f"a worker sends no {type(message).__name__}")

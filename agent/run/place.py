@@ -11,6 +11,7 @@ import grp
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from selectors import EVENT_READ
 
@@ -48,13 +49,18 @@ class Place:
         self._on_request = on_request
         self._failures = 0
         self._lock = hold_lock(folder)
+        with suppress(OSError):
+            address.last_word_in(folder).unlink()
         self._operators = self._number(group)
         self._server = self._serve()
         self._watch = self._watched()
         self._looked = 0.0
 
-    def close(self) -> None:
-        """Leave the place."""
+    def close(self, error: AgentError | None = None) -> None:
+        """Leave the place, and in it why, for who waits for the agent: nothing else tells where no systemd does."""
+        if error is not None:
+            with suppress(OSError):
+                address.last_word_in(self._folder).write_text(f"with status {error.exit_status}: {error}")
         self._loop.timers.cancel("place")
         self._unwatch()
         self._server.close()

@@ -13,8 +13,9 @@ from agent.errors import AgentError, ConfigurationError
 from agent.guest.decoding import parse, read
 from agent.guest.spec import TemplateSpec
 from agent.run.children import Children
-from agent.run.own import own
+from agent.run.own import own_in_short
 
+CODE = 3  # where the planner finds the descriptor for the project's code
 DEADLINE = 300.0  # seconds; the planner bounds the import of user code itself (CELERY_AGENT_IMPORT_TIMEOUT), well below
 
 
@@ -27,11 +28,13 @@ class PlannerProcess:
         env_file: Path,
         children: Children,
         selector: BaseSelector,
+        code: int,
         on_template: Callable[[TemplateSpec], None],
         on_end: Callable[[Plan | AgentError], None],
     ) -> None:
         """Start the planner; raises OSError where it can't be started.
 
+        code: the descriptor that the project's code is written to.
         on_template: called as soon as the settings are known, while user code is still being imported.
         on_end: called once with the plan, or with the reason why there is none; not after `close`.
         """
@@ -46,9 +49,12 @@ class PlannerProcess:
         os.set_blocking(self._read_end, False)
         try:
             self.pid = children.spawn(
-                [*own("agent.config.planner"), "--instance", instance, "--env-file", str(env_file)],
+                [
+                    *own_in_short("agent.config.planner"),
+                    *("--instance", instance, "--env-file", str(env_file), "--code", str(CODE)),
+                ],
                 os.environ,
-                {1: write_end},
+                {1: write_end, CODE: code},
                 self._exited,
             )
         except OSError:

@@ -18,7 +18,7 @@ import socket
 import psutil
 
 from agent.guest.descendants import with_descendants
-from agent.guest.kernel import die_with_parent, set_name
+from agent.guest.kernel import die_with_parent, set_name, set_title
 
 CONTROL = 3  # the descriptor of the socket to the daemon
 LARGEST = 262_144  # bytes
@@ -29,6 +29,7 @@ def main() -> None:
     daemon = os.getppid()
     die_with_parent()
     set_name("agent-sampler")
+    set_title("celery-agent sampler")
     with socket.socket(fileno=CONTROL) as control:
         try:
             while request := control.recv(LARGEST):

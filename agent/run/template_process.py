@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from selectors import EVENT_READ, BaseSelector
 
 from agent.guest.messages import LARGEST, Answer, Fork, Prepare, Prepared, decode, encode
 from agent.guest.receiving import receive, refuse_descriptors
 from agent.guest.spec import TemplateSpec
+from agent.guest.values import dataclass
 from agent.run.children import Children
 from agent.run.links import Ends
 

@@ -74,7 +74,7 @@ class Consumer(SafeConsumer):
             consumer = self.task_consumer
             queues = {each.name: each for each in consumer.queues if isinstance(each, SafeQueue)}
             tags = consumer._active_tags  # noqa: SLF001
-            self._by_tag = {each: queues.get(name) for name, each in tags.items()}
+            self._by_tag |= {each: queues.get(name) for name, each in tags.items()}
         return self._by_tag.get(tag)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:

@@ -33,7 +33,12 @@ class Wanted:
 
 
 class SafeQueue(TaskQueue):
-    """A safe queue by Celery's name, its alias; `name` is the broker's."""
+    """A safe queue by Celery's name, its alias; `name` is the broker's.
+
+    A priority is taken as it comes: the project had it before.
+    """
+
+    has_order = False
 
     def declare(self, nowait: bool = False, channel: Any = None) -> str:
         """Declare what the queue needs, with the arguments that the project has added; wait for all of it at once, or not."""

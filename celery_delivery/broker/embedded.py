@@ -14,15 +14,14 @@ import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES, filesystem
+from kombu.transport import TRANSPORT_ALIASES
 
 from celery_delivery.errors import SettingError
 
 SCHEME = "embedded"
 FOLDERS = ("queues", "control", "results")
-POLLING_INTERVAL = 0.1  # seconds; kombu's default of 1 s makes every answer feel slow
+TRANSPORT = "celery_delivery.broker.embedded_transport:Transport"  # by its name: few processes need it
 
 
 def folder(environment: Mapping[str, str]) -> Path | None:
@@ -66,7 +65,7 @@ def results(place: Path) -> str:
 
 def register() -> None:
     """Have kombu know the scheme; without it a URL that begins so names no transport."""
-    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
+    TRANSPORT_ALIASES[SCHEME] = TRANSPORT
 
 
 def make(place: Path) -> None:
@@ -113,27 +112,3 @@ def _have(folder: Path, owners: set[int], redeeming: int) -> None:
         raise _Refused(f"{folder} belongs to another user (uid {found.st_uid})")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & redeeming:
         raise _Refused(f"{folder} can be changed by others (mode {stat.S_IMODE(found.st_mode):o})")
-
-
-class Channel(filesystem.Channel):
-    """A channel whose folders follow from its URL."""
-
-    @property
-    def transport_options(self) -> dict[str, Any]:
-        """What kombu's channel looks up: where messages and bindings are."""
-        client = self.connection.client
-        place = Path("/") / client.virtual_host
-        queues = str(place / "queues")
-        return {
-            **client.transport_options,
-            "data_folder_in": queues,
-            "data_folder_out": queues,
-            "control_folder": str(place / "control"),
-        }
-
-
-class Transport(filesystem.Transport):
-    """Messages as files in a folder, which is the path of the URL."""
-
-    Channel = Channel
-    polling_interval = POLLING_INTERVAL

@@ -12,9 +12,11 @@ import celery
 
 from celery_delivery.contract.calls import Call
 from celery_delivery.contract.contracts import Contracts, path, queue_of
-from celery_delivery.contract.runs import GENERATOR, is_generator
+from celery_delivery.contract.options import check_options
+from celery_delivery.contract.runs import GENERATOR, is_generator, lacks_self
 from celery_delivery.errors import ContractError
 
+_NO_SELF = "{}.run takes no self: define it as a method"
 _ANY = {Parameter.VAR_POSITIONAL: "number of arguments", Parameter.VAR_KEYWORD: "keyword argument"}
 
 
@@ -23,6 +25,7 @@ def check_implementation(task: type[celery.Task], contracts: Contracts) -> None:
 
     A class without a contract has only itself to keep to.
     """
+    check_options(task)
     if task.run is celery.Task.run:
         raise ContractError(f"{path(task)} has no run: define it")
     if is_generator(task.run):
@@ -36,6 +39,8 @@ def check_implementation(task: type[celery.Task], contracts: Contracts) -> None:
             f"{path(task)}.run is {type(run).__name__!r}, of which Python makes no method, so that self is not passed: "
             "define it with def; what decorates it must return a function"
         )
+    if lacks_self(run):
+        raise ContractError(_NO_SELF.format(path(task)))
     contract = contracts.of(task)
     if contract is None:
         return
@@ -89,7 +94,11 @@ def _check(taken: _Taken, /, *args: object, **kwargs: object) -> None:
     try:
         taken.check(args, kwargs)
     except TypeError as error:
-        raise TypeError(f"{taken}: {error}") from None
+        is_text = len(args) > 1 and all(
+            isinstance(each, str) and len(each) == 1 for each in args
+        )  # apply_async("text")
+        advice = ". If args was one text, write (text,)" if is_text else ""
+        raise TypeError(f"{taken}: {error}{advice}") from None
 
 
 def _misfit(contract: Signature, implementation: Signature) -> str | None:
@@ -142,7 +151,7 @@ def signature_of(task: type[celery.Task]) -> Signature:
     try:
         return inspect.signature(run.__get__(object(), task) if hasattr(run, "__get__") else run)
     except ValueError:
-        raise ContractError(f"{path(task)}.run takes no self: define it as a method") from None
+        raise ContractError(_NO_SELF.format(path(task))) from None
     except TypeError:
         raise ContractError(
             f"{path(task)}.run is {type(run).__name__!r}, which can't be called: define it as a method"

@@ -14,3 +14,11 @@ def is_generator(run: Any) -> bool:
 def is_coroutine_function(run: Any) -> bool:
     """Say whether a function is a coroutine function, or a decorator's function around one."""
     return inspect.iscoroutinefunction(run) or inspect.iscoroutinefunction(inspect.unwrap(run))
+
+
+def lacks_self(run: Any) -> bool:
+    """Say whether a function in a class has an argument of its callers in the place of self, of its own name and type."""
+    first = next(iter(inspect.signature(run).parameters.values()), None) if inspect.isfunction(run) else None
+    if first is None or first.annotation is first.empty:
+        return False
+    return first.name not in {"self", "task"} and not any(each in str(first.annotation) for each in ("Task", "Self"))

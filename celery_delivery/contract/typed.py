@@ -34,6 +34,14 @@ class TypedTask(celery.Task):
         ) -> Result[R]:
             """Send the task, with options of Celery. The arguments are looked at when it is sent: not by their types."""
 
+        async def adelay(self: Runs[P, R], *args: P.args, **kwargs: P.kwargs) -> Result[R]:
+            """Send the task with these arguments, in an event loop."""
+
+        async def aapply_async(
+            self: Runs[P, R], args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+        ) -> Result[R]:
+            """Do what `apply_async` does, in an event loop."""
+
         # In a chain the first argument is the result of the step before.
         @overload
         def s(self: Runs[P, R], *args: P.args, **kwargs: P.kwargs) -> Signature[R]: ...
@@ -74,6 +82,12 @@ class Result(Protocol[R_co]):
     def ready(self) -> bool:
         """Say whether the task has ended."""
 
+    async def aget(self, timeout: float | None = None, propagate: Any = True) -> R_co:
+        """Do what `get` does, in an event loop."""
+
+    async def aready(self) -> bool:
+        """Do what `ready` does, in an event loop."""
+
     def successful(self) -> bool:
         """Say whether the task has returned."""
 
@@ -95,6 +109,12 @@ class Signature(Protocol[R_co]):
 
     def apply_async(self, *args: Any, **options: Any) -> Result[R_co]:
         """Send it, with options of Celery."""
+
+    async def adelay(self, *args: Any, **kwargs: Any) -> Result[R_co]:
+        """Do what `delay` does, in an event loop."""
+
+    async def aapply_async(self, *args: Any, **options: Any) -> Result[R_co]:
+        """Do what `apply_async` does, in an event loop."""
 
     def set(self, **options: Any) -> Signature[R_co]:
         """Keep options for when it is sent."""

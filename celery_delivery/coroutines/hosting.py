@@ -14,9 +14,11 @@ Called directly where a loop runs, such a task is a coroutine to await; elsewher
 import sys
 from collections.abc import Callable, Collection, Coroutine
 from functools import wraps
+from types import CoroutineType
 from typing import Any
 
 import celery
+from celery.exceptions import Ignore
 from celery.utils.objects import mro_lookup
 
 from celery_delivery import internals, mending
@@ -25,7 +27,12 @@ from celery_delivery.contract.runs import is_coroutine_function
 HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 _LOOP = "celery_delivery.coroutines.loop"
 _MARK = "_waits_for_its_coroutine"
+_LOOKED_AT = "_returns_no_coroutine"
 _CELERY = ["celery.app.task", "celery.app.trace"]  # whose `__call__` is Celery's own; a worker's is from the second
+
+
+class Terminated(Ignore):
+    """A task that was revoked has ended by it: its request tells, and nothing else is stored."""
 
 
 def host(task: celery.Task) -> None:
@@ -36,7 +43,7 @@ def host(task: celery.Task) -> None:
 
     stacks.follow_runs(task)
     kind = type(task)
-    has_own_call = mro_lookup(kind, "__call__", stop={celery.Task, object}, monkey_patched=_CELERY)
+    has_own_call = _has_own_call(task)
     for name, method in _methods(task).items():
         if not _is_to_be_hosted(method):
             continue
@@ -49,9 +56,11 @@ def host(task: celery.Task) -> None:
 
 
 def host_all(app: celery.Celery) -> None:
-    """Do the same for all tasks of an app that a worker runs."""
+    """Do the same for all tasks of an app that a worker runs; and have one fail that returns a coroutine and is a function."""
     for task in app.tasks.values():
         host(task)
+        if not (is_looked_at(task.run) or _has_own_call(task)) and mending.applies(internals.worker.COROUTINES):
+            task.run = _refusing(task, task.run)
 
 
 def enforce_limits() -> None:
@@ -71,9 +80,26 @@ def give_back(task_ids: Collection[str]) -> None:
         loop.give_back(frozenset(task_ids))
 
 
+def revoke(task_id: str, unless: Callable[[], object]) -> None:
+    """Cancel the coroutine of a task that was revoked; call `unless` where none of it runs here. Nothing is waited for."""
+    loop = sys.modules.get(_LOOP)
+    if loop is None or not loop.revoke(task_id, unless):
+        unless()
+
+
 def is_hosted(method: Callable[..., Any]) -> bool:
     """Say whether a method is one that waits for its coroutine."""
     return hasattr(method, _MARK)
+
+
+def is_looked_at(method: Callable[..., Any]) -> bool:
+    """Say whether a coroutine that a method returns is waited for, or refused."""
+    return is_hosted(method) or hasattr(method, _LOOKED_AT)
+
+
+def look_at(method: Callable[..., Any]) -> None:
+    """Note that somebody looks whether a method returns a coroutine."""
+    setattr(method, _LOOKED_AT, True)
 
 
 def refuse(task: celery.Task, coroutine: Coroutine[Any, Any, Any]) -> None:
@@ -91,6 +117,10 @@ def _methods(task: celery.Task) -> dict[str, Any]:
     return {name: getattr(task, name) for name in (run, *HOOKS)}
 
 
+def _has_own_call(task: celery.Task) -> bool:
+    return mro_lookup(type(task), "__call__", stop={celery.Task, object}, monkey_patched=_CELERY) is not None
+
+
 def _is_to_be_hosted(method: Any) -> bool:
     return is_coroutine_function(method) and not is_hosted(method)
 
@@ -104,6 +134,18 @@ def _waiting(task: celery.Task, method: Callable[..., Any]) -> Callable[..., Any
         return settle(task, value) if isinstance(value, Coroutine) else value
 
     setattr(call, _MARK, True)
+    return call
+
+
+def _refusing(task: celery.Task, run: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(run)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        value = run(*args, **kwargs)
+        if type(value) is CoroutineType and not task.request.called_directly:
+            refuse(task, value)
+        return value
+
+    look_at(call)
     return call
 
 

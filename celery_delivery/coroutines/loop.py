@@ -51,6 +51,10 @@ class Loop:
         self.is_ending = True
         self.call(self._give_back, task_ids)
 
+    def revoke(self, task_id: str, unless: Callable[[], object]) -> None:
+        """Cancel the runs of a task that was revoked; call `unless`, on the loop, where there are none."""
+        self.call(self._revoke, task_id, unless)
+
     def close(self) -> None:
         """End what is left on the loop, and the loop; what does not end in PATIENCE is left."""
         if self._thread.is_alive() and not self.is_here():
@@ -62,6 +66,13 @@ class Loop:
         for run in tuple(self.runs):
             if run.id in task_ids:
                 run.give_back()
+
+    def _revoke(self, task_id: str, unless: Callable[[], object]) -> None:
+        found = [run for run in self.runs if run.id == task_id]
+        for run in found:
+            run.revoke()
+        if not found:
+            unless()
 
     def _turn(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -106,6 +117,13 @@ def give_back(task_ids: frozenset[str]) -> None:
     """Cancel the runs of tasks on this process's loop, where it has one; called in a signal's handler."""
     if _loops:
         _loops[0].give_back(task_ids)
+
+
+def revoke(task_id: str, unless: Callable[[], object]) -> bool:
+    """Cancel the runs of a task that was revoked on this process's loop; return whether it has one, else nothing is done."""
+    if _loops:
+        _loops[0].revoke(task_id, unless)
+    return bool(_loops)
 
 
 def _is_awaited(task: celery.Task) -> bool:

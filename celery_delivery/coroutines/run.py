@@ -61,6 +61,7 @@ class Run:
         self._limit: SoftLimit | None = None  # to be raised in place of the next CancelledError
         self._expired: float | None = None  # the hard limit, once it is over
         self._is_given_back = False
+        self._is_revoked = False
         self._value: Any = None
         self._error: BaseException | None = None
 
@@ -81,6 +82,12 @@ class Run:
     def give_back(self) -> None:
         """Cancel it, as the process ends; called by the loop."""
         self._is_given_back = True
+        self._cancel()
+
+    def revoke(self) -> None:
+        """Cancel it, as nobody wants it any more; called by the loop."""
+        _log.warning("%s is revoked: its coroutine is cancelled", self)
+        self._is_revoked = True
         self._cancel()
 
     def _start(self, loop: Any) -> None:
@@ -166,6 +173,8 @@ class Run:
 
     def _why(self, error: asyncio.CancelledError) -> Exception:
         """Return what stands for a cancellation, which is no Exception, in the eyes of Celery."""
+        if self._is_revoked:
+            return hosting.Terminated()
         if self._is_given_back and self.task.acks_late:
             ended: Exception = Reject("its worker ends, and has cancelled it", requeue=True)
             return ended

@@ -77,6 +77,7 @@ TOLERANT = Mend(
         "celery.backends.base:DisabledBackend._is_disabled",
         "celery.backends.base:Backend.store_result._ensure_retryable since 5.7",
         "celery.backends.base:Backend.store_result._store_result",
+        "celery.backends.base:Backend.get_task_meta._get_task_meta_for",
         "celery.backends.base:Backend._ensure_retryable.max_retries since 5.7",
         "celery.backends.base:Backend.store_result.max_retries before 5.7",
         "celery.backends.base:Backend.mark_as_done.on_chord_part_return",
@@ -96,10 +97,49 @@ ON_DEMAND = Mend(
         "celery.backends.asynchronous:BaseResultConsumer.drain_events",
         "celery.backends.asynchronous:BaseResultConsumer.on_wait_for_pending",
         "celery.backends.asynchronous:BaseResultConsumer._after_fork.on_after_fork",
+        "celery.backends.asynchronous:BaseResultConsumer.drain_events_until.drainer",
+        "celery.backends.asynchronous:Drainer.drain_events_until",
+        "celery.backends.asynchronous:Drainer.wait_for",
         "celery.backends.asynchronous:AsyncBackendMixin._add_pending_result.consume_from",
+        "celery.backends.asynchronous:BaseResultConsumer.__init__._pending_results",
+        "celery.backends.base:Backend.__init__.pending_results_t",
+        "celery.backends.base:Backend.decode_result",
         "celery.backends.base:Backend.on_task_call",
+        "celery.backends.base:BaseKeyValueStoreBackend.get_key_for_task",
+        "celery.backends.base:BaseKeyValueStoreBackend.mget",
     ),
-    "no task is sent while Redis, where its result is to go, is away",
+    "no task is sent while Redis, where its result is to go, is away, and some results in it are not heard of",
+)
+AWAITED = Mend(
+    "awaited",
+    (
+        "celery.backends.asynchronous:AsyncBackendMixin.add_pending_result",
+        "celery.backends.asynchronous:AsyncBackendMixin.remove_pending_result",
+        "celery.backends.asynchronous:BaseResultConsumer.drain_events",
+        "celery.backends.asynchronous:BaseResultConsumer.drain_events_until.drainer",
+        "celery.backends.asynchronous:BaseResultConsumer.on_wait_for_pending",
+        "celery.backends.asynchronous:Drainer.wait_for",
+        "celery.backends.base:Backend.__init__.thread_safe",
+        "celery.result:AsyncResult.__init__._cache",
+        "celery.result:AsyncResult.__init__.on_ready",
+        "celery.result:AsyncResult._maybe_set_cache",
+        "celery.result:AsyncResult.ignored",
+        "celery.result:AsyncResult.failed",
+        "celery.result:assert_will_not_block",
+    ),
+    "tasks and results have no `adelay`, `aapply_async`, `aget` and `aready`",
+)
+WAITS = Mend(
+    "waits",
+    (
+        "celery._state:_task_join_will_block",
+        "celery._state:task_join_will_block._task_join_will_block",
+        "celery.result:allow_join_result._set_task_join_will_block",
+        "celery.result:allow_join_result.task_join_will_block",
+        "celery.result:assert_will_not_block.task_join_will_block",
+        "celery.result:denied_join_result._set_task_join_will_block",
+    ),
+    "a task in a thread may wait for another for ever, where another thread has allowed itself to",
 )
 UNREACHED = Mend(
     "unreached groups",
@@ -206,6 +246,17 @@ ADOPTED = Mend(
 )
 OWN_SETTINGS = Mend(
     "own settings",
-    ("celery.app.base:Celery.add_defaults", "celery.app.utils:Settings.value_set_for"),
-    "a project's own settings would count less than the profile's",
+    (
+        "celery.app.base:Celery.add_defaults",
+        "celery.app.utils:Settings.broker_read_url",
+        "celery.app.utils:Settings.broker_url",
+        "celery.app.utils:Settings.broker_write_url",
+        "celery.app.utils:Settings.first",
+        "celery.app.utils:Settings.result_backend",
+        "celery.app.utils:Settings.value_set_for",
+        "celery.utils.collections:ChainMap._key",
+        "celery.utils.collections:ConfigurationView.__init__._keys",
+        "celery.utils.collections:ConfigurationView._to_keys",
+    ),
+    "a project's own settings would count less than the profile's, and than variables",
 )

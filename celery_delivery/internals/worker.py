@@ -236,6 +236,7 @@ LOST_CONNECTION = Mend(
     (
         f"{_CONSUMER}.on_connection_error_after_connected",
         f"{_CONSUMER}.on_connection_error_before_connected",
+        "celery.worker.consumer.consumer:TERMINATING_TASK_ON_RESTART_AFTER_A_CONNECTION_LOSS",
         "celery.concurrency.base:BasePool.terminate_job",
         "celery.worker.state:active_requests",
         "celery.worker.request:Request.cancel._announce_cancelled",
@@ -268,4 +269,30 @@ ENDED_CHILDREN = Mend(
         "billiard.process:BaseProcess.exitcode",
     ),
     "a task whose process has ended by itself may be taken for one that has outlasted its time limit",
+)
+ENDING_CHILDREN = Mend(
+    "ending children",
+    (
+        "celery.concurrency.prefork:TaskPool.Pool",
+        f"{_POOL}._event_process_exit",
+        f"{_POOL}._untrack_child_process._sentinel_poll",
+        f"{_POOL}.maintain_pool",
+        "kombu.asynchronous.hub:Hub.call_later",
+    ),
+    "a process of a pool that ends is replaced up to 5 s later",
+)
+REVOKED = Mend(
+    "revoked",
+    (
+        f"{_CONSUMER}.Blueprint.default_steps",
+        "celery.worker.request:Request.revoked.revoked_tasks",
+        "celery.worker.request:Request.terminate._announce_revoked",
+        "celery.worker.state:requests",
+        "celery.worker.state:active_requests",
+        "celery.worker.state:revoked.add",
+        "celery.worker.state:revoked.expires",
+        "celery.worker.state:revoked.maxlen",
+        "celery.worker.strategy:default.revoked",
+    ),
+    "tasks that were revoked are run",
 )

@@ -11,6 +11,7 @@ from celery.backends.base import logger as stock_log
 from celery.backends.rpc import RPCBackend
 
 from celery_delivery import internals, mending
+from celery_delivery.results.exceptions import Faithful
 from celery_delivery.results.on_demand import on_demand
 from celery_delivery.results.replies import replies
 from celery_delivery.results.sequels import Sequels
@@ -32,6 +33,17 @@ def backend(app: Celery, url: str | None = None) -> Any:
         if not mending.applies(internals.client.TOLERANT):
             raise
         return Missing(app, error)
+
+
+def stock_backend(app: Celery, url: str | None = None) -> Any:
+    """Return Celery's own backend of an app's `result_backend`, for exceptions and errbacks as they were."""
+    stock, url = by_url(app.conf.result_backend, app.loader)
+    return _faithful(stock)(app=app, url=url)
+
+
+@cache
+def _faithful(stock: Any) -> Any:
+    return type(stock.__name__, (Faithful, Sequels, stock), {})
 
 
 def uses_replies(app: Celery) -> bool:

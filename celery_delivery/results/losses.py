@@ -14,11 +14,14 @@ class Losses:
 
     reason: empty where they can.
     tell: called with what each attempt came to, since another process may have found otherwise.
+    lost: called for each task whose result could not be stored when it ended.
     """
 
     def __init__(self) -> None:
         self.reason = ""
         self.tell: Callable[[str], None] = lambda _reason: None
+        self.lost: Callable[[], None] = lambda: None
+        self._trying = ""  # the task of which a result that is kept is being stored
         self._not_before = 0.0  # by the monotonic clock
         self._kept = LRUCache(limit=MOST_KEPT)  # what stores a result, by task id
 
@@ -38,14 +41,18 @@ class Losses:
             raise BackendStoreError(self.reason)
 
     def keep(self, task_id: str, store: Callable[[], object]) -> None:
-        """Keep what stores a task's result, in case its message is delivered again."""
+        """Keep what stores a task's result, which could not be stored, in case its message is delivered again."""
         self._kept[task_id] = store
+        if task_id != self._trying:
+            self.lost()
 
     def store_again(self, task_id: str) -> None:
         """Store the result of a task that has run and is not run again, if it could not be stored when it ended."""
         store = self._kept.pop(task_id, None)
         if store is not None:
+            self._trying = task_id
             store()
+            self._trying = ""
 
 
 losses = Losses()

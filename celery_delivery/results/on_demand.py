@@ -7,27 +7,43 @@ each task that is sent is subscribed to, waited for or not    a store that is aw
                                                               results that nobody reads pile up
                                                               (celery #6963)
 a store that is away for 19 s is not read from any more       "application must be restarted"          reconnect_on_error
+a result that is told of before its subscription has come     `.get()` times out, though the result    _look
+there is not heard of: SUBSCRIBE and GET go by two            is there
+connections, and nothing waits for the answer to the first
+before 5.7: threads that wait for results of one backend      `.get()` times out                       TakingTurns
+read from its connection at once
+
+What a store tells is a hint, then: what it has is looked at again after 1 s, and ever more seldom.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
-from celery.backends.asynchronous import AsyncBackendMixin, BaseResultConsumer
+from celery.backends.asynchronous import AsyncBackendMixin, BaseResultConsumer, Drainer
+from celery.states import READY_STATES
+
+from celery_delivery.results.reader import TakingTurns
 
 PAUSE = 1.0  # seconds until the next attempt to reach a store that is away
+FIRST_LOOK, LONGEST_LOOK = 1.0, 10.0  # seconds between two looks at all that is waited for; twice as many each time
 
 
 class Subscriptions(BaseResultConsumer):
     """Goes before a consumer of results among the bases of a class: subscribes when somebody waits."""
 
+    drainer: Any
     _is_lost = False  # the connection, with all that it was subscribed to
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._wanted: set[str] = set()  # ids of tasks that are not subscribed to yet
+        if type(self.drainer) is Drainer and not hasattr(self, "_pubsub_lock"):  # with which 5.7 has its own turns
+            self.drainer = TakingTurns(self)
+        self._pause, self._due = FIRST_LOOK, math.inf  # to the next look, and when that is by the monotonic clock
 
     def consume_from(self, task_id: str) -> None:
         """Leave it to who waits."""
@@ -51,12 +67,20 @@ class Subscriptions(BaseResultConsumer):
         """Read once; raises TimeoutError where the store is away: who waits has a limit of their own."""
         try:
             self._subscribe()
+            if time.monotonic() >= self._due:
+                self._look()
             super().drain_events(timeout)
         except TimeoutError:
             raise
         except self._connection_errors as error:
             time.sleep(PAUSE)
             raise TimeoutError(str(error)) from error
+
+    def on_state_change(self, meta: Any, message: Any) -> None:
+        """Take what is told of a task, once; what nobody waits for is not kept: who waits for it later looks what is there."""
+        super().on_state_change(meta, message)
+        if meta["status"] in READY_STATES:
+            self._pending_messages.take(meta["task_id"], None)
 
     @contextmanager
     def reconnect_on_error(self) -> Iterator[None]:
@@ -80,8 +104,18 @@ class Subscriptions(BaseResultConsumer):
             (getattr(self, "_reconnect", None) or self._reconnect_pubsub)()
             self._is_lost = False
         for task_id in list(self._wanted):
-            self._wanted.discard(task_id)
             super().consume_from(task_id)
+            self._wanted.discard(task_id)  # after it: another thread that finds it gone looks what is there
+            self._pause, self._due = FIRST_LOOK, min(self._due, time.monotonic() + FIRST_LOOK)
+
+    def _look(self) -> None:
+        """Take what is there of all that is waited for."""
+        self._due, self._pause = time.monotonic() + self._pause, min(2 * self._pause, LONGEST_LOOK)
+        waited_for = list(self._pending_results.concrete)
+        for found in self.backend.mget(map(self.backend.get_key_for_task, waited_for)) if waited_for else ():
+            meta = found and self.backend.decode_result(found)
+            if meta and meta["status"] in READY_STATES:
+                self.on_state_change(meta, None)
 
 
 class OnDemand(AsyncBackendMixin):

@@ -5,6 +5,8 @@ fault of the stock consumer                                   seen as           
 a broker that was away once is not read from any more         each `.get()` times out                  drain_events
 threads that wait at the same time read from one connection   "unknown delivery tag"; `.get()` hangs   TakingTurns
                                                               past its timeout
+a result is the broker's no longer when it is written to    a connection that is lost takes       message.ack
+the connection                                                results along
 what is no result, or too large a one, is raised in whatever   `.get()` of another result fails         _on_message
 thread reads just then
 who polls a task looks into the queue, whose messages go to   PENDING for ever, where any thread of    known
@@ -17,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from amqp.exceptions import AMQPError, NotFound
+from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
 from celery.backends.asynchronous import Drainer
 from celery.backends.rpc import ResultConsumer
 from celery.states import PENDING, READY_STATES
@@ -129,6 +131,9 @@ class ReplyConsumer(ResultConsumer):
             if not self._is_of_former_queue(error):
                 self._lose(error)
             raise TimeoutError(str(error)) from error
+        except PreconditionFailed as error:  # what came was not read for longer than the broker waits, and comes again
+            self.leave()
+            raise TimeoutError(str(error)) from error
         except AMQPError:
             self.leave()
             raise
@@ -155,6 +160,7 @@ class ReplyConsumer(ResultConsumer):
         match meta:
             case {"task_id": str(), "status": str(), "result": _}:
                 self.on_state_change(meta, message)
+                message.ack()
             case _:
                 self._on_unreadable(message, ValueError("it is none"))
 
@@ -163,6 +169,7 @@ class ReplyConsumer(ResultConsumer):
         _log.error(
             "A result can't be read, and is dropped (task %s): %s", message.properties.get("correlation_id"), error
         )
+        message.ack()
 
     def leave(self) -> None:
         """Leave the connection, without a word on the line; the next who waits has another."""
@@ -240,7 +247,6 @@ class ReplyConsumer(ResultConsumer):
             [queue],
             on_message=self._on_message,
             on_decode_error=self._on_unreadable,
-            no_ack=True,
             accept=self.accept,
             auto_declare=False,
         )

@@ -16,24 +16,23 @@ may write to all of them                                      of queues that it 
 `celery_delivery.results.reader` has what reads them, and `refused` what is done about those that the broker does not take.
 """
 
-import atexit
-import os
 import re
 import threading
 import uuid
-from multiprocessing.util import Finalize
 from typing import Any
 from weakref import WeakSet
 
 from amqp.exceptions import AMQPError
-from celery import Celery, _state, signals
+from celery import Celery, _state
+from celery.exceptions import TimeoutError as NoResult
 from celery.utils.log import get_logger
 
-from celery_delivery import forks
+from celery_delivery import ends, forks
 from celery_delivery.errors import SendError
 from celery_delivery.results.reader import ReplyConsumer
 from celery_delivery.results.refused import Telling
 from celery_delivery.results.sequels import Sequels
+from celery_delivery.results.timeouts import no_result
 from celery_delivery.results.tolerant import Tolerant
 from celery_delivery.results.unreached import Unreached
 from celery_delivery.sending.pools import broker_key
@@ -54,6 +53,7 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
     """Sends a result to the process that sent the task, where any thread may wait for it."""
 
     ResultConsumer = ReplyConsumer
+    persistent = True  # a broker that restarts has them still
     _is_refused: bool
     _is_of_worker: bool
 
@@ -104,7 +104,7 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
         """The queue for results, for whoever declares it."""
         queue = self.queues[-1]
         self._declared = queue.name
-        _leave_at_exit()
+        ends.at_end(_leave_broker)
         return queue
 
     def expects(self, queue: str | None) -> bool:
@@ -148,6 +148,15 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
         """Return the newest state of a task, for whoever polls it."""
         return self.meta_from_decoded(self.result_consumer.known(task_id))
 
+    def wait_for_pending(self, result: Any, *args: Any, timeout: float | None = None, **options: Any) -> Any:
+        """Return what a task has returned; raises TimeoutError where it does not come in time."""
+        try:
+            return super().wait_for_pending(result, *args, timeout=timeout, **options)
+        except NoResult:
+            if result._cache:  # the task has raised it
+                raise
+            raise NoResult(no_result(result, timeout)) from None
+
     def add_pending_result(self, result: Any, *args: Any, **options: Any) -> Any:
         """Have a result wait for what comes."""
         with self.lock:
@@ -187,7 +196,7 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
             self.exchange,
             name,
             durable=True,
-            auto_delete=True,
+            auto_delete=False,  # a connection that is lost takes no results along
             expires=seconds,
             message_ttl=seconds,
             max_length=MOST_REPLIES,
@@ -207,7 +216,6 @@ def replies(app: Celery, url: str | None = None) -> ReplyBackend:
 
 _backends: dict[str, ReplyBackend] = {}
 _made: WeakSet[ReplyBackend] = WeakSet()
-_arranged_in: int | None = None  # the process
 
 
 def _start_anew() -> None:
@@ -215,17 +223,6 @@ def _start_anew() -> None:
         backend._after_fork()
 
 
-def _leave_at_exit() -> None:
-    """Have the queues deleted when this process ends by itself: each kind of process has its own way to say so."""
-    global _arranged_in  # noqa: PLW0603 - a fact of the process
-    if _arranged_in == os.getpid():
-        return
-    _arranged_in = os.getpid()
-    atexit.register(_leave_broker)
-    Finalize(None, _leave_broker, exitpriority=0)  # a child of multiprocessing has no atexit
-    signals.worker_process_shutdown.connect(_leave_broker, weak=False)  # nor has one of the pool
-
-
-def _leave_broker(**_signal: Any) -> None:
+def _leave_broker() -> None:
     for backend in _backends.values():
         backend.leave_broker()

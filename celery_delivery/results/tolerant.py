@@ -5,6 +5,8 @@ fault of any stock backend                                    seen as           
 a task that is done counts as failed where its result can't   Redis restarted: each task that ended    Tolerant
 be stored                                                     meanwhile "failed", and was acked
 a task of a chord that can't be counted counts as failed       the same, and it is told twice          Store
+that a task is tried again is told after the next try was     a caller waits for ever for the last     Store
+sent, and takes the place of its end                          try, which has failed
 each result is tried as often as the first, though the store  a task per slot in 5 s, in minutes       Store
 is known to be away                                           where nothing answers
 a folder is looked at once, for good, and a table made, when  no task is sent while the store is away, Store
@@ -19,7 +21,7 @@ from typing import Any, NoReturn
 
 from celery import Celery
 from celery.backends.base import DisabledBackend
-from celery.states import READY_STATES
+from celery.states import READY_STATES, RETRY
 from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 
@@ -66,9 +68,15 @@ class Store(Tolerant):
         return super()._ensure_retryable(*args, max_retries=0 if losses.reason else max_retries, **kwargs)
 
     @mending.where(internals.client.TOLERANT)
-    def _store_result(self, *args: Any, **kwargs: Any) -> Any:
+    def _store_result(self, task_id: str, result: Any, state: str, *args: Any, **kwargs: Any) -> Any:
         losses.check()
-        return super()._store_result(*args, **kwargs)
+        if state == RETRY and self._is_over(task_id, kwargs.get("request")):
+            return result
+        return super()._store_result(task_id, result, state, *args, **kwargs)
+
+    def _is_over(self, task_id: str, request: Any) -> bool:
+        """Say whether the next try has ended, or may end right now: a retry is sent before it is told."""
+        return getattr(request, "is_tried_at_once", False) or self._get_task_meta_for(task_id)["status"] in READY_STATES
 
     @mending.where(internals.client.TOLERANT)
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:

@@ -11,6 +11,7 @@ message counts for the next. Here each answer counts for the message that it nam
 import time
 from collections import Counter
 from collections.abc import Container
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
@@ -75,6 +76,15 @@ class Confirms:
             if left <= 0:
                 raise TimeoutError("no answer")
             connection.drain_events(timeout=left)
+
+    def read(self) -> None:
+        """Read the answers that are there; raises what the channel or the connection has met: AMQPError, OSError."""
+        connection = self._channel.connection
+        if connection is None:
+            raise RecoverableConnectionError("the connection is closed")
+        with suppress(TimeoutError):
+            while self._waiting:
+                connection.drain_events(timeout=0)
 
     def was_written(self, tag: int) -> bool:
         """Say whether there is such a message, 0 meaning none: whether it went to the socket, at least in part."""

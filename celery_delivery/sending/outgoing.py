@@ -9,6 +9,8 @@ from kombu.serialization import dumps
 
 from celery_delivery.errors import NotAccepted, Refused, SendError, Unconfirmed
 
+REVOKES = "revokes"  # the header of a revocation: how many tasks it is about
+
 
 class Fate(Enum):
     """What became of a task that was sent."""
@@ -26,6 +28,7 @@ class Outgoing:
     replies: who expects a result of the task, and names the queue for it; None where nobody does.
     reply_queue: the queue for its result that it was last sent with; empty for none of this process.
     tag: its number on the channel that it was last written to.
+    written: when that was, by the monotonic clock, for results.
     may_be_there: it was written once, and the answer has not come.
     was_nacked: the last answer was a nack.
     is_refused: no other attempt would help.
@@ -37,6 +40,7 @@ class Outgoing:
     replies: Any = None
     reply_queue: str = ""
     tag: int = 0
+    written: float = 0.0
     may_be_there: bool = False
     was_nacked: bool = False
     is_refused: bool = False
@@ -50,8 +54,13 @@ class Outgoing:
 
     @property
     def is_task(self) -> bool:
-        """Whether it is a task; else it is a result, for somebody who may be gone."""
-        return "task" in self.headers
+        """Whether it is a task, or revokes some; else it is a result, for somebody who may be gone."""
+        return "task" in self.headers or self._revokes > 0
+
+    @property
+    def _revokes(self) -> int:
+        """How many tasks it revokes."""
+        return 0 if "task" in self.headers else int(self.headers.get(REVOKES, 0))
 
     @property
     def task_id(self) -> str | None:
@@ -76,17 +85,30 @@ class Outgoing:
 
     def error(self, broker: str) -> SendError:
         """Return what to raise where it was not accepted."""
-        name = f"task {self.headers['task']}[{self.task_id}]" if self.is_task else f"the result of task {self.task_id}"
+        name = self._name()
         if self.fate is Fate.UNKNOWN:
-            advice = "It may be there: send it again with the same task_id"
+            advice = f"It may be there: send it again{'' if self._revokes else ' with the same task_id'}"
             return Unconfirmed(f"{name} was sent to {broker} and not confirmed: {self.reason}. {advice}", self.task_id)
         kind = Refused if self.is_refused else NotAccepted
         return kind(f"{name} was not accepted by {broker}: {self.reason}{self._advice()}", self.task_id)
+
+    def _name(self) -> str:
+        if self._revokes:
+            return f"the revocation of {'1 task' if self._revokes == 1 else f'{self._revokes} tasks'}"
+        return f"task {self.headers['task']}[{self.task_id}]" if self.is_task else f"the result of task {self.task_id}"
+
+    def unrouted(self) -> str:
+        """Return why the broker gives it back: the queue of its name is not there."""
+        if not self.is_task or any(not queue.no_declare for queue in self.options["declare"]):
+            return "no queue takes it, or it was deleted; the next task declares it again"
+        return f"there is no queue {self.options['routing_key']!r}, and clients don't declare it"
 
     def _advice(self) -> str:
         """Return what to do where the right to send is missing, else nothing."""
         if not self.is_task or not isinstance(self.cause, AccessRefused) or "publish" not in self.cause.method_name:
             return ""
+        if self._revokes:
+            return ". Give the user the rights that `agent topology` prints"
         return (
             f". For tasks of an agent's instance name it there, CELERY_AGENT_SENDS={self.headers['task']}, and give its user "
             "the rights that `agent topology` prints; producers need them too"

@@ -14,8 +14,9 @@ from kombu.pools import ProducerPool
 
 from celery_delivery import forks
 from celery_delivery.errors import NotAccepted
+from celery_delivery.sending.unanswered import Unanswered
 
-_KEY = ("broker_write_url", "broker_use_ssl", "broker_transport_options", "broker_login_method", "broker_pool_limit")
+_OPTIONS = ("broker_use_ssl", "broker_transport_options", "broker_login_method", "broker_pool_limit")
 
 
 class Pool(ProducerPool):
@@ -33,10 +34,11 @@ class Pool(ProducerPool):
 
     def acquire(self, block: bool = False, timeout: float | None = None) -> Any:
         """Return a free producer; raises NotAccepted when there is none for so long."""
+        patience = self._patience if timeout is None else timeout
         try:
-            return super().acquire(block=block, timeout=self._patience if timeout is None else timeout)
+            return super().acquire(block=block, timeout=patience)
         except LimitExceeded as error:
-            busy = f"all {self.limit} connections were busy for {self._patience:g} s (broker_pool_limit)"
+            busy = f"all {self.limit} connections were busy for {patience:g} s (broker_pool_limit)"
             raise NotAccepted(f"nothing was sent: {busy}") from error
 
 
@@ -54,6 +56,11 @@ class Connections(ConnectionPool):
         connection = super().new()
         self.made.add(connection)
         return connection
+
+    def replace(self, resource: Any) -> None:
+        """Close a connection because of an error, when no other thread is reading it: one would take the other's answers."""
+        with Unanswered.of(resource).turn:
+            super().replace(resource)
 
 
 def pool_of(app: Celery, producer: Any, patience: float, options: dict[str, Any] | None = None) -> Pool:
@@ -73,7 +80,8 @@ def pool_of(app: Celery, producer: Any, patience: float, options: dict[str, Any]
 
 def broker_key(app: Celery) -> str:
     """Return what is the same for apps that can share connections."""
-    return repr([app.conf[name] for name in _KEY])
+    # The URL as an attribute: as an item it is None where only `broker_url` is set, whatever broker that is.
+    return repr([app.conf.broker_write_url, *(app.conf[name] for name in _OPTIONS)])
 
 
 def hang_up(connection: Any) -> None:

@@ -13,6 +13,7 @@ What fails is tried again until its time is over, with the same task id: the bro
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from amqp.exceptions import (
@@ -22,15 +23,15 @@ from amqp.exceptions import (
     RecoverableConnectionError,
     UnexpectedFrame,
 )
-from celery.app.amqp import AMQP
 from celery.utils.log import get_logger
 from kombu.messaging import Producer as StockProducer
 
+from celery_delivery.sending import priorities
 from celery_delivery.sending.confirms import Answer, Confirms
 from celery_delivery.sending.outgoing import Fate, Outgoing, encoded
-from celery_delivery.sending.pools import Pool, pool_of
 from celery_delivery.sending.reply_queues import is_about_replies, renew_replies
-from celery_delivery.sending.routing import Routing
+from celery_delivery.sending.routing import is_passed_on
+from celery_delivery.sending.unanswered import Unanswered, look
 from celery_delivery.settings.safe import CONNECT_TIMEOUT
 from celery_delivery.topology import delays
 from celery_delivery.topology.queues import TaskQueue, declare
@@ -49,10 +50,14 @@ class Producer(StockProducer):
     """Publishes a task so that the broker has it when the call returns; else raises NotAccepted or Unconfirmed.
 
     Results are for somebody who may be gone, so that no queue takes them. Only those that are larger than all before are waited
-    for.
+    for; the others are written again where the broker does not answer for them.
     """
 
     _replies: Any = None
+
+    @property
+    def _results(self) -> Unanswered:
+        return Unanswered.of(self.connection)
 
     def expect_replies(self, replies: Any) -> None:
         """Have the queue for results declared with the next task: `replies.binding`, or another after `replies.renew(name)`."""
@@ -60,11 +65,15 @@ class Producer(StockProducer):
 
     def delete(self, queues: Sequence[str]) -> None:
         """Delete queues; only the first is waited for, the node of another may be down. Raises AMQPError, OSError."""
-        try:
-            self._delete(queues)
-        except PASSING:  # the connection was lost since the last task
-            self._leave()
-            self._delete(queues)
+        with self._results.turn:
+            try:
+                self._delete(queues)
+            except TimeoutError:  # the broker is silent, and would be again
+                self._leave()
+                raise
+            except PASSING:  # the connection was lost since the last task
+                self._leave()
+                self._delete(queues)
 
     def publish(self, body: Any, **options: Any) -> None:
         """Publish a message, again and again until it is confirmed or its time is over.
@@ -104,8 +113,16 @@ class Producer(StockProducer):
         """Send messages at once, and settle those that the broker answers for."""
         deadline = time.monotonic() + seconds
         left = messages
-        while left:
-            left = self._send(left, deadline)
+        with self._results.turn:
+            while left:
+                left = self._send(left, deadline)
+
+    def settle(self) -> bool:
+        """Write results again that were lost with a connection; say whether the broker has answered for all."""
+        with self._results.turn:
+            if self._results:
+                self._send((), time.monotonic() + CONNECT_TIMEOUT)
+            return not self._results
 
     def _send(self, messages: Sequence[Outgoing], deadline: float) -> Sequence[Outgoing]:
         """Send messages over one channel; return those that it was closed for by the fault of others, for another one."""
@@ -115,6 +132,8 @@ class Producer(StockProducer):
         try:
             channel = self._connect(deadline - time.monotonic())
             confirms = Confirms.of(channel)
+            self._results.settle(confirms)
+            self._results.write_again(partial(self._write, channel=channel, confirms=confirms))
             for message in messages:
                 if len(message.body) > confirms.proven:
                     self._write_alone(message, channel, confirms, deadline)
@@ -122,21 +141,36 @@ class Producer(StockProducer):
                     self._write(message, channel, confirms)
                     if not message.is_task:
                         message.fate = Fate.ACCEPTED
-            if any(message.is_task for message in messages):
+                        self._results.add(message)
+                        look.after(self.connection, type(self))
+            if not messages:
+                self._results.look(confirms, SEND_TIMEOUT)
+            elif any(message.is_task for message in messages):
                 confirms.wait(confirms.last, deadline)
         except PASSING as error:
             self._settle(messages, confirms)
+            self._results.settle(confirms)
             self._keep(messages, confirms, error)
             self.connection.maybe_switch_next()
             renew_replies(messages)
         except AMQPError as error:
             self._settle(messages, confirms)
+            self._results.drop(confirms)
             self._leave()
             if not is_about_replies(messages, error):
                 return self._find(messages, confirms, error, deadline)
         else:
             self._settle(messages, confirms)
         return ()
+
+    def check_priority(self, priority: Any, what: str) -> None:
+        """Raise PriorityError where the broker would ignore a priority; nothing where the broker is away."""
+        try:
+            with self._results.turn:
+                self._connect(CONNECT_TIMEOUT)
+        except (AMQPError, OSError):
+            return  # whoever sends is told
+        priorities.check(priority, self.connection, what)
 
     def _connect(self, seconds: float) -> Any:
         connection = self.connection
@@ -181,17 +215,12 @@ class Producer(StockProducer):
             declared.add(hash(queue))
 
     def _route(self, message: Outgoing, channel: Any) -> dict[str, Any]:
-        """Return exchange and routing key: a queue's own, instead of the exchange that leads to every queue, or a delay.
-
-        Raises DelayError for a time that is too far away.
-        """
-        queue = next((each for each in message.options["declare"] if isinstance(each, TaskQueue)), None)
-        # A retry has the exchange by which its task came: the queue's own, or after a delay the one where delays end.
-        if queue is None or message.options["exchange"] not in {"", queue.exchange.name, delays.DUE}:
+        """Return exchange and routing key: a queue's own, instead of the exchange that leads to every queue, or a delay."""
+        queue, seconds = self.place(message)
+        if queue is None:
             return {}
         # No time to live: the broker would make a dead letter of what expires. The worker looks at `expires`, and tells.
         expiration = {"expiration": None}
-        seconds = delays.seconds_until(message.headers.get("eta"), datetime.now(UTC))
         if not seconds:
             return {"exchange": queue.exchange.name, "routing_key": queue.routing_key, **expiration}
         levels = f"the delays of {queue.name}"
@@ -199,6 +228,20 @@ class Producer(StockProducer):
             declare(delays.topology([queue.name]), channel)
             self.connection.declared_entities.add(levels)
         return {"exchange": delays.FIRST, "routing_key": delays.routing_key(seconds, queue.name), **expiration}
+
+    def place(self, message: Outgoing) -> tuple[TaskQueue | None, int]:
+        """Return the queue of ours that a task goes to, else None, and in how many seconds; the connection is open.
+
+        Raises DelayError for a time that is too far away, PriorityError for a priority that the broker would ignore.
+        """
+        queue = next((each for each in message.options["declare"] if isinstance(each, TaskQueue)), None)
+        # A retry has the exchange by which its task came: the queue's own, or after a delay the one where delays end.
+        if queue is None or message.options["exchange"] not in {"", queue.exchange.name, delays.DUE}:
+            return None, 0
+        priority = message.options.get("priority")
+        if priority not in (None, 0) and queue.has_order and not is_passed_on():  # with 0 it stands where others do
+            priorities.check(priority, self.connection, f"task {message.headers['task']}[{message.task_id}]")
+        return queue, delays.seconds_until(message.headers.get("eta"), datetime.now(UTC))
 
     def _settle(self, messages: Sequence[Outgoing], confirms: Confirms | None) -> None:
         """Give each message that the broker has answered for its fate."""
@@ -212,7 +255,7 @@ class Producer(StockProducer):
             elif answer is Answer.NACKED:
                 message.keeps("its queue takes no more (nack): it is full, or has no leader")
             else:
-                message.keeps(_unrouted(message))
+                message.keeps(message.unrouted())
                 message.settled()
                 self.connection.declared_entities.clear()
 
@@ -220,12 +263,15 @@ class Producer(StockProducer):
         """Note what has interrupted the messages that are not answered for, and leave the connection."""
         is_blocked = confirms is not None and confirms.is_blocked
         reason = "the broker takes nothing, because it is short of memory or disk" if is_blocked else str(error)
-        for message in _doubt(messages, confirms):
-            message.keeps(reason or repr(error), error)
+        for message in messages:
+            if message.fate is None and not message.was_nacked:
+                message.may_be_there |= confirms is not None and confirms.was_written(message.tag)
+                message.keeps(reason or repr(error), error)
         self._leave()
 
     def _leave(self) -> None:
         """Leave connection and channel: an answer that comes late must not meet the next message."""
+        self._results.lose()
         self.connection.collect()
         self.revive(self.connection)  # else every later attempt meets the channel that is gone
 
@@ -249,33 +295,3 @@ class Producer(StockProducer):
                 self.attempt([message], deadline - time.monotonic())
                 message.may_be_there |= message.fate is None  # the first time was not answered for
         return [message for message in unsettled if message.fate is None and not confirms.was_written(message.tag)]
-
-
-class Confirming(AMQP):
-    """Celery's `app.amqp` for apps that promise what they send."""
-
-    Producer = Producer
-
-    @property
-    def producer_pool(self) -> Pool:
-        """The producers that all apps of this process share which have the same broker."""
-        return pool_of(self.app, Producer, SEND_TIMEOUT)
-
-
-class Sending(Confirming, Routing):
-    """The same, for apps of contracts."""
-
-
-def _unrouted(message: Outgoing) -> str:
-    """Return why the broker gives a message back: the queue of its name is not there."""
-    if not message.is_task or any(not queue.no_declare for queue in message.options["declare"]):
-        return "no queue takes it, or it was deleted; the next task declares it again"
-    return f"there is no queue {message.options['routing_key']!r}, and clients don't declare it"
-
-
-def _doubt(messages: Sequence[Outgoing], confirms: Confirms | None) -> list[Outgoing]:
-    """Note which messages may be there, because the broker has not answered for them; return all that are unanswered."""
-    unanswered = [message for message in messages if message.fate is None and not message.was_nacked]
-    for message in unanswered:
-        message.may_be_there |= confirms is not None and confirms.was_written(message.tag)
-    return unanswered

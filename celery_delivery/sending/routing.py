@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from celery import current_task
 from celery.app.amqp import AMQP
 from celery.app.routes import Router as StockRouter
 from kombu import Exchange, Queue
@@ -50,6 +51,12 @@ def passing_on() -> Iterator[None]:
 def is_passed_on() -> bool:
     """Say whether what is sent at present came by a message."""
     return _passes_on.get()
+
+
+def caller_of_what_follows() -> str | None:
+    """Return the queue for results of who has called the task that has ended, while what follows it is sent; else None."""
+    task = current_task if _passes_on.get() else None
+    return task.request.reply_to if task else None
 
 
 class Router(StockRouter):

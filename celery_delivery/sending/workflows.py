@@ -16,9 +16,11 @@ from typing import Any
 from celery import canvas
 
 from celery_delivery import internals, mending
+from celery_delivery.contract.values import need_plain_result
 from celery_delivery.sending.routing import OF_ONE_TASK, is_passed_on, unknown
 
 _looked: ContextVar[bool] = ContextVar("looked", default=False)
+_AN_ID = "00000000-0000-0000-0000-000000000000"
 _AFTER = ("link", "link_error", "chain", "chord")  # options with signatures that are sent when a task is done
 
 
@@ -36,7 +38,7 @@ def look_at_groups() -> None:
 
 
 def look(app: Any, signature: Any, given: int | None) -> None:
-    """Raise UnknownTask, TypeError or WorkflowError for a signature that can't be sent, or what follows it.
+    """Raise UnknownTask, TypeError, PriorityError or WorkflowError for a signature that can't be sent, or what follows it.
 
     given: how many arguments come before its own, None where they are not known.
     """
@@ -58,6 +60,7 @@ def look(app: Any, signature: Any, given: int | None) -> None:
             if inner.get("body") is not None:  # else it is given with the call
                 look(app, inner["body"], 1)
         case _ if signature["task"] in OF_ONE_TASK:
+            need_plain_result(_task_of(app, inner["task"]))
             look(app, inner["task"], None)
         case _:
             _look_at_task(app, signature, options, given)
@@ -69,23 +72,53 @@ def _look_at_all(app: Any, signatures: Iterable[Any], given: int | None) -> None
 
 
 def _look_at_task(app: Any, signature: Any, options: dict[str, Any], given: int | None) -> None:
-    task = getattr(signature, "_type", None) or app.task_of(signature["task"])
+    task = _task_of(app, signature)
     if task is None:
         if not (options.get("queue") or options.get("exchange")):
             raise unknown(signature["task"], app.names)
         return
+    if "priority" in options or task.priority is not None:
+        _look_at_priority(app, options.get("priority", task.priority), task.name)
     check: Callable[..., None] | None = getattr(task, "__header__", None)
     if check is None or given is None or not task.typing:
         return
-    before = [None] * (0 if signature.get("immutable") else given)
-    check(*before, *signature.get("args") or (), **signature.get("kwargs") or {})
+    args, kwargs, before = signature.get("args") or (), signature.get("kwargs") or {}, given
+    if signature.get("immutable"):
+        before = 0
+    check(*[None] * before, *args, **kwargs)
+    if hasattr(task, "values"):
+        task.values.encoded(args, kwargs, before)
+
+
+def _task_of(app: Any, signature: Any) -> Any:
+    return getattr(signature, "_type", None) or app.task_of(signature["task"])
+
+
+def _look_at_priority(app: Any, priority: Any, name: str) -> None:
+    check: Callable[..., None] | None = getattr(app.amqp, "check_priority", None)
+    if priority is not None and check is not None:
+        check(priority, name)
 
 
 def _look_behind(app: Any, options: dict[str, Any]) -> None:
     for name in _AFTER:
         found = options.get(name)
         if found:
-            _look_at_all(app, [found] if isinstance(found, dict) else found, 1)
+            every = [found] if isinstance(found, dict) else found
+            _look_at_all(app, every, 1)
+            if name == "link_error":
+                _look_at_errbacks(app, every)
+
+
+def _look_at_errbacks(app: Any, signatures: Iterable[Any]) -> None:
+    """Raise TypeError for a task that can't take the id of the task that failed, which comes before its own arguments."""
+    for each in signatures:
+        task = _task_of(app, each)
+        if hasattr(task, "values") and not each.get("immutable"):
+            try:
+                task.values.decoded([_AN_ID], {})
+            except TypeError as error:
+                raise TypeError(f"{error}: link_error gives it the id of the task that failed. Use .si(…)") from None
 
 
 def _looking(stock: Callable[..., Any]) -> Callable[..., Any]:

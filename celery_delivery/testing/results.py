@@ -7,10 +7,13 @@ from celery.exceptions import TimeoutError as NoResult
 from celery.states import READY_STATES
 
 from celery_delivery.results.exceptions import Faithful
+from celery_delivery.results.sequels import Sequels
 
 
-class StubResults(Faithful, KeyValueStoreBackend):
+class StubResults(Faithful, Sequels, KeyValueStoreBackend):
     """Celery's backend for one app, over a mapping that the apps of a test share."""
+
+    never_waits = True
 
     def __init__(self, store: dict[Any, Any], **options: Any) -> None:
         super().__init__(**options)

@@ -20,12 +20,14 @@ from typing import Any, Self
 
 import kombu.message
 from celery import Celery
+from celery.worker import state
 from kombu import serialization
 
 from celery_delivery.apps import App
 from celery_delivery.errors import NotAccepted
-from celery_delivery.sending.outgoing import Fate, Outgoing, encoded
+from celery_delivery.sending.outgoing import REVOKES, Fate, Outgoing, encoded
 from celery_delivery.sending.producer import Producer
+from celery_delivery.sending.revocation import decode
 from celery_delivery.testing.messages import End, Message, Outcome
 from celery_delivery.testing.results import StubResults
 from celery_delivery.testing.worker import handle
@@ -83,6 +85,8 @@ class StubBroker:
     def take(self, body: Any, options: dict[str, Any]) -> None:
         """Take what a producer publishes; raises NotAccepted, DelayError, and EncodeError for what is not JSON."""
         headers = dict(options.get("headers") or {})
+        if REVOKES in headers and "task" not in headers:
+            self._revoke(body)
         if "task" not in headers:
             return  # an event, for nobody
         if self.is_away:
@@ -111,6 +115,12 @@ class StubBroker:
     def backend(self, app: Celery) -> Any:
         """Return where an app's results go."""
         return StubResults(self._results, app=app)
+
+    def _revoke(self, body: Any) -> None:
+        if self.is_away:
+            raise NotAccepted("the revocation was not accepted: the broker is away")
+        for each in decode(body).ids:
+            state.revoked.add(each)
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + self._ahead
@@ -163,6 +173,9 @@ class StubProducer(Producer):
         """Give messages, and note what became of each."""
         for message in messages:
             self._deliver(message)
+
+    def check_priority(self, priority: Any, what: str) -> None:
+        """Take any: a stub is of no release."""
 
     def _deliver(self, message: Outgoing) -> None:
         try:

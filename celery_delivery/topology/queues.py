@@ -120,7 +120,12 @@ def declare(topology: Topology, channel: Any) -> None:
 
 
 class TaskQueue(Queue):
-    """A task queue that declares all that it needs, wherever and whenever it is declared itself: one round trip, not four."""
+    """A task queue that declares all that it needs, wherever and whenever it is declared itself: one round trip, not four.
+
+    has_order: a task with a priority is refused where the broker would ignore it.
+    """
+
+    has_order = True
 
     def declare(self, nowait: bool = False, channel: Any = None) -> str:
         """Declare the exchange, the dead-letter queue, the queue and its binding; wait for all of it at once, or not."""
@@ -145,6 +150,11 @@ class ExistingTaskQueue(TaskQueue):
         """Ask for the queue; the broker closes the channel where it is not there."""
         self.queue_declare(nowait=nowait, passive=True, channel=channel or self.channel)
         return str(self.name)
+
+
+def has_dead_letters(app: Any, queue: str) -> bool:
+    """Say whether a queue of a Celery app is one of these."""
+    return isinstance(app.amqp.queues.get(queue), TaskQueue)
 
 
 def existing_task_queue(name: str) -> ExistingTaskQueue:

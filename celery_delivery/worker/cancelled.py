@@ -1,6 +1,7 @@
 """What runs when its connection is lost: a pool that can ends it. Nobody is told: it is no failure, and is delivered again.
 
-Threads and solo can't end a task. Stock Celery 5.7 logs a traceback for each one; before it, the worker ends.
+Threads and solo can't end a task. Stock Celery 5.7 says that it does, and logs a traceback for each one; before it, the
+worker ends.
 """
 
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from typing import Any
 
 from celery.utils.log import get_logger
 from celery.worker import state
+from celery.worker.consumer import consumer as stock
+
+GOES_ON = "%s goes on, though its connection is lost, and is known when it is delivered again"
 
 _log = get_logger(__name__)
 
@@ -22,7 +26,8 @@ def end_all(pool: Any) -> None:
 
 
 def leave_all() -> None:
-    """Have what runs go on, though stock Celery asks for its end: `redeliveries` knows it when it comes again."""
+    """Have what runs go on, though stock Celery asks for its end, and say so: `redeliveries` knows it when it comes again."""
+    stock.TERMINATING_TASK_ON_RESTART_AFTER_A_CONNECTION_LOSS = GOES_ON
     for request in _unacked():
         request.cancel = _leave
 

@@ -59,8 +59,10 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 
 from celery_delivery import internals, mending
 from celery_delivery.coroutines import hosting
+from celery_delivery.results import waits
 from celery_delivery.settings.profile import is_safe
 from celery_delivery.worker import cancelled, claims, deaths, frames, pauses
+from celery_delivery.worker.blame import blame
 from celery_delivery.worker.ceilings import Ceilings
 from celery_delivery.worker.drain import keep_up
 from celery_delivery.worker.early import Early
@@ -69,6 +71,7 @@ from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
 from celery_delivery.worker.incoming import Signatures, Times
 from celery_delivery.worker.outcomes import plain_outcomes
 from celery_delivery.worker.redeliveries import Redeliveries
+from celery_delivery.worker.revoked import Revoked
 from celery_delivery.worker.slots import spare_the_stack
 from celery_delivery.worker.starts import refusing
 from celery_delivery.worker.threads import taking
@@ -93,7 +96,7 @@ class Consumer(StockConsumer):
             steps = StockConsumer.Blueprint.default_steps
             if mending.applies(internals.worker.NO_DELAYED_DELIVERY):
                 steps = (step for step in steps if not step.endswith(":DelayedDelivery"))
-            return (*steps, ReadyFirst, WakeOnSignal)
+            return (*steps, ReadyFirst, WakeOnSignal, Revoked)
 
     def __init__(self, on_task_request: Any, *args: Any, pool: Any = None, **kwargs: Any) -> None:
         """Have heartbeats go out while a task runs in the loop's own thread, and while threads end theirs."""
@@ -103,20 +106,24 @@ class Consumer(StockConsumer):
         if mending.applies(internals.worker.REDELIVERIES):
             run = partial(self._give, run)
         if isinstance(pool, SoloPool) and mending.applies(internals.worker.HEART):
-            run = partial(self._run_with_heart, Heart(), run)
+            run = Heart().beating(self, run)
         if isinstance(pool, ThreadPool) and mending.applies(internals.worker.OUTCOMES):
             pool.apply_async = taking(pool)
         if mending.applies(internals.worker.DRAIN):
             keep_up(self, pool)
-        self._signatures = Signatures()
-        self._times = Times()
+        self._signatures, self._times = Signatures(), Times()
         self._refused: int | None = 0  # attempts in a row; None while there is a consumer
         self._writes = WholeWrites(pool)
         if pool is not None and mending.applies(internals.worker.OUTCOMES):
             pool.apply_async = plain_outcomes(pool.apply_async)
         if mending.applies(internals.worker.SLOTS):
             spare_the_stack(kwargs.get("controller"))
+        if mending.applies(internals.client.WAITS):
+            waits.by_context()
+        if not kwargs["app"].conf.worker_enable_remote_control:
+            kwargs["without_mingle"] = True  # it would ask the other workers, none of which hears it
         super().__init__(run, *args, pool=pool, **kwargs)
+        blame.consumer = self
         hosting.host_all(self.app)
         if isinstance(pool, SoloPool | ThreadPool):
             hosting.enforce_limits()
@@ -125,12 +132,6 @@ class Consumer(StockConsumer):
     def _give(self, run: Any, request: Any) -> None:
         self.redeliveries.given(request)
         run(request)
-
-    def _run_with_heart(self, heart: Heart, run: Any, request: Any) -> None:
-        if self.connection.supports_heartbeats:  # the embedded broker's have none
-            heart.beat_while(self.connection.connection, run, request)
-        else:
-            run(request)
 
     @mending.where(internals.worker.DEAD_LETTERS)
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
@@ -235,7 +236,7 @@ class Consumer(StockConsumer):
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """End what can't be acked any more, and tell nobody: it is not a failure, the broker delivers it again."""
         if self.app.conf.worker_cancel_long_running_tasks_on_connection_loss:
-            cancelled.end_all(self.pool) if self._can_end_tasks else cancelled.leave_all()
+            cancelled.end_all(self.pool) if self.can_end_tasks else cancelled.leave_all()
         super().on_connection_error_after_connected(exc)
         if self._refused is None or not isinstance(exc, ChannelError):
             self._refused = 0
@@ -278,12 +279,12 @@ class Consumer(StockConsumer):
         are run. A thread can't be ended: its tasks go on until they end, or until whoever wants the worker gone kills it.
         Coroutines, for which a thread only waits, can.
         """
-        (super().cancel_active_requests if self._can_end_tasks else self._leave_solo_task)()
+        (super().cancel_active_requests if self.can_end_tasks else self._leave_solo_task)()
 
     @mending.where(internals.worker.COLD_SHUTDOWN)
     def cancel_all_unacked_requests(self) -> None:
         """Do the same, as Celery before 5.6 calls it."""
-        (super().cancel_all_unacked_requests if self._can_end_tasks else self._leave_solo_task)()
+        (super().cancel_all_unacked_requests if self.can_end_tasks else self._leave_solo_task)()
 
     def _leave_solo_task(self) -> None:
         if isinstance(self.pool, SoloPool) and state.active_requests:
@@ -293,6 +294,7 @@ class Consumer(StockConsumer):
         hosting.give_back({each.id for each in running if not (each.task.acks_late and each.acknowledged)})
 
     @property
-    def _can_end_tasks(self) -> bool:
+    def can_end_tasks(self) -> bool:
+        """Whether the pool can end a task that runs."""
         # A prefork pool gets the method when it has started: it is that of billiard's pool.
         return getattr(self.pool.terminate_job, "__func__", None) is not BasePool.terminate_job

@@ -40,7 +40,7 @@ class Replacement:
 def replace(consumer: Any, message: Any, by: Replacement) -> None:
     """Send the copy of a message; else try again later, while the message's connection lasts."""
     try:
-        _send(consumer.app, _Copy(bytes(message.body or b""), by.options))
+        send(consumer.app, message, by.options)
     except Exception as error:  # whatever a message has that can't be sent
         _log.error("%s. No copy of it is taken. It is kept, and tried again in %d s: %s", by.reason, PAUSE, error)
         consumer.timer.call_after(PAUSE, lambda: None if is_lost(message) else by.again())
@@ -83,7 +83,9 @@ class _Copy(Outgoing):
         return True
 
 
-def _send(app: Any, copy: Outgoing) -> None:
+def send(app: Any, message: Any, options: dict[str, Any]) -> None:
+    """Send a copy of a message, and wait until the broker has it; raises whatever keeps it from that."""
+    copy = _Copy(bytes(message.body or b""), options)
     with app.producer_pool.acquire(block=True) as producer:
         producer.deliver([copy], _SECONDS)
     if copy.settled() is not Fate.ACCEPTED:

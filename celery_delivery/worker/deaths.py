@@ -16,7 +16,8 @@ Some deaths are the broker's own act, so such a message is looked for when it co
     the copy is not taken   the message is kept, and a copy is sent later
 
 Where the worker dies before the ack, there will be two dead letters. The copy goes by the queue's own exchange, where a worker
-may write if it may write anywhere: it needs that for retries.
+may write if it may write anywhere: it needs that for retries. The copies of a task that ends its process (`blame`), and of one
+that failed and is kept (`failures`), are rejected when they come, likewise.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,6 +32,10 @@ from celery_delivery.worker.copies import Replacement, options_of, replace
 
 HEADER = "x-death"
 MARK = "celery-tasks-undying"  # header of a copy: the one that it was made without
+CRASHES = "celery-tasks-crashes"  # header of a copy: how the process of its task has ended, time and again,
+CRASHED = "celery-tasks-crashed"  # and how often, as far as that is known
+FAILED = "celery-tasks-failed"  # the same: what its task has raised,
+TRACEBACK = "celery-tasks-traceback"  # and where
 REASON = f"its header {HEADER} is none that the broker can go on with"
 
 _log = get_logger(__name__)
@@ -54,6 +59,11 @@ def guarded(consumer: Any, handle: Callable[[Any], None]) -> Callable[[Any], Non
             _replace(consumer, message)
         elif MARK in message.headers:
             consumer.on_invalid_task(None, message, InvalidTaskError(REASON))
+        elif CRASHES in message.headers:  # its caller has been told
+            _log.warning("Message %r is a dead letter: %s", message.headers.get("id"), message.headers[CRASHES])
+            message.reject_log_error(_log, consumer.connection_errors)
+        elif FAILED in message.headers:  # likewise
+            message.reject_log_error(_log, consumer.connection_errors)
         else:
             handle(message)
 

@@ -49,7 +49,7 @@ def drain(consumer: Any, stop: Callable[[], None]) -> None:
     while waiting.is_alive():
         waiting.join(TURN)
         hub = get_event_loop()
-        if hub is not None:  # the embedded broker's worker has none
+        if hub is not None:  # a worker by a transport such as memory:// has none
             hub.fire_timers()
             settle(hub)
             beaten = _beat(consumer.connection, beaten)

@@ -16,6 +16,7 @@ from typing import Any
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 from celery.utils.time import maybe_iso8601, maybe_make_aware
+from celery.worker import state
 
 from celery_delivery.topology import delays
 from celery_delivery.topology.queues import TaskQueue
@@ -32,8 +33,13 @@ class Early:
         self._consumer = consumer
 
     def seconds(self, message: Any) -> int:
-        """Return the whole seconds that a message is to wait in the broker; raises InvalidTaskError for no time."""
+        """Return the whole seconds that a message is to wait in the broker, 0 where it was revoked.
+
+        Raises InvalidTaskError for no time.
+        """
         if message.headers.get("eta") is None or not isinstance(self._consumer.queue_of(message), TaskQueue):
+            return 0
+        if message.headers.get("id") in state.revoked:
             return 0
         return seconds_until(message.headers["eta"], datetime.now(UTC))
 

@@ -6,6 +6,7 @@ What the broker says meanwhile is read after the task, before Celery asks whethe
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
@@ -23,6 +24,16 @@ class Heart:
         self._is_asleep = True
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def beating(self, consumer: Any, run: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return what runs a request by `run`, with heartbeats where the consumer's connection has some."""
+        return partial(self._run, consumer, run)
+
+    def _run(self, consumer: Any, run: Callable[[Any], None], request: Any) -> None:
+        if consumer.connection.supports_heartbeats:  # the embedded broker's have none
+            self.beat_while(consumer.connection.connection, run, request)
+        else:
+            run(request)
 
     def beat_while(self, connection: Any, run: Callable[[Any], Any], request: Any) -> None:
         """Run a request, and beat for a connection of py-amqp, at half of the interval that was agreed upon with the broker."""

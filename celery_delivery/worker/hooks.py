@@ -32,7 +32,7 @@ from celery.exceptions import Ignore, Reject, WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 
 from celery_delivery import forks, internals, mending
-from celery_delivery.coroutines.hosting import is_hosted, refuse
+from celery_delivery.coroutines.hosting import is_hosted, look_at, refuse
 from celery_delivery.errors import TaskExit
 from celery_delivery.sending.following import followed
 from celery_delivery.sending.routing import passing_on
@@ -115,6 +115,7 @@ def _failing(task: celery.Task, method: Callable[..., Any]) -> Callable[..., Any
                 raise
             raise TaskExit(repr(error)) from error
 
+    look_at(call)
     return call
 
 

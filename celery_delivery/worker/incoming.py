@@ -18,11 +18,14 @@ from celery_delivery.contract.fit import signature_of
 from celery_delivery.errors import ContractError
 from celery_delivery.topology import delays
 from celery_delivery.worker import frames
+from celery_delivery.worker.clocks import clocks
 
 # What Celery takes from a body of its first protocol, unless the headers have it.
 _OPTIONS = ("eta", "expires", "retries", "timelimit")
 
 TOLERATED = 5.0  # seconds by which clocks may differ before it is told
+MOST_SHOWN = 100  # characters of a sender's name, which it chooses; it shares a page with the tasks that run
+_STEP = "delays are right all the same, but `expires` is not; have both keep their time (NTP)"
 
 _log = get_logger(__name__)
 
@@ -80,15 +83,16 @@ class Times:
         if early <= 0:
             return
         message.headers["eta"] = None
-        if early > TOLERATED and not self._is_told:
+        if early > TOLERATED:
+            self._tell(early, message.headers)
+
+    def _tell(self, early: float, headers: Mapping[str, Any]) -> None:
+        sender = str(headers.get("origin") or "who sends")[:MOST_SHOWN]
+        differs = f"clock of this host is {int(early)} s or more behind that of {sender}"
+        clocks.differ(f"the {differs}: {_STEP}")
+        if not self._is_told:
             self._is_told = True
-            _log.warning(
-                "The clock of this host is %d s or more behind that of who sent %s[%s]. Delays are right all the same, but "
-                "`expires` is not: have both keep their time (NTP)",
-                early,
-                message.headers.get("task"),
-                message.headers.get("id"),
-            )
+            _log.warning("The %s, by %s[%s]: %s", differs, headers.get("task"), headers.get("id"), _STEP)
 
 
 def arguments_of(message: Any) -> tuple[Any, Any]:

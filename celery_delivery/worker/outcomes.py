@@ -26,6 +26,7 @@ from celery.worker import state
 from kombu.exceptions import DecodeError
 from kombu.utils.encoding import safe_repr
 
+from celery_delivery.coroutines.hosting import Terminated
 from celery_delivery.errors import TaskExit
 from celery_delivery.sending.following import traced
 from celery_delivery.worker.hooks import Replaced
@@ -41,6 +42,10 @@ class Raised(Exception):
     def __repr__(self) -> str:
         """Return that of what it stands for."""
         return str(self)
+
+
+class Expected(Raised):
+    """The same, of a class that the task names in `throws`."""
 
 
 def plain_outcomes(apply_async: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,30 +72,36 @@ def outcome_of(
             result.exception = Reject(safe_repr(error))
     if failed:
         raised = _raised(result)
-        result = plain(result)
-        if isinstance(raised, Ignore) and not isinstance(raised, Replaced):
+        result = plain(result, _expected(name))
+        if isinstance(raised, Ignore) and not isinstance(raised, Replaced | Terminated):
             _log.info("Task %s[%s] raised Ignore: whoever waits for its result is told nothing", name, task_id)
     return failed, result, seconds
 
 
-def plain(info: ExceptionInfo) -> ExceptionInfo:
+def plain(info: ExceptionInfo, expected: tuple[type[BaseException], ...] = ()) -> ExceptionInfo:
     """Return what a task raised as an exception that every process can read and gives no other meaning to.
 
-    Celery's own three, which say what becomes of the message, stay what they are.
+    Celery's own three, which say what becomes of the message, stay what they are. expected: what the task names in `throws`.
     """
     raised = _raised(info)
     match raised:
         case Reject():
             info.exception = Reject(_text(raised.reason), requeue=bool(raised.requeue))
+        case Terminated():
+            info.exception = Terminated()
         case Ignore():
             info.exception = Ignore()
         case Retry():
             info.exception = Retry(_text(raised.message), exc=raised.exc and Raised(safe_repr(raised.exc)))
         case _:
-            info.exception = Raised(safe_repr(raised))
+            info.exception = (Expected if isinstance(raised, expected) else Raised)(safe_repr(raised))
     info.type = type(info.exception)
     info.tb = None  # its text is in `traceback`
     return info
+
+
+def _expected(name: str) -> tuple[type[BaseException], ...]:
+    return tuple(getattr(current_app.tasks.get(name), "throws", None) or ())
 
 
 def _raised(info: ExceptionInfo) -> BaseException:

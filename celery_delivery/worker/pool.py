@@ -1,4 +1,4 @@
-"""Celery's prefork pool with a time limit, and two faults mended; in use through the setting `worker_pool`.
+"""Celery's prefork pool with a time limit, and some faults mended; in use through the setting `worker_pool`.
 
 A connection is lost, or a worker stops, while a child holds a task whose start the main process has not read yet: stock
 `flush` forgets the task. Its result is never read, so it is not acked and runs again (1 stop in 14), and the child waits
@@ -11,6 +11,9 @@ names a child. `tests/integration/test_pool.py` shows the fault.
 
 A child ends by itself, and its task's time limit passes before the pool looks for children that have ended, as it does every
 5 s: stock takes it for a task that has outlasted its limit. With `acks_on_timeout` it is acked, and not run again.
+
+A child that ends is seen to end before the kernel has its exit status: it closes its files first. Stock looks for the
+status at once, has none on a busy machine, and looks again after up to 5 s. With one process the queue stands still so long.
 
 A task can't be written to a child, as where its arguments are nested too deeply: stock keeps it for good, with all it has.
 
@@ -28,6 +31,11 @@ from celery_delivery import internals, mending
 # the task runs again all the same. It is no setting (`task_time_limit`), which a producer would send along with each task:
 # there it holds, too, where a node allows more.
 TIME_LIMIT = 1500.0
+
+
+# Seconds until it is looked again whether a child has ended whose files are closed; each pause is twice the one before.
+SOON = 0.01
+LONGEST = 5.0  # what is left to the pool's own looks: a child that has closed its files, and lives
 
 
 class TimeoutHandler(StockTaskPool.Pool.TimeoutHandler):
@@ -55,6 +63,13 @@ class PatientPool(StockTaskPool.Pool):
     """The pool behind the pool, which remembers what its children have."""
 
     TimeoutHandler = TimeoutHandler
+
+    @mending.where(internals.worker.ENDING_CHILDREN)
+    def _event_process_exit(self, hub: Any, proc: Any, pause: float = SOON) -> None:
+        """Replace a child that ends; look again soon where it has not quite ended."""
+        super()._event_process_exit(hub, proc)
+        if proc in self._pool and pause < LONGEST:
+            hub.call_later(pause, self._event_process_exit, hub, proc, 2 * pause)
 
     @mending.where(internals.worker.PATIENT_POOL)
     def apply_async(self, *args: Any, **options: Any) -> Any:

@@ -16,14 +16,17 @@ a process or a connection along each time. It is not run again: with threads and
 then makes a dead letter of it.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import celery
+from billiard.common import TERM_SIGNAME
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import signals, states
 from celery.exceptions import Reject
+from celery.platforms import signals as _signals
 from celery.utils.imports import symbol_by_name
 from celery.utils.log import get_logger
 from celery.worker.request import Request as StockRequest
@@ -31,12 +34,23 @@ from celery.worker.state import task_ready
 from kombu.utils.encoding import safe_repr
 from kombu.utils.functional import LRUCache
 
+from celery_delivery.coroutines.hosting import Terminated
 from celery_delivery.settings.profile import acks_on_timeout, is_safe
 from celery_delivery.topology.queues import DELIVERY_LIMIT
 
 _log = get_logger(__name__)
 _TELLS_OF_REJECTS = (5, 7)  # the first Celery that does itself
 _ends = LRUCache(limit=1000)  # why tasks were given back, as far as this process knows: by id, the repr of an exception
+
+
+class SetAside:
+    """Tasks that are not run, or not again, and have failed by that; `tell` is called for each."""
+
+    def __init__(self) -> None:
+        self.tell: Callable[[], None] = lambda: None
+
+
+set_aside = SetAside()
 
 
 class Request(StockRequest):
@@ -48,7 +62,7 @@ class Request(StockRequest):
             return True
         is_spent = self._is_spent
         if is_spent:
-            self._give_up()
+            self.give_up()
         return is_spent
 
     def maybe_expire(self) -> bool:
@@ -68,6 +82,8 @@ class Request(StockRequest):
         """Remember why a task may be given back; leave a time limit to `on_timeout`, which the pool calls next."""
         raised = exc_info.exception
         raised = raised.exc if isinstance(raised, ExceptionWithTraceback) else raised
+        if isinstance(raised, Terminated):
+            return self._announce_revoked("terminated", True, _signals.signum(TERM_SIGNAME), False)
         if isinstance(raised, WorkerLostError | TimeLimitExceeded | Reject):
             _ends[self.id] = safe_repr(raised)
         if isinstance(raised, Reject) and not raised.requeue and celery.VERSION < _TELLS_OF_REJECTS:
@@ -84,7 +100,7 @@ class Request(StockRequest):
         """Whether it is in a queue with a limit of deliveries until it has ended."""
         return bool(self.task.acks_late) and (hasattr(self.task, "is_kept") or is_safe(self.app.conf))
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
         """Tell that the task has failed, and give it back once too often."""
         why = _ends.pop(self.id, "what this process has not seen, such as the end of another")
         often = f"delivered {DELIVERY_LIMIT + 1} times, as often as its queue allows"
@@ -95,36 +111,43 @@ class Request(StockRequest):
             self.id,
             text,
         )
-        try:
-            self._tell(WorkerLostError(text))
-        except Exception:  # that nobody can be told must not end the worker
-            _log.exception("Task %s[%s]: nobody could be told that it failed", self.name, self.id)
+        tell(self, WorkerLostError(text))
         self.reject(requeue=True)
         task_ready(self)
 
-    def _tell(self, error: Exception) -> None:
-        """Have a failure's result stored, and its hooks and receivers called, as for a task that raises."""
-        task, context = self.task, self._context
-        try:
-            raise error
-        except WorkerLostError:
-            info = ExceptionInfo()
-        task.backend.mark_as_failure(self.id, error, request=context, store_result=self.store_errors)
-        task.request_stack.push(context)
-        try:
-            task.on_failure(error, self.id, self.args, self.kwargs, info)
-            task.after_return(states.FAILURE, error, self.id, self.args, self.kwargs, info)
-            signals.task_failure.send(
-                sender=task,
-                task_id=self.id,
-                exception=error,
-                args=self.args,
-                kwargs=self.kwargs,
-                traceback=error.__traceback__,
-                einfo=info,
-            )
-        finally:
-            task.request_stack.pop()
+
+def tell(request: StockRequest, error: Exception) -> None:
+    """Tell that a task has failed, which was not run; that nobody can be told must not end the worker."""
+    set_aside.tell()
+    try:
+        _fail(request, error)
+    except Exception:
+        _log.exception("Task %s[%s]: nobody could be told that it failed", request.name, request.id)
+
+
+def _fail(request: StockRequest, error: Exception) -> None:
+    """Have a failure's result stored, and its hooks and receivers called, as for a task that raises."""
+    task, context = request.task, request._context  # noqa: SLF001
+    try:
+        raise error
+    except WorkerLostError:
+        info = ExceptionInfo()
+    task.backend.mark_as_failure(request.id, error, request=context, store_result=request.store_errors)
+    task.request_stack.push(context)
+    try:
+        task.on_failure(error, request.id, request.args, request.kwargs, info)
+        task.after_return(states.FAILURE, error, request.id, request.args, request.kwargs, info)
+        signals.task_failure.send(
+            sender=task,
+            task_id=request.id,
+            exception=error,
+            args=request.args,
+            kwargs=request.kwargs,
+            traceback=error.__traceback__,
+            einfo=info,
+        )
+    finally:
+        task.request_stack.pop()
 
 
 def certain(base: type[StockRequest] | str) -> type[Request]:

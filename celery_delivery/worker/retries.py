@@ -16,14 +16,14 @@ from typing import Any
 
 import celery
 from celery import current_task
-from celery.exceptions import Reject
+from celery.exceptions import Reject, Retry
 from celery.utils.log import get_logger
 from kombu.exceptions import OperationalError
 
 from celery_delivery import internals, mending
 from celery_delivery.errors import Refused
 from celery_delivery.sending import following
-from celery_delivery.sending.producer import Confirming, Sending
+from celery_delivery.sending.confirming import Confirming, Sending
 from celery_delivery.sending.routing import passing_on
 
 # Seconds to send a retry in. Each delivery runs the task, and after six there is a dead letter: a broker that takes nothing has
@@ -99,6 +99,9 @@ def _retry(task: celery.Task, stock: Any) -> Any:
         try:
             with passing_on():  # the rest of its chain
                 return stock(*args, **{**patience, **options})
+        except Retry as due:
+            task.request.is_tried_at_once = not due.when
+            raise
         except Reject as error:
             reason = error.reason
         if _may_come_later(reason, task):

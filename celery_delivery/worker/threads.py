@@ -2,8 +2,8 @@
 
 fault of the stock pool                                       seen as                                  mend
 ------------------------------------------------------------  ---------------------------------------  ----------
-it looks no more whether a task has expired when a thread is  a task runs though its time is over, and  _run_fresh
-free                                                          its caller gets the result
+it looks no more whether a task has expired, or was revoked,   a task runs though its time is over, and  _run_fresh
+when a thread is free                                         its caller gets the result
 where no more threads can be started, it raises, and keeps    a task that is refused, and runs all the  taking
 the task                                                      same
 """
@@ -16,6 +16,7 @@ from billiard.einfo import ExceptionInfo
 from celery.concurrency.thread import TaskPool
 from celery.exceptions import Ignore
 from celery.utils.log import get_logger
+from celery.worker import state
 
 NO_THREAD = "can't start new thread"  # what Python says; the task is in the pool's queue by then
 
@@ -31,8 +32,7 @@ def taking(pool: TaskPool) -> Callable[..., Any]:
     pool.executor.submit(int).result()
 
     def apply(target: Callable[..., Any], args: Any, **options: Any) -> Any:
-        if args[2].get("expires"):
-            target = partial(_run_fresh, options["callback"].__self__, target)
+        target = partial(_run_fresh, options["callback"].__self__, target)
         try:
             return apply_async(target, args, **options)
         except RuntimeError as error:
@@ -45,7 +45,7 @@ def taking(pool: TaskPool) -> Callable[..., Any]:
 
 
 def _run_fresh(request: Any, target: Callable[..., Any], *args: Any) -> Any:
-    if not request.revoked():  # it tells whoever waits
+    if not (request.expires or request.id in state.revoked) or not request.revoked():  # which tells whoever waits
         return target(*args)
     try:
         raise Ignore  # noqa: TRY301 -- ExceptionInfo takes what is being handled

@@ -63,6 +63,19 @@ def failing(self, template):
 Workers.use = failing
 sys.exit(main())
 """
+# One that is asked to reload at the very moment when it can be asked.
+ASKED_AT_ONCE = """
+import os, signal, sys
+from agent.cli.main import main
+from agent.run import daemon
+
+class Place(daemon.Place):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        os.kill(os.getpid(), signal.SIGHUP)
+daemon.Place = Place
+sys.exit(main())
+"""
 
 
 @pytest.fixture
@@ -151,6 +164,14 @@ def test_a_file_in_the_working_folder_is_not_taken_for_a_module_of_its_own(agent
     agent.wait_until_consuming()
     assert agent.status()["memory"] is not None
     assert "taken" not in agent.log.read_text()
+
+
+def test_who_asks_it_to_reload_as_soon_as_its_socket_is_there_does_not_end_it(agent: Agent) -> None:
+    agent.start(ASKED_AT_ONCE)
+    assert agent.process is not None
+    wait_until(agent.socket.exists, 30)
+    wait_until(lambda: "ready" in agent.log.read_text() or not agent.is_running(), 60, "it is ready")
+    assert agent.is_running()
 
 
 def test_somebody_who_asks_to_reload_again_and_again_keeps_nobody_waiting(agent: Agent) -> None:

@@ -55,8 +55,7 @@ class Server:
 
     def ask(self, queue: str, generation: int = 1) -> None:
         """Request a fork, with descriptors that are open."""
-        report, board = os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_RDONLY)
-        self.server.request(Fork(replace(SPEC, queue=queue), generation), Ends(report, board))
+        self.server.request(Fork(replace(SPEC, queue=queue), generation), ends())
 
     def wait_prepared(self, times: int = 1) -> int:
         """Return the newest template's pid, once so many have said that they are prepared."""
@@ -85,6 +84,11 @@ def forks(tmp_path: Path, loop: Loop, children: Children, selector: BaseSelector
     forks.server.close()
 
 
+def ends() -> Ends:
+    """Return descriptors that are open, as a worker's ends."""
+    return Ends(*(os.open(os.devnull, os.O_RDONLY) for _ in range(3)))
+
+
 def descriptors() -> set[str]:
     gc.collect()  # what other tests have left may hold some
     return set(os.listdir("/proc/self/fd"))
@@ -100,8 +104,7 @@ def test_a_request_waits_for_the_template_and_is_answered_with_a_child_of_ours(f
 
 def test_a_newer_request_of_a_queue_replaces_one_that_waits(forks: Server) -> None:
     forks.ask("a", 1)
-    report, board = os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_RDONLY)
-    given_up = forks.server.request(Fork(replace(SPEC, queue="a"), 2), Ends(report, board))
+    given_up = forks.server.request(Fork(replace(SPEC, queue="a"), 2), ends())
     assert [fork.generation for fork in given_up] == [1]
     forks.server.use(forks.spec())
     assert isinstance(forks.wait_answer("a", 2), Forked)
@@ -260,9 +263,8 @@ def test_a_start_that_fails_leaves_no_descriptor_behind(forks: Server, timers: T
 def test_a_request_that_is_too_large_fails_by_itself(forks: Server) -> None:
     forks.server.use(forks.spec())
     forks.wait_prepared()
-    report, board = os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_RDONLY)
     large = replace(SPEC, queue="large", tasks=("mail.tasks:Send",) * 40_000)
-    forks.server.request(Fork(large, 1), Ends(report, board))
+    forks.server.request(Fork(large, 1), ends())
     forks.ask("a")
     assert not forks.answers  # nobody is called back while asking
     outcome = forks.wait_answer("large")

@@ -35,7 +35,7 @@ class Node:
         self.links = Links(selector, timers, self.cgroups, log, lambda *report: self.reports.append(report))
 
     def open(self, generation: int = 1) -> Ends:
-        return self.links.open("emails", generation, Limits())
+        return self.links.open("emails", generation, Limits(), 0)
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ import os, socket
 from agent.guest.work.template import Template
 
 class StartsAProgram(Template):
-    def _be_worker(self, request, report, board, group=None):
+    def _be_worker(self, request, report, board, code, group=None):
         return os.waitstatus_to_exitcode(os.system("ls -l /proc/self/fd"))
 
 StartsAProgram(socket.socket(fileno=0), os.getppid(), "", None, frozenset(), ()).serve_one()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from selectors import BaseSelector
 from typing import Any
@@ -40,6 +41,16 @@ while request := control.recv(262_144):
         control.send(json.dumps([pid, 1000 + pid, 1.5, 1]).encode())
 """
 HELD_UP = 77
+
+# Takes as long for each process as it takes to measure one.
+SLOW = """
+import json, socket, time
+control = socket.socket(fileno=3)
+while request := control.recv(262_144):
+    for pid in json.loads(request):
+        time.sleep(0.002)
+        control.send(json.dumps([pid, 1000 + pid, 1.5, 1]).encode())
+"""
 
 Ask = Callable[..., Samples]
 
@@ -118,6 +129,23 @@ def test_what_is_fresh_is_not_measured_again(hangs: Metrics, loop: Loop, monkeyp
     first = answer(hangs, loop, 1, 2)
     assert answer_at_once(hangs, 2, 1) == first
     assert set(answer_at_once(hangs, 2)) == {2}
+
+
+def test_answers_of_many_do_not_wake_the_daemon_each_by_itself(
+    make: Callable[..., Metrics], loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(monkeypatch)
+    slow = make(sys.executable, "-c", SLOW)
+    wakes: list[float] = []
+    read = slow._readable
+
+    def woken() -> None:
+        wakes.append(time.monotonic())
+        read()
+
+    monkeypatch.setattr(slow, "_readable", woken)
+    assert len(answer(slow, loop, *range(1, 61))) == 60
+    assert len(wakes) < 40
 
 
 def test_who_holds_the_sampler_up_costs_nobody_else_the_figures(

@@ -36,9 +36,11 @@ class Planners:
 
     def start(self, on_template: Callable[[TemplateSpec], None] | None = None) -> PlannerProcess:
         children, selector = self._parts
-        return PlannerProcess(
-            "magic", self.env_file, children, selector, on_template or self.templates.append, self.ends.append
-        )
+        with (self.env_file.parent / "code").open("wb") as code:
+            on_template = on_template or self.templates.append
+            return PlannerProcess(
+                "magic", self.env_file, children, selector, code.fileno(), on_template, self.ends.append
+            )
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ INTERRUPTED = """
 import os, signal, socket, sys, time
 from celery.worker import state
 from agent.guest.scoreboard import Scoreboard
+from agent.guest.work.ends import FAILED
 from agent.guest.work.pulse import Account
 
 class Request:
@@ -27,12 +28,11 @@ class Request:
 
 def end_tasks(number, frame):
     state.active_requests.discard(request)
-    account.ended(ValueError())
+    account.ended(FAILED)
 
 account = Account(socket.socketpair()[0], Scoreboard(int(sys.argv[1])))
 request = Request()
 state.active_requests.add(request)
-state.all_total_count[0] = 1
 signal.signal(signal.SIGQUIT, end_tasks)
 account.write()
 """
@@ -41,13 +41,14 @@ THREADS = """
 import socket, sys, threading
 from celery.worker import state
 from agent.guest.scoreboard import Scoreboard
+from agent.guest.work.ends import FAILED
 from agent.guest.work.pulse import Account
 
 account = Account(socket.socketpair()[0], Scoreboard(int(sys.argv[1])))
 
 def end_tasks():
     for _ in range(200):
-        account.ended(ValueError())
+        account.ended(FAILED)
 
 threads = [threading.Thread(target=end_tasks) for _ in range(8)]
 for thread in threads:
@@ -84,10 +85,14 @@ CLOCK_STEP = """
 import socket, sys
 from celery.worker import state
 from agent.guest.scoreboard import Scoreboard
-from agent.guest.work.pulse import Account, accounted_request
+from agent.guest.work.ends import accounted_request
+from agent.guest.work.pulse import Account
+
+class Task:
+    time_limit = None
 
 class Request:
-    id, name = "id-1", "send"
+    id, name, task, time_limits, delivery_info = "id-1", "send", Task, (None, None), {"redelivered": True}
 
     def on_accepted(self, pid, time_accepted):
         self.time_start = 12345.0
@@ -98,7 +103,7 @@ class Timer:
         pass
 
 account = Account(socket.socketpair()[0], Scoreboard(int(sys.argv[1])))
-account.consuming((), Timer())
+account.consuming((), Timer(), 3.0)
 request = accounted_request(Request, account)()
 request.on_accepted(1, 42.5)
 """
@@ -110,4 +115,4 @@ def test_a_task_is_as_old_as_the_monotonic_clock_says() -> None:
     pulse = Scoreboard(board).read()
     os.close(board)
     assert pulse is not None
-    assert [task.started for task in pulse.active] == [42.5]
+    assert [(task.started, task.again) for task in pulse.active] == [(42.5, True)]

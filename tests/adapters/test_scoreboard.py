@@ -14,13 +14,19 @@ from agent.guest.scoreboard import MOST_ACTIVE, MOST_TICKS, SIZE, ActiveTask, Pu
 GOOD = [
     12.5,
     ["emails"],
-    [["id-1", "send", 10.0]],
+    [["id-1", "send", 10.0, None, False]],
     1,
     3,
     2,
     1,
+    4,
+    5,
+    6,
     "no broker",
     "no room",
+    0.25,
+    7.5,
+    "an hour behind",
     True,
     [["report", None, 99.0]],
     1,
@@ -52,7 +58,24 @@ def test_a_page_that_is_written_as_a_worker_does_is_read(descriptor: int) -> Non
     write(descriptor, json.dumps(GOOD).encode())
     active = (ActiveTask("id-1", "send", 10.0),)
     assert Scoreboard(descriptor).read() == Pulse(
-        12.5, ("emails",), active, 1, 3, 2, 1, "no broker", "no room", True, (Tick("report", None, 99.0),), 1
+        12.5,
+        ("emails",),
+        active,
+        1,
+        3,
+        2,
+        1,
+        4,
+        5,
+        6,
+        "no broker",
+        "no room",
+        0.25,
+        7.5,
+        "an hour behind",
+        True,
+        (Tick("report", None, 99.0),),
+        1,
     )
 
 
@@ -80,26 +103,32 @@ def test_a_page_that_is_written_as_a_worker_does_is_read(descriptor: int) -> Non
                 (1, [1]),
                 (1, {"emails": 1}),
                 (2, [["id", "name"]]),
-                (2, [["id", "name", "long ago"]]),
+                (2, [["id", "name", 1.0, "long"]]),
+                (2, [["id", "name", "long ago", None]]),
                 (2, [[1, "name", 1.0]]),
-                (2, [["id", ["name"], 1.0]]),
-                (2, [["id", "name", float("nan")]]),
-                (2, [["id", "name", 1.0]] * (MOST_ACTIVE + 1)),
+                (2, [["id", ["name"], 1.0, None]]),
+                (2, [["id", "name", float("nan"), None]]),
+                (2, [["id", "name", 1.0, None]] * (MOST_ACTIVE + 1)),
                 (3, -1),
                 (4, 1.5),
                 (5, 10**400),
                 (6, "1"),
                 (6, True),
-                (7, None),
-                (9, False),
-                (9, 1),
+                (7, 1.5),
+                (9, -1),
                 (10, None),
-                (10, [["report", 1.0]]),
-                (10, [["report", "never", 1.0]]),
-                (10, [["report", None, None]]),
-                (10, [["report", None, 2.0**53]]),
-                (10, [["report", None, 1.0]] * (MOST_TICKS + 1)),
-                (11, None),
+                (12, None),
+                (13, -1.0),
+                (14, None),
+                (15, False),
+                (15, 1),
+                (16, None),
+                (16, [["report", 1.0]]),
+                (16, [["report", "never", 1.0]]),
+                (16, [["report", None, None]]),
+                (16, [["report", None, 2.0**53]]),
+                (16, [["report", None, 1.0]] * (MOST_TICKS + 1)),
+                (17, None),
             ]
         ),
     ],
@@ -118,7 +147,9 @@ def test_a_length_that_has_no_room_says_nothing(descriptor: int, length: int) ->
 def test_names_can_be_written_to_any_place(descriptor: int) -> None:
     write(
         descriptor,
-        json.dumps([1.0, ["\ud800"], [["\udfff", "\ud800", 1.0]], 1, 0, 0, 0, "\udfff", ""]).encode(),
+        json.dumps(
+            [1.0, ["\ud800"], [["\udfff", "\ud800", 1.0, None, False]], 1, 0, 0, 0, 0, 0, 0, "\udfff", "", 0.0, 0.0, ""]
+        ).encode(),
     )
     pulse = Scoreboard(descriptor).read()
     assert pulse is not None

@@ -25,6 +25,15 @@ def test_the_daemon_loads_nothing_that_is_not_its_own() -> None:
     assert not {"asyncio", "multiprocessing", "http", "email"} & set(loaded)
 
 
+def test_status_loads_nothing_of_what_decides_or_starts_programs() -> None:
+    code = "import sys, agent.cli.main, agent.cli.status; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {"agent.decide.events", "agent.decide.worker_state", "agent.decide.health", "subprocess", "difflib"}
+    assert heavy & set(loaded) == set()
+
+
 def _started_by_site() -> set[str]:
     """Return what this environment loads into every interpreter: editable installs put finders there."""
     code = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"

@@ -5,6 +5,7 @@ planner        reads the configuration, while a reload lasts
 importer       the planner's half in the user's interpreter
 template       forks workers
 worker         the main process of a queue's worker
+watcher        asks the broker about the queues
 pool child     runs tasks
 """
 
@@ -18,23 +19,25 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from agent.guest.spec import watcher_of
 from tests.chaos.ledger import Fact
 from tests.chaos.stage import QUEUE, Stage
 from tests.node import children, is_alive
 from tests.waiting import wait_until
 
-DAEMON, PLANNER, IMPORTER, TEMPLATE, WORKER, CHILD = (
+DAEMON, PLANNER, IMPORTER, TEMPLATE, WORKER, CHILD, WATCHER = (
     "daemon",
     "planner",
     "importer",
     "template",
     "worker",
     "pool child",
+    "watcher",
 )
-KINDS = (DAEMON, PLANNER, IMPORTER, TEMPLATE, WORKER, CHILD)
+KINDS = (DAEMON, PLANNER, IMPORTER, TEMPLATE, WORKER, CHILD, WATCHER)
 EVERY_PAIR = tuple(product(KINDS, KINDS))
 # One of each kind, and what was seen to go wrong: the template with the worker, and a planner of a dead daemon.
-SOME_PAIRS = ((TEMPLATE, WORKER), (PLANNER, DAEMON), (CHILD, IMPORTER), (TEMPLATE, TEMPLATE))
+SOME_PAIRS = ((TEMPLATE, WORKER), (PLANNER, DAEMON), (CHILD, IMPORTER), (TEMPLATE, TEMPLATE), (WATCHER, TEMPLATE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def strike(stage: Stage, pair: tuple[str, str]) -> Aftermath:
     stage.tend_agent()
     _wait_for_fresh_task(stage)
     stage.node.wait_until_consuming()
+    wait_until(lambda: stage.node.status()["watcher"] == "", 60, "the watcher works")
     return Aftermath(pair, lived, left_over)
 
 
@@ -120,6 +124,8 @@ def _find(stage: Stage, kind: str) -> int:
             return wait_until(lambda: _named(daemon, "agent-template"), 30, "a template runs")
         case "worker":
             return wait_until(lambda: _named(daemon, QUEUE), 30, "a worker runs")
+        case "watcher":
+            return wait_until(lambda: _named(daemon, watcher_of(stage.node.instance)[:15]), 30, "a watcher runs")
         case _:
             return wait_until(lambda: next(iter(_children(_named(daemon, QUEUE))), 0), 30, "a pool child runs")
 

@@ -270,10 +270,10 @@ CASES = (
     ),
     Case(
         "a limit that the pool cannot enforce",
-        (TASKS, "CELERY_AGENT_QUEUES__unique_magic_task__POOL=solo", "CELERY_AGENT_DEFAULTS__TIME_LIMIT=60"),
-        "{env}:4: CELERY_AGENT_DEFAULTS__TIME_LIMIT is 60, but queue 'unique_magic_task' has POOL=solo, in which "
+        (TASKS, "CELERY_AGENT_QUEUES__unique_magic_task__POOL=solo", "CELERY_AGENT_DEFAULTS__SOFT_TIME_LIMIT=60"),
+        "{env}:4: CELERY_AGENT_DEFAULTS__SOFT_TIME_LIMIT is 60, but queue 'unique_magic_task' has POOL=solo, in which "
         "nothing can enforce it. Use POOL=prefork, "
-        "or set CELERY_AGENT_QUEUES__unique_magic_task__TIME_LIMIT to nothing.",
+        "or set CELERY_AGENT_QUEUES__unique_magic_task__SOFT_TIME_LIMIT to nothing.",
     ),
     Case(
         "a variable of celery_tasks that it refuses",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from agent.cli.main import main
 from tests.integration.bad_input import GOOD, TASKS
 from tests.node import Node
 
 Configure = Callable[..., Path]
+Finding = dict[str, str]
+Check = Callable[[], tuple[int, list[Finding]]]
 
 
 @pytest.fixture
@@ -31,6 +35,20 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
         return path
 
     return write
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str]) -> Check:
+    """Return a function that checks instance `magic` and returns exit status and findings."""
+
+    def run() -> tuple[int, list[Finding]]:
+        status = main(["check", "magic", "--json"])
+        value = json.loads(capsys.readouterr().out)
+        (instance,) = value["instances"]
+        assert (value["schema"], instance["instance"], instance["exit_status"]) == (1, "magic", status)
+        return status, instance["findings"]
+
+    return run
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from tests.ports import HOST
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
+STOP = 60.0  # seconds; a stop takes two
 IDLE = 60.0  # seconds without a message that is settled, after which the worker stands still
 
 
@@ -38,6 +39,7 @@ class Hosted:
         self._notes.touch()
         options = ["--pool", pool, "--prefetch-multiplier", str(prefetch), "--loglevel", "WARNING"]
         variables = {"PYTHONPATH": str(ROOT), "RABBITMQ_HOST": HOST, "RABBITMQ_PORT": str(self.broker.port)}
+        variables["PYTHONFAULTHANDLER"] = "1"
         variables["HOSTING_NOTES"] = str(self._notes)
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -55,9 +57,14 @@ class Hosted:
             assert not self._has_ended, f"the worker has ended; it had {self.broker.held()}\n{self.log()[-3000:]}"
 
     def stop(self) -> int:
-        """Have it end as a signal asks it to; return its exit status."""
+        """Have it end as a signal asks it to; return its exit status. Fail with its threads' stacks where it does not."""
         self._process.terminate()
-        return self._process.wait(60)
+        try:
+            return self._process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGABRT)
+            self._process.wait()
+            raise AssertionError(f"the worker has not ended in {STOP:g} s\n{self.log()[-6000:]}") from None
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")

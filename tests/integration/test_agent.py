@@ -101,10 +101,11 @@ def test_an_idle_agent_stops_with_nothing_left_to_kill(node: Node, pool: str) ->
     node.configure(*FIVE, DEFAULTS__POOL=pool)
     node.start()
     node.wait_until_consuming()
+    node.wait_for(FIVE[-1], lambda queue: queue["waiting"] is not None, "is watched, too")
     assert node.stop() == 0
     assert node.run("status", "magic").returncode == 3
     log = node.log.read_text()
-    assert (log.count("how=warm"), log.count("how=")) == (len(FIVE) + 1, len(FIVE) + 1)  # each worker, and the agent
+    assert (log.count("how=warm"), log.count("how=")) == (len(FIVE) + 2,) * 2  # each worker, the watcher, and the agent
 
 
 def test_a_running_task_is_shown_and_finished_before_the_agent_ends(node: Node) -> None:

@@ -72,6 +72,18 @@ async def soft():
     except SoftTimeLimitExceeded:
         return "caught"
 
+@app.task(name="forgotten")
+def forgotten():
+    return seen()
+
+@app.task(name="unread", ignore_result=True)
+def unread():
+    return seen()
+
+@app.task(name="wrapped", base=Runs)
+def wrapped():
+    return seen()
+
 @app.task(name="function")
 def function(value):
     return [value, asyncio.run(seen())[0]]
@@ -85,7 +97,9 @@ def outcome(*sent):
         return proj.app.signature(sent[0], sent[1:]).apply_async().get(timeout=60)
     except Exception as error:
         return f"{type(error).__name__}{error.args}"
-value = {name: outcome(name) for name in ("plain", "retried", "runs", "surrounded", "cancelled", "late", "soft")}
+names = ("plain", "retried", "runs", "surrounded", "cancelled", "late", "soft", "forgotten", "wrapped")
+value = {name: outcome(name) for name in names}
+proj.unread.apply_async()
 value["bound"] = outcome("bound", 7)
 value["function"] = outcome("function", 7)
 value["chain"] = chain(proj.plain.si(), proj.bound.s(), proj.function.s())().get(timeout=60)[0][0]
@@ -104,7 +118,7 @@ def test_coroutines_of_an_app_are_run_as_its_functions_are(project: Project, poo
     project.start()
     project.wait_until_consuming()
     value = project.python(SENT)
-    for name in ("plain", "runs"):
+    for name in ("plain", "runs", "wrapped"):
         del value[name][1]  # a part of the id
     assert value == {
         "plain": [True, False],
@@ -114,10 +128,16 @@ def test_coroutines_of_an_app_are_run_as_its_functions_are(project: Project, poo
         "cancelled": "TaskExit('CancelledError()',)",
         "late": "TimeLimitExceeded(1,)",
         "soft": "caught",
+        "forgotten": "TypeError('forgotten returned a coroutine: define it with async def, so that it is run',)",
+        "wrapped": [True, False],
         "bound": ["bound", 7, "celery.1.magic"],
         "function": [7, True],
         "chain": "bound",
     }
+    assert (
+        "TypeError('unread returned a coroutine: define it with async def, so that it is run')"
+        in project.log.read_text()
+    )
     checked = project.run("check", "magic").stdout
     assert ("task_time_limit is 50, and nothing enforces it" in checked) == (pool == "threads")
     assert "soft.soft_time_limit" not in checked

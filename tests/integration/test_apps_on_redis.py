@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,24 @@ app = Celery("proj", broker=os.environ["BROKER"])
 def slow(path):
     open(path, "a").close()
     time.sleep(600)
+"""
+
+POISON = """
+import os
+from celery import Celery
+
+app = Celery("proj", broker=os.environ["BROKER"])
+app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True, worker_prefetch_multiplier=4)
+app.conf.broker_transport_options = {
+    "visibility_timeout": 3, "unacked_restore_interval": 1, "unacked_restore_throttle": 1,  # seconds
+}
+
+@app.task
+def note(path, number, is_deadly):
+    with open(path, "a") as file:
+        file.write(f"{number}\\n")
+    if is_deadly:
+        os.abort()
 """
 
 
@@ -100,3 +119,51 @@ def test_the_check_says_what_redis_may_lose_and_reaches_it(shop: Shop, server: R
     assert f"{server.url} accepts connections" in said
     assert f"{server.url} forgets tasks when its memory is full: its maxmemory-policy is allkeys-lru. Set it to" in said
     assert "Redis gives what is not acked for 3600 s to another worker (visibility_timeout): " in said
+
+
+def runs(path: Path) -> Counter[str]:
+    """Return how often each number stands in a file."""
+    return Counter(path.read_text().split())
+
+
+def is_set_aside(project: Project, pool: str) -> bool:
+    """Say whether the log has the line that names the arguments of a pool's task."""
+    lines = project.log.read_text().splitlines()
+    return any("is not run again" in line and f"/{pool}'" in line for line in lines)
+
+
+def test_a_task_that_ends_its_process_is_set_aside_and_all_others_run(
+    tmp_path: Path, broker: RabbitMQ, vhost: str, server: Redis
+) -> None:
+    """What a process of a pool had comes again at once, what a worker had when Redis is looked into."""
+    server.start()
+    project = Project(tmp_path, broker, vhost)
+    (project.code / "proj.py").write_text(POISON)
+    project.variables["BROKER"] = server.url
+    pools = ("solo", "prefork")
+    project.configure(
+        *(f"+{pool}" for pool in pools),
+        **{f"QUEUES__{pool}__POOL": pool for pool in pools},
+        QUEUES__solo__CONCURRENCY="1",
+    )
+    try:
+        project.start()
+        project.wait_until_consuming()
+        project.python(
+            f"""
+from proj import note
+value = [
+    note.apply_async(({str(tmp_path)!r} + "/" + pool, number, number == 5), queue=pool).id
+    for pool in {pools} for number in range(20)
+]"""
+        )
+        everything = {str(number) for number in range(20)}
+        for pool in pools:
+            wait_until(lambda pool=pool: runs(tmp_path / pool).keys() == everything, 60, "all have run")  # type: ignore[misc]
+            wait_until(lambda pool=pool: is_set_aside(project, pool), 100, "it is set aside")  # type: ignore[misc]
+            assert 3 <= runs(tmp_path / pool)["5"] <= 4  # what waits for long on a busy machine comes twice
+        with server.client() as client:
+            wait_until(lambda: client.hlen("unacked") == 0, 30, "nothing is left of them")
+            assert [client.llen(each) for each in pools] == [0, 0]
+    finally:
+        project.close()

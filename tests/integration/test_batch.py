@@ -33,7 +33,7 @@ def test_what_a_full_queue_refuses_is_told_from_what_it_took(node: Node) -> None
     node.broker.control(
         "set_policy", "-p", node.vhost, "full", "^alpha$", '{"max-length": 100}', "--apply-to", "queues"
     )
-    code = f'{START}sent = send_all((worker.s("return", n) for n in range(600)), confirm_timeout=5)\n{SENT}'
+    code = f'{START}sent = send_all((worker.s("return", n) for n in range(600)), confirm_timeout=20)\n{SENT}'
     sent = node.produce(code, "alpha")
     accepted = {task_id for task_id, fate, _ in sent if fate == "accepted"}
     assert accepted == set(node.task_ids("alpha"))

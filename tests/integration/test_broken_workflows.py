@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +20,6 @@ from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
 from tests.waiting import wait_until
 
-CHAINS = 200
 SENT = """
 from celery import chain
 from celery_tasks.tasks import AddTask
@@ -26,36 +27,66 @@ app, add = create_worker_from(AddTask)
 twice, negate = app.signature("twice"), app.signature("negate")
 """
 MANY = f"""{SENT}
-sent = [chain(add.s(number), twice, negate).delay() for number in range(1000, 1000 + {CHAINS})]
-print(json.dumps([result.get(timeout=200) for result in sent]))"""
+sent = [chain(add.s(number), twice, negate).delay() for number in range(1000, 1000 + CHAINS)]
+print(json.dumps([result.get(timeout=1800) for result in sent]))"""
+# In the code of instances: each step that begins is written down, with its id.
+LEDGER = """
+from celery.signals import task_prerun
+@task_prerun.connect(weak=False)
+def note(task_id, task, **_):
+    with open({ledger!r}, "a") as file:
+        file.write(task.request.root_id + " " + task.name + " " + task_id + "\\n")
+"""
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
-def test_every_chain_ends_while_workers_are_killed(broker: RabbitMQ, tmp_path: Path, pool: str) -> None:
-    with instances(tmp_path, broker, pool) as nodes:
+def test_every_chain_ends_while_workers_are_killed(
+    broker: RabbitMQ, tmp_path: Path, pool: str, pytestconfig: pytest.Config, measured: Callable[[str], None]
+) -> None:
+    """None forks: a step that was delivered again runs under its id, and each chain has three ids at all."""
+    chains, ledger = pytestconfig.getoption("--chains"), tmp_path / "ledger"
+    rounds, killed = max(3, chains // 200), 0
+    with prepared(tmp_path, broker, pool) as nodes:
         first, second = nodes
-        with start(first, MANY) as producer:
-            for round_ in range(3):
+        for node in nodes:
+            with (node.code / "flows.py").open("a") as file:
+                file.write(LEDGER.format(ledger=str(ledger)))
+            node.start()
+        for node in nodes:
+            node.wait_until_consuming()
+        with start(first, MANY.replace("CHAINS", str(chains))) as producer:
+            for _ in range(rounds):
                 for node, queue in ((first, "add"), (second, "twice"), (second, "negate")):
-                    kill(node, queue, round_ * CHAINS // 6)
-            out, errors = producer.communicate(timeout=240)
+                    killed += kill(node, queue, chains // (6 * rounds), producer)
+            out, errors = producer.communicate(timeout=1800)
         assert producer.returncode == 0, errors
-        assert json.loads(out) == [-2 * number for number in range(1000, 1000 + CHAINS)]
+        assert killed >= 3
+        assert json.loads(out) == [-2 * number for number in range(1000, 1000 + chains)]
         for queue in ("add", "twice", "negate"):
+            assert broker.messages(queue, first.vhost) == 0, queue
             assert broker.messages(f"{queue}.dead", first.vhost) == 0, queue
+    runs = Counter(tuple(line.split()) for line in ledger.read_text().splitlines())
+    steps = Counter((chain, name) for chain, name, _ in runs)
+    assert set(steps.values()) == {1}
+    assert len(steps) == 3 * chains
+    twice = runs.total() - len(runs)
+    measured(f"{chains} chains on {pool}, {killed} workers killed: of {len(runs)} steps {twice} ran twice")
 
 
-def kill(node: Node, queue: str, at_least: int) -> None:
-    """Kill the worker of a queue once it consumes and has done so many tasks, in all of its lives or the present one."""
+def kill(node: Node, queue: str, at_least: int, producer: subprocess.Popen[str]) -> bool:
+    """Kill the worker of a queue once it consumes and has done so many more tasks; False where the producer ended before."""
+    before = node.queue(queue)["succeeded"]
 
     def pid() -> int | None:
         found = node.queue(queue)
-        return found["pid"] if found["state"] == "consuming" and found["succeeded"] >= at_least else None
+        return found["pid"] if found["state"] == "consuming" and found["succeeded"] >= before + at_least else None
 
-    found = wait_until(pid, 120, f"{queue} has done {at_least}")
-    assert found is not None
+    found = wait_until(lambda: pid() or producer.poll() is not None, 240, f"{queue} has done {at_least}")
+    if producer.poll() is not None:
+        return False
     with suppress(ProcessLookupError):
         os.kill(found, signal.SIGKILL)
+    return True
 
 
 def start(node: Node, code: str) -> subprocess.Popen[str]:

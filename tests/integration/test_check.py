@@ -6,34 +6,15 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.cli.main import main
 from agent.errors import CONFIGURATION, FAILURE, NO_SUCH_INSTANCE, OK
-from tests.integration.conftest import Configure
+from tests.integration.conftest import Check, Configure, Finding
 from tests.rabbitmq import RabbitMQ
-
-Finding = dict[str, str]
-
-
-@pytest.fixture
-def check(capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[int, list[Finding]]]:
-    """Return a function that checks instance `magic` and returns exit status and findings."""
-
-    def run() -> tuple[int, list[Finding]]:
-        status = main(["check", "magic", "--json"])
-        value = json.loads(capsys.readouterr().out)
-        (instance,) = value["instances"]
-        assert (value["schema"], instance["instance"], instance["exit_status"]) == (1, "magic", status)
-        return status, instance["findings"]
-
-    return run
-
-
-Check = Callable[[], tuple[int, list[Finding]]]
 
 
 def of(findings: list[Finding], subject: str) -> Finding:
@@ -48,6 +29,19 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
+def test_celerys_own_variable_for_another_broker_has_no_effect_and_is_named(
+    configure: Configure, check: Check, broker: RabbitMQ, vhost: str
+) -> None:
+    configure(**broker.variables(vhost), CELERY_BROKER_URL="redis://:secret@elsewhere//")
+    status, findings = check()
+    text = of(findings, "delivery")["text"]
+    assert text.startswith(
+        "CELERY_BROKER_URL is redis://:**@elsewhere//, and has no effect: broker_url of the settings"
+    )
+    assert of(findings, "broker")["text"].endswith(f"@127.0.0.1:{broker.port}/{vhost} accepts connections")
+    assert status == OK
+
+
 def test_all_is_well_with_a_broker_that_answers(
     configure: Configure, check: Check, broker: RabbitMQ, vhost: str
 ) -> None:
@@ -55,7 +49,12 @@ def test_all_is_well_with_a_broker_that_answers(
     status, findings = check()
     fragile = [each for each in findings if each["subject"] == "letters"]
     assert {each["level"] for each in findings if each not in fragile} == {"ok"}
-    assert [each["subject"] for each in findings if each not in fragile] == ["env file", "python", "queue", "broker"]
+    subjects = ["env file", "python", "queue", "broker", "running"]
+    assert [each["subject"] for each in findings if each not in fragile] == subjects
+    assert (
+        of(findings, "running")["text"]
+        == "magic does not run: only its configuration was looked at, and no worker or queue."
+    )
     assert of(findings, "broker")["text"].endswith(f":**@127.0.0.1:{broker.port}/{vhost} accepts connections")
     assert status == OK
 
@@ -203,49 +202,6 @@ def test_a_queue_that_would_be_one_of_the_library_s_own_is_refused(
     assert status == CONFIGURATION
 
 
-def test_an_env_file_with_a_secret_that_everyone_can_read_is_warned_about(configure: Configure, check: Check) -> None:
-    path = configure(RABBITMQ_PWD="hunter2", RABBITMQ_HOST="broker.invalid")
-    path.chmod(0o644)
-    _, findings = check()
-    assert findings[1]["level"] == "warn"
-    assert findings[1]["text"] == (f"{path} can be read by every user, and holds RABBITMQ_PWD. chmod o-rwx {path}")
-
-
-def test_a_password_file_that_everyone_can_read_is_warned_about(
-    configure: Configure, check: Check, tmp_path: Path
-) -> None:
-    password = tmp_path / "password"
-    password.write_text("hunter2")
-    password.chmod(0o644)
-    path = configure(RABBITMQ_PWD_FILE=str(password), RABBITMQ_HOST="broker.invalid")
-    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if text.startswith("RABBITMQ_PWD_FILE"))
-    _, findings = check()
-    expected = (
-        f"{path}:{line}: {password} can be read by every user, and RABBITMQ_PWD_FILE names it. chmod o-rwx {password}"
-    )
-    assert findings[1]["text"] == expected
-
-
-def test_an_env_file_that_everyone_can_change_is_warned_about(configure: Configure, check: Check) -> None:
-    path = configure(RABBITMQ_HOST="broker.invalid")
-    path.chmod(0o646)
-    _, findings = check()
-    assert findings[1]["text"] == f"{path} can be changed by every user. chmod o-w {path}"
-
-
-def test_a_line_that_does_not_count_is_warned_about(configure: Configure, check: Check) -> None:
-    path = configure("A=1", "B=2", "A=3", RABBITMQ_HOST="broker.invalid")
-    _, findings = check()
-    assert findings[1]["text"] == f"{path}:3: A comes again in line 5, which counts."
-
-
-def test_what_a_shell_would_read_otherwise_is_warned_about(configure: Configure, check: Check) -> None:
-    path = configure("A=$B", "B=2", "C=d e", RABBITMQ_HOST="broker.invalid")
-    _, findings = check()
-    expected = f"{path}: a shell that reads this file takes other values, or none, for A (line 3), C (line 5). Write"
-    assert [finding["text"] for finding in findings if finding["text"].startswith(expected)] != []
-
-
 def test_findings_are_lines_on_stdout_and_tracebacks_go_to_stderr(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,6 +213,7 @@ def test_findings_are_lines_on_stdout_and_tracebacks_go_to_stderr(
         ["magic:", "ok", "env"],
         ["magic:", "ok", "python"],
         ["magic:", "FAIL", "tasks"],
+        ["magic:", "ok", "running"],
     ]
     assert f"{path}:2: CELERY_AGENT_TASKS names 'broken:Task'" in printed.out
     assert printed.err.startswith("    Traceback (most recent call last):\n      File ")

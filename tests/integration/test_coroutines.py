@@ -238,21 +238,23 @@ def has_begun(notes: Path, count: int) -> bool:
 
 def test_those_that_a_killed_worker_had_run_again(coroutines: Node) -> None:
     node = coroutines
-    run(node, POOL="threads", CONCURRENCY=str(CROWD))
+    run(node, POOL="threads", CONCURRENCY="10")
     file, notes = node.code / "go", node.code / "notes"
     code = f"""
-sent = [worker.delay("wait_for", {str(file)!r}) for _ in range({CROWD})]
+sent = [worker.delay("wait_for", {str(file)!r}) for _ in range(10)]
 print("null", flush=True)
 input()
 print(json.dumps([each.get(timeout=60) for each in sent]))"""
     with node.producing(code, "alpha") as producer:
-        for begun in (CROWD, 2 * CROWD):
-            wait_until(partial(has_begun, notes, begun), 60, "each waits")
-            os.kill(node.pids()["alpha"], signal.SIGKILL)
+        wait_until(partial(has_begun, notes, 10), 60, "each waits")
+        os.kill(node.pids()["alpha"], signal.SIGKILL)
+        wait_until(partial(has_begun, notes, 20), 60, "each waits, though the first was taken alone")
+        os.kill(node.pids()["alpha"], signal.SIGKILL)
+        wait_until(partial(has_begun, notes, 21), 60, "one waits alone")
         file.touch()
         out, errors = producer.communicate("\n", timeout=120)
     assert producer.returncode == 0, errors
-    assert out.split("\n", 1)[1].count(str(file)) == CROWD
+    assert out.split("\n", 1)[1].count(str(file)) == 10
 
 
 def test_who_blocks_the_loop_is_named_in_the_log(coroutines: Node) -> None:

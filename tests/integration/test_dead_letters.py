@@ -49,6 +49,18 @@ class TestAListing:
         ]
         assert sorted(letter["reason"] for letter in found).count("undecodable") == 3
 
+    def test_is_a_part_of_a_task_s_story(self, alpha: Node) -> None:
+        bury(alpha, "alpha", [task("omega", id="unknown-1"), task("alpha", "return", value=1, id="unknown-12")])
+        told = alpha.run("task", "unknown-1", "magic")
+        assert (told.returncode, told.stdout.splitlines()[0]) == (OK, "omega[unknown-1]: a dead letter of alpha")
+        assert "dead letter: unknown: queue 'alpha' hosts no task of that name" in told.stdout
+        assert alpha.run("task", "unknown-1", "magick").returncode == NO_SUCH_INSTANCE
+        nothing = alpha.run("task", "unknown-2")
+        assert (nothing.returncode, nothing.stdout.splitlines()[0]) == (
+            FAILURE,
+            "unknown-2: nothing is known of it here",
+        )
+
     def test_has_what_a_worker_would_not_run(self, alpha: Node) -> None:
         """Each is refused by Celery in another place."""
         alpha.start()
@@ -62,11 +74,12 @@ class TestAListing:
                 channel.basic_publish(message, "alpha", "alpha")
         alpha.send_and_leave("alpha", "abort")
         wait_until(lambda: waiting(alpha, "alpha.dead") == 5, 60, "all are dead")
+        assert ", and not to the journal" in alpha.run("task", "unknown", "magic").stdout
         found = {letter["id"]: letter["reason"] for letter in letters(alpha)}
         known = {name: found.pop(name) for name in ("unknown", "arguments", "broken", "strange")}
         expected = {"unknown": "unknown", "arguments": "arguments", "broken": "undecodable", "strange": "undecodable"}
         assert known == expected
-        assert list(found.values()) == ["deliveries"]
+        assert list(found.values()) == ["crashes"]
         assert alpha.send("alpha", "return", 1) == 1
 
     @pytest.mark.rabbitmq_4
@@ -150,6 +163,11 @@ def test_a_letter_is_shown_whole(alpha: Node) -> None:
         (("magic", "show"), USAGE, "the following arguments are required: ID"),
         (("magic", "bury", "one"), USAGE, "invalid choice: 'bury'"),
         (("magic", "--user", "me"), FAILURE, "--user and --password-file go together"),
+        (
+            ("magic", "--user", "me", "--password-file", "/dev/null"),
+            FAILURE,
+            "--password-file names /dev/null, which is empty",
+        ),
         (
             ("magic", "--user", "me", "--password-file", "/nowhere"),
             FAILURE,

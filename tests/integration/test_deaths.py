@@ -50,7 +50,7 @@ def documented() -> tuple[str, str]:
 
 def dead_letter_worker(node: Node) -> str:
     """Return the process of the broker's that moves dead letters; another one after each of its ends."""
-    return node.broker.control("eval", "whereis(rabbit_fifo_dlx_sup).")
+    return node.broker.evaluate("whereis(rabbit_fifo_dlx_sup).")
 
 
 @pytest.mark.rabbitmq_4
@@ -62,6 +62,7 @@ def test_what_the_broker_could_not_let_die_is_a_dead_letter_and_never_runs(node:
     node.start()
     node.wait_until_consuming()
     before = dead_letter_worker(node)
+    node.wait_for("alpha", lambda of: of["dead"] == 0, "is told that none is dead, which takes no rights")
     for queue in POOLS:
         for name, deaths in fatal(queue).items():
             publish(node, queue, undying(queue, deaths, name))
@@ -115,7 +116,7 @@ def test_the_cure_of_the_document_gets_all_dead_letters_out_again(node: Node) ->
         publish(node, queue, undying(queue, "text", "one"), undying(queue, "text", "two"))
     publish(node, "alpha", undying("alpha", [5], "fatal"))
     reject(node, "alpha", 3)
-    wait_until(lambda: dead_letter_worker(node).strip() == "undefined", 30, "all dead letters have stopped")
+    wait_until(lambda: dead_letter_worker(node) == "undefined", 30, "all dead letters have stopped")
     reject(node, "beta", 2)
     cure, back = documented()
     node.broker.control("eval", cure)
@@ -141,7 +142,7 @@ def test_the_cure_gets_out_what_has_expired_before_a_worker_got_it(node: Node, w
         else:
             fatal_one.properties["expiration"] = "1"
             channel.basic_publish(fatal_one, "alpha", "alpha")
-        wait_until(lambda: dead_letter_worker(node).strip() == "undefined", 60, "all dead letters have stopped")
+        wait_until(lambda: dead_letter_worker(node) == "undefined", 60, "all dead letters have stopped")
         cure, back = documented()
         node.broker.control("eval", cure)
         queue = "alpha" if where == "in the delays" else "alpha.dead"

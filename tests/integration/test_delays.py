@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from celery_delivery.topology.delays import level
-from tests.node import TASKS, Node
+from tests.node import EACH_POOL, TASKS, Node
 from tests.rabbitmq import RabbitMQ
 from tests.truth import assert_well
 from tests.waiting import wait_until
@@ -38,11 +38,11 @@ def run(node: Node, **settings: str) -> None:
 def impatient(broker: RabbitMQ) -> Iterator[None]:
     """A broker that closes the channel of whoever keeps a message for more than two seconds."""
     set_env = "application:set_env(rabbit, {}, {})."
-    broker.control("eval", set_env.format("consumer_timeout", 2000))
-    broker.control("eval", set_env.format("channel_tick_interval", 500))
+    broker.evaluate(set_env.format("consumer_timeout", 2000))
+    broker.evaluate(set_env.format("channel_tick_interval", 500))
     yield
-    broker.control("eval", set_env.format("consumer_timeout", 1_800_000))
-    broker.control("eval", set_env.format("channel_tick_interval", 60_000))
+    broker.evaluate(set_env.format("consumer_timeout", 1_800_000))
+    broker.evaluate(set_env.format("channel_tick_interval", 60_000))
 
 
 @pytest.mark.rabbitmq_4
@@ -60,12 +60,14 @@ print(json.dumps([soon, time.time() - sent, tomorrow.ready()]))"""
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("pool", ["solo", "prefork"])
-def test_a_delay_longer_than_the_brokers_patience_is_no_matter(node: Node, pool: str) -> None:
-    run(node, DEFAULTS__POOL=pool)
-    assert node.produce("print(worker.apply_async(('return', 7), countdown=6).get(timeout=60))", "alpha") == 7
+def test_a_delay_longer_than_the_brokers_patience_is_no_matter_on_any_pool(node: Node) -> None:
+    node.configure_pools(EACH_POOL)
+    node.start()
+    node.wait_until_consuming()
+    code = "print(worker.apply_async(('return', 7), countdown=6).get(timeout=60))"
+    assert node.produce_at_once(code, EACH_POOL) == dict.fromkeys(EACH_POOL, 7)
     assert "Connection to broker lost" not in node.log.read_text()
-    assert node.queue("alpha")["succeeded"] == 1
+    assert {queue: node.queue(queue)["succeeded"] for queue in EACH_POOL} == dict.fromkeys(EACH_POOL, 1)
 
 
 @pytest.mark.rabbitmq_4
@@ -111,6 +113,7 @@ print(json.dumps([result.get(timeout=60) for result in later]))"""
     assert node.produce(code, "alpha") == [0, 1]
     assert_well(node)
     assert node.log.read_text().count("The clock of this host is") == 1
+    node.wait_for("alpha", lambda queue: "behind that of " in queue["clock"], "tells of the clocks")
 
 
 @pytest.mark.parametrize("letters", [35, 125])

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from celery_delivery.topology.queues import DELIVERY_LIMIT
-from tests.node import Node, children, is_alive
+from tests.node import EACH_POOL, Node, children, is_alive
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
@@ -25,11 +25,11 @@ def impatience(broker: RabbitMQ) -> Iterator[None]:
     """Have the broker close the channels of those who connect now and keep a message for more than a second."""
     settings = "[{{consumer_timeout, {}}}, {{channel_tick_interval, {}}}]"
     change = f"[application:set_env(rabbit, Key, Value) || {{{{Key, Value}}}} <- {settings}]."
-    broker.control("eval", change.format(1000, 250))
+    broker.evaluate(change.format(1000, 250))
     try:
         yield
     finally:
-        broker.control("eval", change.format(1_800_000, 60_000))
+        broker.evaluate(change.format(1_800_000, 60_000))
 
 
 def kill_while_running(node: Node, pool: str) -> None:
@@ -114,18 +114,18 @@ def test_an_unknown_profile_is_refused_with_its_place(node: Node) -> None:
     assert "CELERY_TASKS_DELIVERY is 'save', but must be one of: safe, article" in done.stdout
 
 
-@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
-def test_a_task_of_many_heartbeats_is_not_cut_off(node: Node, pool: str) -> None:
-    node.broker.control("eval", "application:set_env(rabbit, heartbeat, 1).")  # seconds; the lower one counts
+def test_a_task_of_many_heartbeats_is_not_cut_off_on_any_pool(node: Node) -> None:
+    node.broker.evaluate("application:set_env(rabbit, heartbeat, 1).")  # seconds; the lower one counts
     try:
-        node.configure("alpha", DEFAULTS__POOL=pool)
+        node.configure_pools(EACH_POOL)
         node.start()
         node.wait_until_consuming()
     finally:
-        node.broker.control("eval", "application:set_env(rabbit, heartbeat, 60).")
-    assert node.send("alpha", "sleep", 6) == 6
-    assert node.send("alpha", "return", 1) == 1
-    assert node.queue("alpha")["succeeded"] == 2
+        node.broker.evaluate("application:set_env(rabbit, heartbeat, 60).")
+    results = node.produce_at_once("print(worker.delay('sleep', 6).get(timeout=60))", EACH_POOL)
+    assert results == dict.fromkeys(EACH_POOL, 6)
+    assert {queue: node.send(queue, "return", 1) for queue in EACH_POOL} == dict.fromkeys(EACH_POOL, 1)
+    assert {queue: node.queue(queue)["succeeded"] for queue in EACH_POOL} == dict.fromkeys(EACH_POOL, 2)
     assert "Connection to broker lost" not in node.log.read_text()
 
 
@@ -170,16 +170,17 @@ def test_a_link_that_is_frozen_is_noticed(node: Node, broker: RabbitMQ) -> None:
     assert node.send("alpha", "return", 1) == 1
 
 
-@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
-def test_a_stop_has_its_end_even_where_the_broker_does_not_answer(node: Node, broker: RabbitMQ, pool: str) -> None:
-    node.configure("alpha", DEFAULTS__POOL=pool, DEFAULTS__WARM_TIMEOUT="3", DEFAULTS__COLD_TIMEOUT="2")
+def test_a_stop_has_its_end_even_where_the_broker_does_not_answer_on_any_pool(node: Node, broker: RabbitMQ) -> None:
+    node.configure_pools(EACH_POOL, DEFAULTS__WARM_TIMEOUT="3", DEFAULTS__COLD_TIMEOUT="2")
     node.start()
     node.wait_until_consuming()
-    node.send_and_leave("alpha", "sleep", 300)
-    node.wait_for("alpha", lambda queue: queue["active_count"] == 1, "runs the task")
+    for queue in EACH_POOL:
+        node.send_and_leave(queue, "sleep", 300)
+        node.wait_for(queue, lambda said: said["active_count"] == 1, "runs the task")
     broker.freeze()
     try:
         node.stop(timeout=30)  # a stock worker takes a minute and more
     finally:
         broker.thaw()
-    wait_until(lambda: messages(node, "alpha") == 1, 60, "the task is back")
+    for queue in EACH_POOL:
+        wait_until(lambda queue=queue: messages(node, queue) == 1, 60, f"the task of {queue} is back")  # type: ignore[misc]

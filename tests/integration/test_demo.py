@@ -118,7 +118,7 @@ def test_the_demo_stays_up_until_it_is_told_to_go(tmp_path: Path, number: signal
             stderr=file,
         )
     try:
-        wait_until(lambda: "agent status magic\n" in _after(output, "In another terminal:"), 60, "the demo stays")
+        wait_until(lambda: "agent status magic\n" in _after(output, "In another terminal:"), 120, "the demo stays")
         shown = _after(output, "In another terminal:")
         done = subprocess.run(
             ["sh", "-ec", shown], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
@@ -144,7 +144,7 @@ def test_no_process_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
             stderr=file,
         )
     try:
-        wait_until(lambda: "agent status magic\n" in _after(output, "In another terminal:"), 60, "the demo stays")
+        wait_until(lambda: "agent status magic\n" in _after(output, "In another terminal:"), 120, "the demo stays")
         started = psutil.Process(demo.pid).children(recursive=True)
         assert started
     finally:

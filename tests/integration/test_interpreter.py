@@ -81,7 +81,8 @@ class TestInterpreter:
         interpreter = environment_with_celery(tmp_path / "venv")
         assert self.said(tmp_path, interpreter) == (
             "{env}: CELERY_AGENT_CELERY_CONFIG is 'celery_tasks.celery_config', but there is no module celery_tasks. "
-            f"Put the folder that holds celery_tasks into CELERY_AGENT_PATH, or install it for {interpreter}."
+            f"Put the folder that holds celery_tasks into CELERY_AGENT_PATH, or install it for {interpreter}. "
+            "Where contracts have another name, say CELERY_AGENT_CELERY_CONFIG=NAME.celery_config."
         )
 
     @pytest.mark.parametrize(

@@ -45,13 +45,13 @@ def outcome(result):
 @contextmanager
 def limited(broker: RabbitMQ, limit: int) -> Iterator[None]:
     """Have channels that are opened meanwhile take no larger messages; each release looks in a place of its own."""
-    before = broker.control("eval", "{ok, Limit} = application:get_env(rabbit, max_message_size), Limit.").strip()
+    before = broker.evaluate("{ok, Limit} = application:get_env(rabbit, max_message_size), Limit.")
     setting = "application:set_env(rabbit, max_message_size, {0}), persistent_term:put(max_message_size, {0})."
-    broker.control("eval", setting.format(limit))
+    broker.evaluate(setting.format(limit))
     try:
         yield
     finally:
-        broker.control("eval", setting.format(before))
+        broker.evaluate(setting.format(before))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ import amqp
 import pytest
 from kombu import Connection
 
-from agent.guest.schedule.lease import LOST, Lease
+from agent.guest.schedule.lease import Lease
 from agent.guest.schedule.record import Record, Seen, decode, encode
 from celery_delivery.sending.confirms import Answer
 from tests.rabbitmq import RabbitMQ
@@ -74,7 +74,7 @@ def test_the_first_candidate_leads_and_the_second_one_waits(stand: Stand) -> Non
     assert led(first) == Record()
     second.wait(0.2)
     assert second.record is None
-    with pytest.raises(LOST):
+    with pytest.raises(Lease.LOST):
         second.write(seen(Record()))
 
 
@@ -142,10 +142,10 @@ def test_nothing_arrives_of_a_leader_whose_connection_the_broker_has_closed(
     port = first.connection.connection.transport.sock.getsockname()[1]
     ours = f"{{peer_port, {port}}} <- rabbit_networking:connection_info(Pid, [peer_port])"
     close = f'[rabbit_networking:close_connection(Pid, "") || Pid <- rabbit_networking:connections(), {ours}].'
-    broker.control("eval", close)
+    broker.evaluate(close)
     assert led(second) == record
     tick = amqp.Message("tick", delivery_mode=2)
-    with pytest.raises(LOST):
+    with pytest.raises(Lease.LOST):
         first.write(seen(record), lambda: first.channel.basic_publish(tick, routing_key=f"{name}.work"))
     assert broker.messages(f"{name}.work", vhost) == 0
     assert second.record == record
@@ -156,7 +156,7 @@ def test_a_queue_that_is_deleted_is_a_right_that_is_lost(stand: Stand, broker: R
     led(lease)
     with broker.connect(vhost) as connection:
         connection.channel().queue_delete(name)
-    with pytest.raises(LOST):
+    with pytest.raises(Lease.LOST):
         wait_until(lambda: lease.wait(0.1), 20, "it is told")
 
 

@@ -56,6 +56,7 @@ def kill(move: subprocess.Popen[str]) -> None:
     move.wait()
 
 
+@pytest.mark.rabbitmq_4
 def test_none_is_lost_or_run_twice_under_load_though_the_move_is_killed(
     project: Adopted, pytestconfig: pytest.Config, measured: Callable[[str], None]
 ) -> None:

@@ -59,6 +59,12 @@ print(json.dumps({what: [result.id, told(result)] for what, result in sent.items
 """
 
 
+SPENT = dict.fromkeys(
+    ("ask for another delivery", "outlast the limit"),
+    "delivered 6 times, as often as its queue allows, and given back each time",
+) | {"end the process": "it was given back 5 times; its process ended while it ran here: "}
+
+
 @EVERY_POOL
 def test_what_does_not_come_to_an_end_is_told_once_when_it_is_a_dead_letter(
     node: Node, tmp_path: Path, pool: str
@@ -87,16 +93,15 @@ def test_what_does_not_come_to_an_end_is_told_once_when_it_is_a_dead_letter(
     log = node.log.read_text()
     for what, why in last.items():
         task_id, text = told[what]
-        assert text.startswith(
-            "WorkerLostError: delivered 6 times, as often as its queue allows, and given back each time"
-        )
+        assert text.startswith(f"WorkerLostError: {SPENT[what]}")
         assert why in text
-        assert f"Task alpha[{task_id}] was delivered 6 times" in log
+        assert any(f"Task alpha[{task_id}] {said}" in log for said in ("was delivered 6 times", "is not run again"))
     runs = Counter({"return": 1} | dict.fromkeys(last, 1) | {f"{what}: has failed, True": 1 for what in last})
     assert Counter(notes.read_text().splitlines()) == runs
     wait_until(lambda: node.broker.messages("alpha.dead", node.vhost) == len(last), what="they are dead letters")
     letters = json.loads(node.run("dead-letters", node.instance, "--json").stdout)["letters"]
-    assert {letter["id"]: letter["reason"] for letter in letters} == {told[what][0]: "deliveries" for what in last}
+    reasons = {told[what][0]: "crashes" if what == "end the process" else "deliveries" for what in last}
+    assert {letter["id"]: letter["reason"] for letter in letters} == reasons
     assert node.task_ids("alpha") == []
     assert_well(node)
 
@@ -136,6 +141,8 @@ def make(task_name):
                     raise ZeroDivisionError(f"run {self.request.retries + 1} times")
                 case "outlast the limit":
                     time.sleep(60)
+                case "wait for a result":
+                    return self.AsyncResult("of nobody").get(timeout=30)
                 case "ignore":
                     raise Ignore()
                 case "wait for a file":
@@ -183,6 +190,12 @@ def test_a_limit_of_retries_is_that_of_the_run_that_asks_for_it(pools: Node, que
         "divide by zero, once more if need be": thrice
     }
     assert told(pools, queue, "divide by zero") == {"divide by zero": thrice}
+
+
+@EVERY_QUEUE
+def test_a_task_that_waits_for_a_result_without_saying_so_fails_at_once(pools: Node, queue: str) -> None:
+    answers = told(pools, queue, "wait for a result")
+    assert answers["wait for a result"].startswith("RuntimeError: Never call result.get() within a task!")
 
 
 @EVERY_QUEUE

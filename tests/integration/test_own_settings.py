@@ -34,7 +34,7 @@ class Plain(celery.Task):
 def types(broker: RabbitMQ, vhost: str) -> dict[str, str]:
     """Return the type of each queue that takes tasks, by name."""
     lines = broker.control("list_queues", "-p", vhost, "--no-table-headers", "name", "type").splitlines()
-    return dict(line.split("\t") for line in lines if not line.startswith("replies."))
+    return dict(line.split("\t") for line in lines if not line.startswith(("replies.", "celery-tasks.")))
 
 
 @pytest.fixture

@@ -43,6 +43,26 @@ pool.terminate()
 os._exit(0)
 """
 
+# A child closes its files, as the kernel does for one that ends, and has ended a while later. The pool's look every 5 s is off.
+ENDING = """
+def end():
+    os.closerange(3, 1024)
+    time.sleep(0.3)
+    os._exit(3)
+
+hub.timer.clear()
+ended = []
+pool.apply_async(end, error_callback=ended.append)
+deadline = time.monotonic() + float(sys.argv[2])
+while not ended and time.monotonic() < deadline:
+    hub.call_later(0.1, lambda: None)
+    next(loop)
+print(len(ended))
+sys.stdout.flush()
+pool.terminate()
+os._exit(0)
+"""
+
 
 NEVER = "3"  # seconds of waiting for a result that is not to come: that can't be shown by anything but time
 PATIENCE = "60"  # for one that is to come
@@ -116,3 +136,8 @@ def test_a_task_has_a_time_limit_unless_it_is_given_another(given: str, limit: f
 @pytest.mark.parametrize(("pool", "kept"), [("mended", "1"), ("stock", "2")])
 def test_a_task_that_can_t_be_written_to_a_child_is_forgotten_and_no_other(pool: str, kept: str) -> None:
     assert printed(UNSENDABLE, pool) == kept
+
+
+@pytest.mark.parametrize(("kind", "patience", "ended"), [("stock", NEVER, "0"), ("mended", PATIENCE, "1")])
+def test_a_child_that_has_not_quite_ended_is_looked_for_again_soon(kind: str, patience: str, ended: str) -> None:
+    assert printed(ENDING, kind, patience) == ended

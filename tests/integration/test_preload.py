@@ -26,7 +26,7 @@ OPENS = """
 import os, socket
 FOLDER = {folder!r}
 LOG = open(FOLDER + "/log", "a")
-HEADER = open(FOLDER + "/header", "w")
+HEADER = open(FOLDER + "/header", "a")  # not "w": the process that plans opens it too, before or after the template
 HEADER.write("number\\n")  # still in the buffer when workers are forked
 WORDS = os.open(FOLDER + "/words", os.O_RDONLY)
 os.read(WORDS, 1)

@@ -52,8 +52,12 @@ def test_what_is_delivered_again_to_the_worker_that_runs_it_is_run_once(
     wait_until(lambda: node.queue("alpha")["succeeded"] == count, 60, "all are done")
     wait_until(lambda: node.queue("alpha")["active_count"] == 0, what="nothing runs")
     assert Counter(notes.read_text().split()) == dict.fromkeys(sent, 1)
+    node.wait_until_consuming()  # a solo worker has connected again only after its task
+    wait_until(lambda: node.broker.messages("alpha", node.vhost) == 0, what="all are acked")
     assert node.stop() == 0
-    assert node.broker.messages("alpha", node.vhost) == 0, "all are acked"
+    log = node.log.read_text()
+    assert "Terminating" not in log
+    assert ("goes on, though its connection is lost" in log) == (pool == "threads")
 
 
 def test_what_has_run_while_the_broker_was_away_is_told_and_followed_later(node: Node, tmp_path: Path) -> None:

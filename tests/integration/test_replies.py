@@ -208,3 +208,13 @@ with ThreadPoolExecutor(10) as threads:
         assert json.loads(producer.stdout.readline()) == [str(go)] * 3
         assert producer.wait(30) == 0
     assert queues(node) == []
+
+
+def test_the_result_of_what_a_link_calls_comes_to_who_has_sent_the_task(node: Node) -> None:
+    run(node, DEFAULTS__POOL="prefork")
+    code = """
+result = worker.s("return", 1).apply_async(link=worker.si("return", 2))
+first = result.get(timeout=60)
+child, = result.children
+print(json.dumps([first, child.get(timeout=60), [value for _, value in result.collect(timeout=60)]]))"""
+    assert node.produce(code, "alpha") == [1, 2, [1, 2]]

@@ -149,6 +149,7 @@ def test_a_store_that_is_away_costs_results_and_no_task_on_any_pool(node: Node, 
     for queue in POOLS:
         done(node, queue, 13)
     wait_until(lambda: len(lost(node)) == 33, what="three more results are lost")
+    assert {queue: node.queue(queue)["results_lost"] for queue in POOLS} == dict.fromkeys(POOLS, 11)
 
 
 def test_a_store_that_is_frozen_costs_results_and_no_task_on_any_pool(node: Node, server: Redis) -> None:

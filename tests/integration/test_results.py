@@ -38,9 +38,12 @@ def test_a_kept_result_is_read_by_another_process_than_the_sender(node: Node, ba
     code = f"""
 result = worker.AsyncResult({task_id!r})
 result.get(timeout=60, propagate=False)
-print(json.dumps([result.status, str(result.result)]))"""
+where = "".join(getattr(result.result, "__notes__", []))
+print(json.dumps([result.status, str(result.result), "raise ValueError(value)" in where]))"""
     for _ in range(2):
-        assert node.produce(code, "alpha") == (["SUCCESS", "7"] if action == "return" else ["FAILURE", "7"])
+        assert node.produce(code, "alpha") == (
+            ["SUCCESS", "7", False] if action == "return" else ["FAILURE", "7", True]
+        )
     assert queues(node) == {}
 
 
@@ -162,20 +165,22 @@ def test_replies_to_one_process_share_one_queue_and_one_connection(node: Node) -
     node.start()
     node.wait_until_consuming()
     before = connections(node)
-    ready = node.code / "ready"
+    ready, end = node.code / "ready", node.code / "end"
     code = f"""
-import greek, time
+import greek, os, time
 from celery_tasks.utils import create_worker_from
 for name in ("Alpha", "Beta", "Gamma"):
     assert create_worker_from(getattr(greek, name))[1].delay("return", name).get(timeout=60) == name
 open({str(ready)!r}, "w")
-while True: time.sleep(1)"""
-    with node.producing(code, "alpha"):
+while not os.path.exists({str(end)!r}): time.sleep(0.05)"""
+    with node.producing(code, "alpha") as producer:
         wait_until(ready.exists, 90, "three results are there")
         # One sends, one reads: both for all three classes. The workers have one more each, for what they answer.
         assert connections(node) - before == 2 + 3
         assert len(queues(node)) == 1
-    wait_until(lambda: queues(node) == {}, 60, "the queue for the replies is gone")
+        end.touch()
+        assert producer.wait(60) == 0
+    assert queues(node) == {}
 
 
 def connections(node: Node) -> int:

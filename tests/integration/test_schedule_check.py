@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agent.errors import CONFIGURATION
@@ -36,7 +38,7 @@ def test_a_good_schedule_is_told_with_the_queue_that_is_the_right_to_send(tickin
     write(ticking, f"{ENTRIES}, {crontabs}")
     done = ticking.run("check", "magic")
     assert done.returncode == 0, done.stdout
-    assert f"entries:ENTRIES: one node at a time sends them: who has the queue {LEASE}" in done.stdout
+    assert f"entries:ENTRIES: one node at a time sends them: who has {LEASE} on the broker" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,23 @@ def test_another_queue_of_the_lease_s_name_is_told(ticking: Node) -> None:
         connection.channel().queue_declare(LEASE, durable=True, auto_delete=False)
     (line,) = faults(ticking)
     assert f"the broker has another queue '{LEASE}'" in line
+
+
+def test_an_entry_that_is_wrong_does_not_start(ticking: Node) -> None:
+    write(ticking, "'each': {'task': 'tick', 'schedule': 60, 'args': ['/x'], 'options': {'misse': 'skip'}}")
+    (line,) = faults(ticking)
+    assert "entry 'each': nothing is known of its option 'misse'. Did you mean 'missed'?" in line
+    assert ticking.run("run", "magic").returncode == CONFIGURATION
+
+
+def test_a_priority_that_the_broker_would_not_heed_is_told_and_stops_no_other_entry(
+    ticking: Node, tmp_path: Path
+) -> None:
+    each = f"{{'task': 'tick', 'schedule': 1, 'args': [{str(tmp_path / 'ledger')!r}]"
+    write(ticking, f"'first': {each}, 'options': {{'priority': 5}}}}, 'each': {each}}}")
+    (line,) = faults(ticking)
+    assert "entry 'first': its task has the priority 5, and RabbitMQ 3." in line
+    ticking.start()
+    ticking.wait_for("tick", lambda queue: queue["succeeded"] >= 2, "runs what is sent")
+    assert "Entry first sends nothing at" in ticking.log.read_text()
+    assert ticking.queue(LEASE)["restarts"] == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import amqp
 import pytest
 
+from agent.errors import CONFIGURATION
 from tests.integration.schedules import LEASE, schedule_of
 from tests.integration.strict import Strict
 from tests.node import Node
@@ -124,3 +125,13 @@ def test_neither_a_queue_that_is_not_there_nor_what_others_do_to_the_record_stop
             connection.channel().basic_publish(amqp.Message(body), routing_key=LEASE)
     wait_for_two_more()
     assert node.queue(LEASE)["restarts"] == 0
+
+
+def test_a_redis_beside_another_broker_is_refused_since_each_would_keep_a_right_of_its_own(project: Project) -> None:
+    project.variables["BROKER"] = "redis://127.0.0.1:1/0;redis://127.0.0.1:2/0"
+    project.configure(SCHEDULE="app")
+    done = project.run("check", "magic")
+    assert done.returncode == CONFIGURATION
+    assert (
+        "its app names several brokers, and a Redis keeps the right to send for itself alone. Name one" in done.stdout
+    )

@@ -11,11 +11,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.schedules import LEASE, Fleet, freeze, kill_whole, schedule_of, thaw
+from tests.integration.schedules import LEASE, TAKE_OVER, Fleet, freeze_leader, kill_leaders, schedule_of
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
-
-TAKE_OVER = 10.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -35,38 +33,19 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, broker: RabbitMQ) -> Iterato
 def test_leaders_that_are_killed_are_followed(
     fleet: Fleet, request: pytest.FixtureRequest, measured: Callable[[str], None]
 ) -> None:
-    kills = int(request.config.getoption("--kills"))
-    for _ in range(kills):
-        leader = fleet.leader()
-        assert fleet.leading() == [leader]
-        kill_whole(leader)
-        fleet.wait_for_more(2)
-        leader.start()
-    assert fleet.twice() == []
-    assert fleet.longest_gap() < TAKE_OVER
-    measured(f"{kills} leaders killed, {len(fleet.runs())} ticks: the longest gap was {fleet.longest_gap():.1f} s")
+    measured(kill_leaders(fleet, int(request.config.getoption("--kills"))))
 
 
 def test_a_leader_that_was_frozen_sends_nothing_once_another_leads(
     fleet: Fleet, measured: Callable[[str], None]
 ) -> None:
-    before = len(fleet.runs())
-    leader = fleet.leader()
-    process = freeze(leader)
-    other = wait_until(lambda: [node for node in fleet.leading() if node is not leader], 30, "another leads")
-    fleet.wait_for_more(2)
-    thaw(process)
-    wait_until(lambda: leader not in fleet.leading(), 30, "the former leader has seen that it is none")
-    fleet.wait_for_more(2)
-    assert fleet.leading() == other
-    assert fleet.twice() == []
-    assert fleet.longest_gap(before) < TAKE_OVER
-    measured(f"a frozen leader was followed after {fleet.longest_gap(before):.1f} s")
+    measured(freeze_leader(fleet))
 
 
 def test_a_reload_that_replaces_the_leader_hands_over(fleet: Fleet) -> None:
     leader = fleet.leader()
     before, former = len(fleet.runs()), leader.pids()[LEASE]
+    sent = leader.wait_for(LEASE, lambda queue: queue["succeeded"] > 0, "has counted what it sent")["succeeded"]
     with leader.env_file.open("a") as file:
         file.write("ANOTHER=1\n")
     assert leader.run("reload", "magic").returncode == 0
@@ -75,6 +54,7 @@ def test_a_reload_that_replaces_the_leader_hands_over(fleet: Fleet) -> None:
     assert len(fleet.leading()) == 1
     assert fleet.twice() == []
     assert fleet.longest_gap(before) < TAKE_OVER
+    assert leader.queue(LEASE)["succeeded"] >= sent
 
 
 def test_last_and_next_run_are_told_where_the_ticks_are_sent(fleet: Fleet) -> None:

@@ -18,7 +18,12 @@ class Saying(celery.Task):
             stream.buffer.write(b"said in bytes\\n")
             stream.buffer.flush()
             print("said in text", file=stream)
+            print("said in", 3, "bits", file=stream)
+            stream.write("said without a newline")
+            print(file=stream)
+            print(end="", file=stream)
             assert stream.writable() and stream.encoding
+        print("said at the end", end="")
 """
 
 
@@ -31,7 +36,9 @@ def test_a_task_may_give_its_streams_to_programs_and_write_bytes(node: Node, poo
     assert node.send("saying") is None
     said = node.log.read_text().splitlines()
     assert (said.count("said by a program"), said.count("said in bytes")) == (2, 2)
-    assert sum(line.endswith("said in text") for line in said) == 2
+    for text in ("said in text", "said in 3 bits", "said without a newline"):
+        assert sum(line.endswith(f"] {text}") for line in said) == 2, text
+    assert sum(line.endswith("] said at the end") for line in said) == 1
     assert node.queue("saying")["succeeded"] == 1
 
 

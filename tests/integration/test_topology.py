@@ -14,6 +14,7 @@ from amqp.exceptions import AccessRefused, NotFound
 
 from agent.errors import FAILURE, OK
 from celery_delivery.topology.delays import DUE, FIRST, routing_key
+from celery_delivery.topology.revocations import NAME as REVOKED
 from tests.integration.strict import ROLES, Strict, declared, in_order
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
@@ -76,10 +77,20 @@ class TestDefinitions:
         done = node.run("topology", "magic", "other", "--definitions")
         value = json.loads(done.stdout)
         (permission,) = value["permissions"]
-        assert permission["read"] == "^(alpha|beta|gamma)$"
-        assert permission["write"] == rf"^(alpha|beta|{re.escape(FIRST)}|gamma)$"
+        assert permission["read"] == rf"^(alpha|beta|{re.escape(REVOKED)}|gamma)$"
+        assert permission["write"] == rf"^(alpha|beta|{re.escape(FIRST)}|{re.escape(REVOKED)}|gamma)$"
         topic = next(each for each in value["topic_permissions"] if each["exchange"] == FIRST)
         assert topic["write"] == r"^(.*\.alpha|.*\.beta|.*\.gamma)$"
+
+
+REVOKE = """
+from celery.exceptions import TaskRevokedError
+result = worker.apply_async(("return", 1), countdown=2)
+result.revoke()
+try:
+    result.get(timeout=60)
+except TaskRevokedError as error:
+    print(json.dumps(str(error)))"""
 
 
 def known(found: list[dict[str, Any]], said: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -100,6 +111,7 @@ def test_a_node_and_a_producer_do_their_work_with_the_rights_they_have(
         node.variables |= strict.login("producer")
         assert node.send("alpha", "return", 7) == 7
         assert node.send("beta", "retry", 2) == 2
+        assert node.produce(REVOKE, "alpha") == "revoked"
         node.wait_for("beta", lambda queue: queue["retried"] == 2, "has tried again")
         assert strict.exported() == before
         assert [node.broker.messages(queue, node.vhost) for queue in ("alpha.dead", "beta.dead")] == [0, 0]
@@ -214,7 +226,13 @@ def test_people_get_tables(untouched: Strict) -> None:
     strict, node = untouched, untouched.node
     lines = [line.split() for line in node.run("topology", "magic").stdout.splitlines()]
     assert ["QUEUE", "FOR", "ARGUMENTS"] in lines
-    assert [strict.users["node"], node.vhost, "^$", rf"^(alpha|beta|{re.escape(FIRST)})$", "^(alpha|beta)$"] in lines
+    assert [
+        strict.users["node"],
+        node.vhost,
+        "^$",
+        rf"^(alpha|beta|{re.escape(FIRST)}|{re.escape(REVOKED)})$",
+        rf"^(alpha|beta|{re.escape(REVOKED)})$",
+    ] in lines
     assert [strict.users["node"], node.vhost, FIRST, r"^(.*\.alpha|.*\.beta)$"] in lines
 
 

@@ -20,6 +20,11 @@ class Two(Exception):
     def __init__(self, text, other):
         super().__init__(text)
 
+class Declined(ValueError):
+    def __init__(self, *, code):
+        super().__init__()
+        self.code = code
+
 class Odd(str):
     def __reduce__(self):
         raise RuntimeError("not to be pickled")
@@ -42,6 +47,8 @@ class Alpha(celery.Task):
                 raise self.retry(exc=Hidden("so"), countdown=0)
             case "made of two":
                 raise Two("so", 1)
+            case "one with attributes":
+                raise Declined(code=7)
             case "a reject for what is made of two":
                 raise Reject(Two("so", 1), requeue=False)
             case "a reject for a lambda":
@@ -68,6 +75,7 @@ TOLD = {
     "a group of them": "ExceptionGroup: both (2 sub-exceptions)",
     "a retry for it": "done",
     "made of two": "Two: so",
+    "one with attributes": "Declined: 7",
     "a reject for what is made of two": "Reject",
     "a reject for a lambda": "Reject",
     "a reject of a class that is found only here": "Reject",
@@ -97,7 +105,11 @@ for what in {list(TOLD)!r}:
     try:
         told[what] = worker.delay(what, {str(folder)!r}).get(timeout=20)
     except Exception as error:
-        told[what] = "Reject" if type(error).__name__ == "Reject" else f"{{type(error).__name__}}: {{error}}"
+        name = type(error).__name__
+        told[what] = "Reject" if name == "Reject" else f"{{name}}: {{getattr(error, 'code', error)}}"
+        where = "".join(getattr(error, "__notes__", []))
+        if name == "Declined" and not ("raise Declined(code=7)" in where and where.endswith("Declined")):
+            told[what] += f", but not where: {{where}}"
 print(json.dumps(told))
 """,
         "alpha",

@@ -101,8 +101,10 @@ def done(nodes: tuple[Node, Node]) -> dict[str, int]:
     return {queue["queue"]: queue["succeeded"] + queue["failed"] for queue in queues if queue["queue"] != "outer"}
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
-@pytest.mark.parametrize("store", ["redis", "database"])
+# With a database a chord looks once a second whether it is done: a minute for each pool. The guide's rows have them all.
+@pytest.mark.parametrize(
+    ("store", "pool"), [("redis", "prefork"), ("redis", "threads"), ("redis", "solo"), ("database", "threads")]
+)
 def test_chords_over_several_queues_are_counted(
     broker: RabbitMQ, redis_server: Redis, tmp_path: Path, pool: str, store: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 It speaks as much AMQP as a worker needs: it lets everybody in, says yes to every declaration, confirms every message, and
 keeps those that are for the queue. What a connection has not settled when it is lost is delivered again, to the next one.
+Other queues, such as the stream of revocations, are empty.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,12 +36,16 @@ ANSWERS: dict[tuple[int, int], tuple[tuple[int, int], str, tuple[Any, ...]]] = {
     (40, 30): ((40, 31), "", ()),  # exchange.bind
     (50, 10): ((50, 11), "sll", ("queue", 0, 0)),  # queue.declare
     (50, 20): ((50, 21), "", ()),  # queue.bind
+    (50, 40): ((50, 41), "l", (0,)),  # queue.delete
     (60, 10): ((60, 11), "", ()),  # basic.qos
     (85, 10): ((85, 11), "", ()),  # confirm.select
 }
 QOS, CONSUME, CANCEL, PUBLISH, DELIVER, ACK, REJECT, NACK = (
     (60, 10), (60, 20), (60, 30), (60, 40), (60, 60), (60, 80), (60, 90), (60, 120),
 )  # fmt: skip
+
+
+NOWAIT = 8  # among the flags of basic.consume
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class WireBroker:
         self._server = socket.create_server((HOST, 0))
         self.port: int = self._server.getsockname()[1]
         self.unsettled: dict[int, int] = {}  # place of a message by delivery tag, of the one consumer
+        self.asked: Counter[tuple[int, int]] = Counter()  # how often, by method
+        self.ignored: set[tuple[int, int]] = set()  # methods that it does not answer, as if its link were frozen
         threading.Thread(target=self._serve, daemon=True).start()
 
     @property
@@ -132,7 +139,7 @@ class _Connection:
         self._client = client
         self._file = client.makefile("rb")
         self._consumer: tuple[int, bytes] | None = None  # channel and tag
-        self._prefetch = 1
+        self._prefetch: dict[int, int] = {}  # by channel
         self._tags = 0
         self._unsettled: dict[int, int] = {}
         self._published: dict[int, int] = {}  # how many, by channel
@@ -167,20 +174,27 @@ class _Connection:
         if kind != METHOD:
             return
         method = struct.unpack_from(">HH", content)
+        self._broker.asked[method] += 1
+        if method in self._broker.ignored:
+            return
         if method == QOS:
-            (_, self._prefetch, _), _ = loads("lBb", content, 4)
+            (_, self._prefetch[channel], _), _ = loads("lBb", content, 4)
         if method in ANSWERS:
             answer, form, values = ANSWERS[method]
             self._send(channel, answer, form, *values)
         elif method == CONSUME:
-            (_, _, tag, *_), _ = loads("Bssb", content, 4)
-            self._consumer = (channel, tag.encode())
-            self._broker.unsettled = self._unsettled
-            self._send(channel, (60, 21), "s", tag)
+            (_, queue, tag, flags), _ = loads("Bsso", content, 4)
+            if queue.encode() == Delivery.exchange:
+                self._consumer = (channel, tag.encode())
+                self._broker.unsettled = self._unsettled
+            if not flags & NOWAIT:
+                self._send(channel, (60, 21), "s", tag or f"of-{queue}")
         elif method == CANCEL:
-            self._consumer = None
-            (tag, _), _ = loads("sb", content, 4)
-            self._send(channel, (60, 31), "s", tag)
+            (tag, is_nowait), _ = loads("sb", content, 4)
+            if self._consumer == (channel, tag.encode()):
+                self._consumer = None
+            if not is_nowait:
+                self._send(channel, (60, 31), "s", tag)
         elif method == PUBLISH:
             (_, exchange, *_), _ = loads("Bssbb", content, 4)
             self._publishing[channel] = [exchange.encode()]
@@ -209,7 +223,7 @@ class _Connection:
             (fate.acked if method == ACK else fate.rejected).append(place)
 
     def _deliver(self) -> None:
-        while self._consumer is not None and len(self._unsettled) < self._prefetch:
+        while self._consumer is not None and len(self._unsettled) < self._prefetch.get(self._consumer[0], 1):
             place = self._broker.take()
             if place is None:
                 return

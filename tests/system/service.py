@@ -87,7 +87,7 @@ class Service:
             return set()
         words = ("find", f"/sys/fs/cgroup{group}", "-name", "cgroup.procs", "-exec", "cat", "{}", "+")
         found = self.host.attempt(*words)
-        sampler = self.host.attempt("pgrep", "-f", r"agent\.run\.sampler").stdout
+        sampler = self.host.attempt("pgrep", "-f", r"agent\.run\.sampler|celery-agent sampler").stdout
         return {int(pid) for pid in found.stdout.split()} - {int(pid) for pid in sampler.split()}
 
     def journal(self, *options: str) -> str:

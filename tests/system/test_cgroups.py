@@ -13,6 +13,8 @@ from tests.system.fleet import Fleet
 from tests.system.service import Service
 from tests.waiting import wait_until
 
+WATCHER = "magic%2Ewatcher."
+
 STRAY = """
 import os, subprocess, time
 import celery
@@ -49,7 +51,11 @@ def top(service: Service) -> str:
 
 
 def groups(service: Service) -> dict[str, set[int]]:
-    """Return the cgroups below the unit's, with their processes."""
+    """Return the cgroups of the agent and its workers, with their processes."""
+    return {name: pids for name, pids in _all_groups(service).items() if not name.startswith(WATCHER)}
+
+
+def _all_groups(service: Service) -> dict[str, set[int]]:
     script = 'cd "$0" && for each in */; do echo $each $(cat $each/cgroup.procs); done'
     found = service.host.run("sh", "-c", script, top(service))
     lines = (line.split() for line in found.splitlines())
@@ -67,6 +73,8 @@ def test_the_agent_and_each_worker_have_their_cgroup(stray: Service) -> None:
     assert stray.queue("stray")["pid"] in found["stray.1"]
     assert len(found["stray.1"]) == 2  # with its pool process
     assert stray.host.run("cat", f"{top(stray)}/cgroup.procs") == ""
+    watchers = wait_until(lambda: [pids for name, pids in _all_groups(stray).items() if name.startswith(WATCHER)])
+    assert [len(each) for each in watchers] == [1]
 
 
 def test_nothing_that_a_task_has_started_outlives_its_worker(stray: Service) -> None:

@@ -1,5 +1,6 @@
 """What a real journald makes of what the agent, its workers and their tasks say."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from tests.system.service import Service
 from tests.waiting import wait_until
 
 TALK = """
-import logging, os
+import logging, os, time
 import celery
 
 class Talk(celery.Task):
@@ -25,6 +26,8 @@ class Talk(celery.Task):
             logging.getLogger("mine").info("x" * value)
         elif action == "program":
             os.system("echo from a program >&2")
+        elif action == "sleep":
+            time.sleep(value)
         return [os.getpid(), self.request.id]
 """
 
@@ -38,6 +41,7 @@ def talk(fleet: Fleet) -> Iterator[Service]:
     service.systemctl("start")
     yield service
     service.reset()
+    fleet.broker.run("rabbitmqctl", "--quiet", "purge_queue", "--vhost=magic", "talk")  # what was given back
 
 
 def test_a_task_s_message_is_one_record_that_is_found_by_queue_and_task(talk: Service) -> None:
@@ -67,6 +71,25 @@ def test_a_message_larger_than_a_datagram_is_kept_whole(talk: Service) -> None:
     _, task = talk.send("Talk", "large", 1_000_000)
     wait_until(lambda: talk.records(CELERY_TASK_ID=task, LOGGER="mine"))
     assert [len(record["MESSAGE"]) for record in talk.records(CELERY_TASK_ID=task, LOGGER="mine")] == [1_000_000]
+
+
+def test_the_story_of_a_task_has_its_deliveries_what_it_said_and_who_runs_it(talk: Service) -> None:
+    _, task = talk.send("Talk", "print", "one\ntwo")
+    told = wait_until(lambda: text if "succeeded" in (text := talk.agent("task", task)) else "") or ""
+    assert told.startswith(f"talk[{task}]: received once\n")
+    assert " one\n" in told
+    assert "not known" not in told
+    talk.send_and_leave("Talk", "sleep", 600)
+    task = wait_until(lambda: next((each["id"] for each in talk.queue("talk")["active"]), "")) or ""
+    talk.host.run("kill", "-KILL", str(talk.queue("talk")["pid"]))
+    wait_until(lambda: talk.queue("talk")["generation"] == 2 and talk.queue("talk")["active"])
+    told = wait_until(lambda: text if "received 2 times" in (text := talk.agent("task", task, "magic")) else "") or ""
+    assert "received 2 times, talk of magic runs it, for " in told.splitlines()[0]
+    assert "worker-exited" in told
+    value = json.loads(talk.agent("task", task, "--json"))
+    assert (value["id"], value["unknown"], value["letters"]) == (task, [], [])
+    nothing = talk.host.attempt("/opt/celery-agent/current/bin/agent", "task", "no-such-task", "magic")
+    assert (nothing.returncode, nothing.stdout) == (1, "no-such-task: nothing is known of it here\n")
 
 
 def test_what_does_not_pass_through_python_is_kept_too(talk: Service) -> None:

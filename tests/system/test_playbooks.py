@@ -17,6 +17,8 @@ from tests.system.site import SECRETS, Site
 from tests.waiting import wait_until
 
 CLUSTER_PORT = 25672  # where a broker listens for others, of which there are none here
+METRICS_PORT = 9808
+SCRAPE = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:{METRICS_PORT}/metrics').read().decode())"
 RELEASE = "/opt/celery-agent/current"
 PATH = "{{ code_paths.consumer }}:{{ code_paths.consumer }}/src"
 TOKEN = "swordfish-47"  # of user code
@@ -57,6 +59,15 @@ def test_tasks_flow_after_one_run(site: Site) -> None:
 
 def test_a_second_run_changes_nothing(site: Site) -> None:
     assert site.provision().changes == []
+
+
+def test_prometheus_is_told_on_the_node_and_nowhere_else(site: Site) -> None:
+    node = site.hosts["node1"]
+    said = node.run(f"{RELEASE}/bin/python", "-c", SCRAPE)
+    assert 'celery_agent_up{agent="magic"} 1\n' in said
+    assert 'celery_worker_up{hostname="node1",agent="words",queue_name="count_words"} 1\n' in said
+    assert site.reaches(node, "127.0.0.1", METRICS_PORT)
+    assert not site.reaches(site.hosts["broker1"], node.address, METRICS_PORT)
 
 
 def test_a_broker_is_open_to_the_fleet_and_closed_to_strangers_over_either_protocol(site: Site) -> None:
@@ -154,4 +165,4 @@ def _spelt(secret: str) -> Iterator[str]:
 
 def _write_instances(site: Site, **instances: dict[str, str]) -> None:
     path = site.inventory / "host_vars/node1.yml"
-    path.write_text(json.dumps({"agent_instances": instances}, indent=1))
+    path.write_text(json.dumps({"agent_instances": instances, "agent_metrics": "listen"}, indent=1))

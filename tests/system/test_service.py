@@ -70,6 +70,7 @@ def test_reload_adds_a_queue_and_leaves_agent_and_other_queues_alone(magic: Serv
 
 def test_a_refused_reload_fails_says_why_and_changes_nothing(magic: Service) -> None:
     magic.systemctl("start")
+    wait_until(lambda: magic.status()["watcher"] == "", what="the watcher works")
     before = magic.pids()
     magic.write_env_file("CELERY_AGENT_TASKS=magic_tasks:Magick\nCELERY_AGENT_PATH=/srv/magic\n")
     done = magic.host.attempt("systemctl", "reload", magic.unit)
@@ -106,7 +107,7 @@ def test_an_enabled_instance_serves_again_after_a_reboot_which_lost_and_repeated
     assert magic.send("Magic", 1, 2, 3) == 6
     assert "succeeded in 10." in magic.journal("--boot=-1", "--output=cat")
     assert magic.send("Sleep", 0.1) == 0.1  # had the other one not been acknowledged in time, it would come first
-    assert magic.queue("sleep")["succeeded"] == 1
+    assert magic.queue("sleep")["succeeded"] == 2  # each once: what is counted outlasts the reboot
 
 
 def test_a_task_that_a_power_cut_interrupted_runs_again_without_anybody_s_doing(fleet: Fleet, magic: Service) -> None:
@@ -128,7 +129,7 @@ def test_start_with_the_broker_away_succeeds_and_waits(fleet: Fleet, magic: Serv
     try:
         magic.systemctl("start")
         assert magic.show("ActiveState") == "active"
-        assert magic.show("StatusText") == "consuming from 0 of 2 queues, 2 waiting for broker"
+        assert magic.show("StatusText").startswith("consuming from 0 of 2 queues, 2 waiting for broker; the broker can")
     finally:
         fleet.lab.heal(fleet.broker, fleet.node)
     magic.wait_until_consuming()

@@ -28,6 +28,9 @@ def test_a_wrong_env_file_fails_the_start_with_the_line_that_says_what_to_do(mag
     shown = magic.host.attempt("systemctl", "status", "--no-pager", "--full", magic.unit).stdout
     assert f'Status: "{line}' in shown
     assert f"agent: {line}" in shown
+    waited = magic.host.attempt("/opt/celery-agent/current/bin/agent", "status", "magic", "--wait", "60")
+    assert waited.returncode == 3
+    assert f"agent: magic has ended with status 78, and systemd does not start it again: {line}" in waited.stderr
     _stays_failed(magic, "78")
 
 

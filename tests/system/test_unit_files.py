@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.system.fleet import DEPLOY, Fleet
+from tests.system.release import CURRENT
 from tests.system.service import Service
+from tests.waiting import wait_until
 
 OWN = tuple(f"{folder}/celery-agent/numbers" for folder in ("/run", "/var/lib", "/var/cache", "/var/log"))
 DROP_INS = sorted(path.name for path in (DEPLOY / "dropins").iterdir())
 ANY = "celery-agent@any.service"
+SCRAPE = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9808/metrics').read().decode())"
+UP = 'celery_agent_up{agent="numbers"} 1\n'
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,22 @@ def test_an_agent_at_work_with_prefork_psutil_and_numpy_is_exposed_below_two(
     done = numbers.host.attempt("systemd-analyze", "security", "--no-pager", "--threshold=19", numbers.unit)
     measured(done.stdout.splitlines()[-1].strip("→ "))
     assert done.returncode == 0, done.stdout
+
+
+def test_metrics_are_told_by_a_user_of_their_own_and_as_a_file(numbers: Service) -> None:
+    node, folder, units = numbers.host, "/var/lib/prometheus/node-exporter", "/etc/systemd/system"
+    names = ("celery-agent-metrics.service", "celery-agent-textfile.service", "celery-agent-textfile.timer")
+    node.run("install", "-m644", *(f"/root/deploy/{name}" for name in names), units)
+    node.run("install", "--directory", folder)
+    node.run("systemctl", "daemon-reload")
+    done = node.attempt("systemd-analyze", "verify", "celery-agent-metrics.service", "celery-agent-textfile.timer")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    node.run("systemctl", "start", "celery-agent-metrics", "celery-agent-textfile.timer")
+    try:
+        wait_until(lambda: UP in node.attempt(f"{CURRENT}/bin/python", "-c", SCRAPE).stdout, 60, "a scrape is answered")
+        wait_until(lambda: UP in node.attempt("cat", f"{folder}/celery-agent.prom").stdout, 60, "the file is written")
+    finally:
+        node.run("systemctl", "stop", "celery-agent-metrics", "celery-agent-textfile.timer")
 
 
 @pytest.mark.parametrize("place", [*OWN, "/tmp"])
@@ -83,8 +103,9 @@ def test_a_whole_run_leaves_files_in_the_instance_s_folders_alone(fleet: Fleet) 
     assert [path for path in mine if not path.startswith(OWN)] == []
     service.systemctl("reload")
     service.systemctl("stop")
-    changed = node.run("find", "/", "-xdev", "-newer", "/marker", "-type", "f", "-not", "-path", "/var/log/journal/*")
-    assert changed.splitlines() == [f"{OWN[1]}/result"]
+    others = ["-not", "-path", "/var/log/journal/*", "-not", "-path", "*/__pycache__/*"]  # these are of producers
+    changed = node.run("find", "/", "-xdev", "-newer", "/marker", "-type", "f", *others)
+    assert sorted(changed.splitlines()) == [f"{OWN[1]}/{name}" for name in ("numbers.counts", "result")]
     assert node.run("find", "/run", "/dev/shm", "/tmp", "-user", service.user) == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import zlib
 from collections.abc import Callable
@@ -11,12 +12,15 @@ from typing import Any
 
 import celery
 import kombu
+from celery import _state, result
 from celery.backends.base import Backend
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.prefork import TaskPool as ProcessPool
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.concurrency.thread import TaskPool as ThreadPool
+from celery.result import EagerResult
 from celery.worker.consumer import Consumer as StockConsumer
+from celery.worker.request import Request as StockRequest
 from kombu import compression
 from kombu.asynchronous import Hub
 from kombu.transport import pyamqp
@@ -24,16 +28,20 @@ from kombu.transport import pyamqp
 from celery_delivery.apps import create_app_from
 from celery_delivery.broker.transport import Transport
 from celery_delivery.coroutines.hosting import is_hosted
-from celery_delivery.errors import UnknownTask
+from celery_delivery.errors import UnknownTask, UnsupportedError
 from celery_delivery.results.backends import _tolerant, backend
 from celery_delivery.results.replies import ReplyBackend
 from celery_delivery.results.tolerant import Tolerant
 from celery_delivery.results.unreached import Unreached
 from celery_delivery.sending.routing import Router
 from celery_delivery.testing import StubBroker
+from celery_delivery.worker.blame import blaming
+from celery_delivery.worker.careful import Careful
 from celery_delivery.worker.consumer import Consumer
+from celery_delivery.worker.heart import Heart
 from celery_delivery.worker.hub import ReadyFirst, WakeOnSignal
 from celery_delivery.worker.pool import PatientPool
+from celery_delivery.worker.revoked import Revoked
 from celery_tasks.tasks import SleepTask
 
 
@@ -45,6 +53,12 @@ def step_is_included(step: Any) -> bool:
     return bool(step(None).include_if(None))
 
 
+def revocations_are_read() -> bool:
+    own = app()
+    own.conf.update(delivery_profile="safe", worker_enable_remote_control=False)
+    return Revoked(None).include_if(SimpleNamespace(app=own))
+
+
 def solo_consumer() -> Any:
     return consumer(SoloPool(1))
 
@@ -52,6 +66,20 @@ def solo_consumer() -> Any:
 def consumer(pool: Any) -> Any:
     controller = SimpleNamespace(use_eventloop=False)  # all that is asked of a worker
     return Consumer(run, pool=pool, app=app(), controller=controller)
+
+
+def something_can_be_awaited() -> bool:
+    create_app_from([SleepTask], "celery.app.defaults")
+    eager: Any = EagerResult("an id", 7, "SUCCESS")
+    with suppress(UnsupportedError):
+        return bool(asyncio.run(eager.aget()) == 7)
+    return False
+
+
+def waiting_is_allowed_by_context() -> bool:
+    result._set_task_join_will_block = _state._set_task_join_will_block
+    solo_consumer()
+    return result._set_task_join_will_block is not _state._set_task_join_will_block
 
 
 def decompression_is_bounded() -> bool:
@@ -62,7 +90,7 @@ def decompression_is_bounded() -> bool:
 
 def heart_beats() -> bool:
     consumer = solo_consumer()
-    return bool(getattr(consumer.on_task_request, "func", None) == consumer._run_with_heart)
+    return isinstance(getattr(getattr(consumer.on_task_request, "func", None), "__self__", None), Heart)
 
 
 def drain_is_kept_up() -> bool:
@@ -168,15 +196,19 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "certain outcomes": lambda: (
         create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].Request != celery.Task.Request
     ),
+    "blame": lambda: blaming(StockRequest) is not StockRequest,
+    "careful": lambda: step_is_included(Careful),
     "coroutines": a_coroutine_is_run,
     "slots": places_are_given_without_calls_within_calls,
     "plain outcomes": lambda: "apply_async" in vars(solo_consumer().pool),
+    "revoked": revocations_are_read,
     "redeliveries": lambda: is_overridden("call_soon_ack", "call_soon"),
     "cold shutdown": lambda: is_overridden("cancel_active_requests", "cancel_all_unacked_requests"),
     "lost connection": lambda: (
         Consumer.on_connection_error_after_connected is not StockConsumer.on_connection_error_after_connected
     ),
     "patient pool": lambda: PatientPool.flush is not AsynPool.flush,
+    "ending children": lambda: PatientPool._event_process_exit is not AsynPool._event_process_exit,
     "ended children": lambda: PatientPool.TimeoutHandler.on_hard_timeout is not AsynPool.TimeoutHandler.on_hard_timeout,
     "TLS": lambda: Transport.establish_connection is not pyamqp.Transport.establish_connection,
     "replies": lambda: isinstance(rpc_backend(), ReplyBackend),
@@ -188,6 +220,8 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
         json.JSONDecodeError,
     ),
     "retries": lambda: hasattr(create_app_from([SleepTask], "celery.app.defaults").tasks["sleep"].retry, "__wrapped__"),
+    "awaited": something_can_be_awaited,
+    "waits": waiting_is_allowed_by_context,
     "unreached groups": lambda: Unreached.mark_as_failure is not Backend.mark_as_failure,
     "routes": lambda: isinstance(create_app_from([SleepTask], "celery.app.defaults").amqp.router, Router),
     "workflows": a_group_is_looked_at_first,

@@ -15,6 +15,7 @@ SPEC = WorkerSpec(
     soft_time_limit=None,
     max_tasks_per_child=None,
     max_memory_per_child=None,
+    max_deaths=3,
     log_level="INFO",
     start_timeout=5,
     warm_timeout=60,

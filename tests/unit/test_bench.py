@@ -10,7 +10,7 @@ import pytest
 from kombu.utils.imports import symbol_by_name
 
 from bench.__main__ import MARK, REPORT
-from bench.report import NEVER, Quantity, Side, aim, inserted, table
+from bench.report import NEVER, Quantity, Side, aim, inserted, renewed, table
 from bench.starts import Figures, typical
 from bench.workload import Workload
 
@@ -76,6 +76,13 @@ def test_the_report_of_the_project_has_its_mark() -> None:
 def test_a_report_without_its_mark_is_not_written_anywhere() -> None:
     with pytest.raises(ValueError, match="mark"):
         inserted("text\n", "<!-- mark -->", "new")
+
+
+def test_a_section_takes_the_place_of_the_one_with_its_title_or_comes_last() -> None:
+    report = "text\n\n### One\n\nold\n\n### Two\n\nit\n"
+    assert renewed(report, ["### One", "", "new", ""]) == "text\n\n### One\n\nnew\n\n### Two\n\nit\n"
+    assert renewed(report, ["### Two", "", "new", ""]) == "text\n\n### One\n\nold\n\n### Two\n\nnew\n"
+    assert renewed(report, ["### Six", "", "new", ""]) == report + "\n### Six\n\nnew\n"
 
 
 def test_rounds_come_to_their_medians_and_all_recoveries() -> None:

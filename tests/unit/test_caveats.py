@@ -101,6 +101,13 @@ def test_a_queue_without_dead_letters_is_told() -> None:
     assert said.startswith("celery: no dead-letter queue, unless a policy of the broker gives one: ")
 
 
+def test_a_queue_with_a_single_active_consumer_is_told_what_that_does_not_keep() -> None:
+    arguments = {"x-single-active-consumer": True, "x-dead-letter-exchange": "dead"}
+    app = made({"a": LATE}, task_queues=[Queue("celery", queue_arguments=arguments)])
+    (said,) = caveats("proj:app", app, routing(app).queues)
+    assert said.startswith("celery: x-single-active-consumer does not keep tasks from running at once: ")
+
+
 def test_a_broadcast_queue_on_redis_is_told() -> None:
     queues = {"task_queues": [Queue("celery"), Broadcast("everybody")]}
     app = made({"a": LATE}, broker_url="redis://localhost", **queues)

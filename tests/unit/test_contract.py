@@ -82,6 +82,32 @@ def test_a_task_that_never_got_a_run_is_no_implementation() -> None:
         check(type("Empty", (celery.Task,), {"name": "empty", "__module__": __name__}))
 
 
+class Selfless(celery.Task):
+    """A task whose author has forgotten self."""
+
+    name = "selfless"
+
+    def run(amount: int) -> int:  # noqa: N805
+        """Would get the task as its amount."""
+        return amount
+
+
+class Renamed(celery.Task):
+    """A task whose author has another word for self."""
+
+    name = "renamed"
+
+    def run(me: celery.Task, amount: int) -> int:  # noqa: N805
+        """Get both."""
+        return amount
+
+
+def test_a_run_whose_first_argument_is_the_caller_s_takes_no_self() -> None:
+    with pytest.raises(ContractError, match=r"test_contract:Selfless\.run takes no self: define it as a method"):
+        check(Selfless)
+    check(Renamed)
+
+
 def test_an_implementation_of_another_name_would_serve_a_queue_that_nobody_sends_to() -> None:
     with pytest.raises(ContractError, match="is named 'hello', but its contract .* is named 'greet'"):
         check(implementation(contract("whom"), "whom", name="hello"))

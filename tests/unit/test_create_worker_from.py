@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 
 from celery_delivery.apps import create_app_from, queue_of
 from celery_delivery.errors import SettingError
-from celery_delivery.sending.producer import Sending
+from celery_delivery.sending.confirming import Sending
 from celery_tasks import utils
 from celery_tasks.tasks import CountWordsTask, MagicCeleryTask
 

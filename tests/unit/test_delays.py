@@ -19,6 +19,7 @@ from celery_delivery.topology.delays import (
     topology,
 )
 from celery_delivery.topology.queues import Binding
+from celery_delivery.worker.clocks import clocks
 from celery_delivery.worker.incoming import Times
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -92,7 +93,9 @@ def test_a_time_too_far_away_is_refused() -> None:
 
 
 def arrived(exchange: str, eta: object) -> SimpleNamespace:
-    return SimpleNamespace(delivery_info={"exchange": exchange}, headers={"task": "send", "id": "1", "eta": eta})
+    return SimpleNamespace(
+        delivery_info={"exchange": exchange}, headers={"task": "send", "id": "1", "origin": "gen7@shop", "eta": eta}
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,3 +120,22 @@ def test_clocks_that_differ_are_told_once(caplog: pytest.LogCaptureFixture) -> N
     for _ in range(2):
         times.settle(arrived(DUE, "2999-01-01T00:00:00"))
     assert [record.getMessage().partition(" is ")[0] for record in caplog.records] == ["The clock of this host"]
+
+
+def test_clocks_that_differ_are_shown_as_long_as_messages_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    Times().settle(arrived(DUE, "2999-01-01T00:00:00"))
+    shown = clocks.read()
+    assert shown.startswith("the clock of this host is ")
+    assert "behind that of gen7@shop: delays are right" in shown
+    assert shown.endswith("have both keep their time (NTP)")
+    monkeypatch.setattr("celery_delivery.worker.clocks.LASTING", -1.0)
+    Times().settle(arrived(DUE, "2999-01-01T00:00:00"))
+    assert clocks.read() == ""
+
+
+def test_a_sender_with_a_long_name_takes_no_place_from_what_is_to_be_done() -> None:
+    message = arrived(DUE, "2999-01-01T00:00:00")
+    message.headers["origin"] = "☎" * 10_000
+    Times().settle(message)
+    assert len(clocks.read()) < 300
+    assert clocks.read().endswith("have both keep their time (NTP)")

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Message
+from kombu.asynchronous import Hub
+from kombu.asynchronous.timer import Timer
 
 from celery_delivery.broker.embedded import folder, make, url
 from celery_delivery.errors import SettingError
@@ -52,6 +54,32 @@ def test_its_url_says_where_messages_are(tmp_path: Path) -> None:
         assert len(list((tmp_path / "broker" / "queues").iterdir())) == 1
         assert queue.get(timeout=5).payload == "to whom it may concern"
         queue.close()
+
+
+def test_a_worker_s_loop_takes_all_that_is_there_and_may_be_fetched_without_waiting(tmp_path: Path) -> None:
+    hub = Hub(timer=Timer())
+    turn = hub.create_loop()
+    taken: list[Message] = []
+    with Connection(url({"CELERY_TASKS_BROKER": f"embedded://{tmp_path}/broker"})) as connection:
+        assert (
+            connection.transport.implements.asynchronous
+        )  # else Celery takes another loop, which waits through signals
+        queue = connection.SimpleQueue("parcels")
+        for number in range(4):
+            queue.put(number)
+        queue.consumer.qos(prefetch_count=3)
+        queue.consumer.on_message = taken.append
+        queue.consumer.consume()
+        connection.register_with_event_loop(hub)
+        for _ in range(4):
+            next(turn)
+        assert len(taken) == 3
+        assert not hub._ready, "the loop waits for what is acked"
+        taken[0].ack()
+        next(turn)
+        assert {each.payload for each in taken} == {0, 1, 2, 3}  # of one millisecond, in any order
+        queue.close()
+    hub.close()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -112,3 +140,10 @@ def refusal(place: Path) -> str:
     assert found is not None
     assert found[1] == str(place)
     return found[2]
+
+
+def test_no_host_is_missed_in_its_url(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Connection(url({"CELERY_TASKS_BROKER": f"embedded://{tmp_path}"})) as connection:
+        connection.connect()
+        assert str(tmp_path) in connection.as_uri()
+    assert caplog.text == ""

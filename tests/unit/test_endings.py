@@ -22,6 +22,7 @@ def test_an_exit_status_in_words(code: int, words: str) -> None:
         (Ending(-9), "killed by SIGKILL"),
         (Ending(-9, KILLED), "killed: out of memory (memory.max 200 MiB)"),
         (Ending(None, KILLED), "pool process killed: out of memory (memory.max 200 MiB)"),
+        (Ending(1, words="ValueError: no"), "exit status 1: ValueError: no"),
         (Ending(1, KILLED), "exit status 1: out of memory (memory.max 200 MiB)"),
         (Ending(-9, OutOfMemory(1, None)), "killed: out of memory (of the service or the node)"),
     ],

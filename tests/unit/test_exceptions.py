@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+import traceback
+import types
 from collections.abc import Callable
-from typing import Any
+from decimal import Decimal
+from typing import Any, ClassVar
 
 import celery
 import pytest
 from celery.utils.serialization import get_pickleable_exception
 from kombu.utils import json as kombu_json
 
+from celery_delivery.apps import create_app_from
 from celery_delivery.results.backends import backend
+from celery_tasks.tasks import SleepTask
 
 
 class KeywordsOnly(ValueError):
@@ -47,6 +53,23 @@ class Picky(Exception):
         return made
 
     def __init__(self, *, code: int) -> None: ...
+
+
+class Counting(LookupError):
+    made: ClassVar[list[str]] = []
+
+    def __init__(self, path: str, *, tries: int) -> None:
+        super().__init__(path)
+        self.tries, self.lock, self.document = tries, object(), "x" * 100_000
+        Counting.made.append(path)
+
+
+class OwnOSError(OSError):
+    __slots__ = ("volume",)
+
+    def __init__(self, path: str) -> None:
+        super().__init__(5, "broken", path)
+        self.volume = Decimal("1.5")
 
 
 def while_handled(error: BaseException, act: Callable[[BaseException], Any]) -> None:
@@ -105,18 +128,79 @@ def test_an_exception_comes_back_as_it_was(what: str, store: str) -> None:
     )
 
 
-def test_what_a_stock_worker_has_stored_is_read() -> None:
+@pytest.fixture
+def results() -> Any:
     app = celery.Celery("nobody", broker="memory://", set_as_current=False)
     app.conf.result_backend = "rpc://"
+    return backend(app)
+
+
+def over_the_wire(results: Any, error: BaseException, **changes: Any) -> Any:
+    """Return an exception as its caller gets it; `changes` are of what is stored."""
+    stored = results.prepare_exception(error) | changes
+    return results.exception_to_python(kombu_json.loads(kombu_json.dumps(stored)))
+
+
+def test_what_a_stock_worker_has_stored_is_read(results: Any) -> None:
     stored = {"exc_type": "JSONDecodeError", "exc_message": ["no value"], "exc_module": "json.decoder"}
-    back = backend(app).exception_to_python(stored)
+    back = results.exception_to_python(stored)
     assert isinstance(back, json.JSONDecodeError)
     assert str(back) == "no value"
 
 
-def test_an_attribute_that_its_constructor_can_set_is_there() -> None:
-    app = celery.Celery("nobody", broker="memory://", set_as_current=False)
-    app.conf.result_backend = "rpc://"
-    results = backend(app)
-    back = results.exception_to_python(results.prepare_exception(FileNotFoundError(2, "not there", "/nowhere")))
-    assert (back.errno, str(back)) == (2, "[Errno 2] not there: '/nowhere'")
+def test_attributes_arrive_and_no_constructor_is_called_again(results: Any) -> None:
+    error = Counting("/somewhere", tries=3)
+    Counting.made.clear()
+    back = over_the_wire(results, error)
+    assert (type(back), back.args, back.tries) == (Counting, ("/somewhere",), 3)
+    assert not hasattr(back, "lock")  # JSON has nothing for it
+    assert not hasattr(back, "document")  # it is large
+    assert Counting.made == []
+
+
+def test_what_a_class_of_pythons_own_knows_beside_its_args_arrives(results: Any) -> None:
+    back = over_the_wire(results, OwnOSError("/nowhere"))
+    assert (type(back), back.errno, back.filename, back.volume) == (OwnOSError, 5, "/nowhere", Decimal("1.5"))
+    back = over_the_wire(results, ImportError("gone", name="there", path="/there"))
+    assert (type(back), back.name, back.path) == (ImportError, "there", "/there")
+    back = over_the_wire(results, raised(b"\xff".decode))
+    assert (type(back), back.object, back.reason) == (UnicodeDecodeError, b"\xff", "invalid start byte")
+
+
+def test_an_exception_of_a_class_that_is_not_known_here_has_its_name_and_attributes(results: Any) -> None:
+    back = over_the_wire(results, Counting("/somewhere", tries=3), exc_module="not.imported", exc_type="Outer.Counting")
+    assert (type(back).__mro__[1], f"{type(back).__module__}.{type(back).__name__}") == (
+        Exception,
+        "not.imported.Counting",
+    )
+    assert (str(back), back.tries) == ("/somewhere", 3)
+
+
+@pytest.mark.parametrize(
+    "attributes", [7, {"args": 1, "__class__": 2, "with_traceback": 3, "filename": [], "__str__": 4}]
+)
+@pytest.mark.parametrize("kind", ["OSError", "BaseExceptionGroup", "Exception"])
+def test_attributes_that_nobody_has_stored_so_do_no_harm(results: Any, attributes: Any, kind: str) -> None:
+    stored = {"exc_type": kind, "exc_message": ["so"], "exc_module": "builtins", "exc_attributes": attributes}
+    back = results.exception_to_python(stored)
+    assert (type(back).__name__, back.args, str(back)) == (kind, ("so",), "so")
+    assert back.with_traceback(None) is back
+
+
+def test_the_workers_traceback_is_part_of_the_callers(results: Any) -> None:
+    stored = results.prepare_exception(ValueError("so"))
+    meta = {"status": "FAILURE", "result": stored, "traceback": "Traceback:\n  in charge\n"}
+    back = results.meta_from_decoded(results.meta_from_decoded(meta))["result"]  # as Celery does for some stores
+    assert (
+        "".join(traceback.format_exception(back))
+        == "ValueError: so\nThe worker's traceback:\nTraceback:\n  in charge\n"
+    )
+
+
+@pytest.mark.parametrize("store", ["rpc://", "file:///tmp", "cache+memory://", "redis://", "disabled://"])
+def test_it_is_so_without_the_profile_safe_too(monkeypatch: pytest.MonkeyPatch, store: str) -> None:
+    monkeypatch.setitem(sys.modules, "plain_settings", types.ModuleType("plain_settings"))
+    vars(sys.modules["plain_settings"]).update(broker_url="memory://", result_backend=store)
+    app = create_app_from([SleepTask], "plain_settings")
+    back = over_the_wire(app.backend, Counting("/somewhere", tries=3))
+    assert (type(back), back.tries) == (Counting, 3)

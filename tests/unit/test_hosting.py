@@ -53,7 +53,7 @@ def test_a_queue_s_own_setting_wins_over_that_of_every_queue_and_that_over_the_d
 def test_each_setting_of_a_queue_reaches_its_worker_under_its_own_name() -> None:
     """A new setting is written in two places: QueueSettings and WorkerSpec."""
     limits = {each.name for each in fields(Limits)}
-    names = {each.name for each in fields(WorkerSpec)} - {"queue", "tasks", "app", "limits", "schedule"}
+    names = {each.name for each in fields(WorkerSpec)} - {"queue", "tasks", "app", "limits", "schedule", "watch"}
     assert set(QueueSettings.model_fields) == names | limits
     assert host("CELERY_AGENT_DEFAULTS__MAX_MEMORY_PER_CHILD=100")["magic"].max_memory_per_child == 100
 
@@ -117,7 +117,7 @@ def test_two_classes_of_one_task_name_are_refused() -> None:
         workers(configuration, [HostedTask("m:A", "x", "x"), HostedTask("m:B", "x", "y")])
 
 
-@pytest.mark.parametrize("setting", ["TIME_LIMIT", "SOFT_TIME_LIMIT", "MAX_TASKS_PER_CHILD", "MAX_MEMORY_PER_CHILD"])
+@pytest.mark.parametrize("setting", ["SOFT_TIME_LIMIT", "MAX_TASKS_PER_CHILD", "MAX_MEMORY_PER_CHILD"])
 @pytest.mark.parametrize("pool", ["threads", "solo"])
 def test_a_limit_that_a_pool_cannot_enforce_is_refused(setting: str, pool: str) -> None:
     (line,) = problems(f"CELERY_AGENT_DEFAULTS__{setting}=60", f"CELERY_AGENT_QUEUES__magic__POOL={pool}")
@@ -125,6 +125,12 @@ def test_a_limit_that_a_pool_cannot_enforce_is_refused(setting: str, pool: str) 
         f"{PATH}:2: CELERY_AGENT_DEFAULTS__{setting} is 60, but queue 'magic' has POOL={pool}, in which nothing can "
         f"enforce it. Use POOL=prefork, or set CELERY_AGENT_QUEUES__magic__{setting} to nothing."
     )
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_a_time_limit_is_for_each_pool(pool: str) -> None:
+    found = host("CELERY_AGENT_DEFAULTS__TIME_LIMIT=60", f"CELERY_AGENT_DEFAULTS__POOL={pool}", queues=("a",))
+    assert found["a"].time_limit == 60
 
 
 def test_a_queue_can_be_excepted_from_a_limit_by_an_empty_value() -> None:
@@ -146,6 +152,7 @@ def test_a_queue_can_be_excepted_from_a_limit_by_an_empty_value() -> None:
         ),
         (["DEFAULTS__TIME_LIMIT=60", "DEFAULTS__SOFT_TIME_LIMIT=60"], "is 60, but TIME_LIMIT of queue 'magic' is 60"),
         (["DEFAULTS__MEMORY_MAX=64", "DEFAULTS__MEMORY_HIGH=64"], "is 64, but MEMORY_MAX of queue 'magic' is 64"),
+        (["DEFAULTS__MEMORY_MAX=64", "DEFAULTS__MEMORY_SOFT=64"], "is 64, but MEMORY_MAX of queue 'magic' is 64"),
         (["DEFAULTS__CONCURRENCY=4", "DEFAULTS__PIDS_MAX=4"], "and CONCURRENCY=4 has 5 before any task starts another"),
         (["DEFAULTS__CONCURRENCY=100", "DEFAULTS__PREFETCH=1000"], "more than 65535, the most that AMQP can say"),
     ],

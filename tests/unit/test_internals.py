@@ -19,6 +19,7 @@ from celery_delivery.apps import create_app_from
 from celery_delivery.errors import UnsupportedError
 from celery_delivery.internals import unswitched
 from celery_delivery.internals.mend import MEASURED, Mend
+from celery_delivery.results.backends import _tolerant
 from celery_delivery.sending.confirms import Confirms
 from celery_tasks.tasks import SleepTask
 from tests.unit.mends_in_effect import IN_EFFECT
@@ -38,6 +39,7 @@ def _nothing_remembered() -> Iterator[None]:
     yield
     mending.applies.cache_clear()
     mending.obstacle.cache_clear()
+    _tolerant.cache_clear()  # classes that were made while a mend was off
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.decide.endings import out_of_memory
 from agent.decide.events import OutOfMemory
 from agent.decide.limits import (
     CGROUP,
@@ -15,7 +16,6 @@ from agent.decide.limits import (
     contents,
     group_name,
     memory_events,
-    out_of_memory,
     unenforced,
     with_cgroup,
     without_cgroup,

@@ -9,6 +9,7 @@ from agent.guest.messages import (
     Answer,
     Connecting,
     Consuming,
+    Died,
     Fork,
     Forked,
     ForkFailed,
@@ -33,6 +34,7 @@ ANSWER = b'{"message": "Answer", "queue": "emails", "generation": 3, "outcome": 
         Answer("emails", 3, ForkFailed("Cannot allocate memory")),
         Connecting(),
         Consuming(),
+        Died("one", "killed by SIGABRT"),
     ],
 )
 def test_a_message_survives_the_way(message: Message) -> None:

@@ -15,6 +15,9 @@ PULSE = Pulse(
     succeeded=3,
     failed=2,
     retried=1,
+    lag=0.25,
+    still=7.5,
+    clock="an hour behind",
 )
 
 

@@ -1,18 +1,21 @@
 """What an instance says about itself, from its state, its workers' pulses and their samples."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from agent.control.protocol import Refusal, Request, decode_answer, decode_request, encode_answer, encode_request
 from agent.decide import status
+from agent.decide.keeping import Keeping
 from agent.decide.limits import without_cgroup
 from agent.decide.node import Node, Queue
-from agent.decide.plan import Difference
-from agent.decide.snapshot import UNHEARD, Agent, Sample, snapshot, summary
+from agent.decide.plan import Difference, Way
+from agent.decide.snapshot import UNHEARD, Agent, Sample, snapshot, summary, systemd_line
 from agent.decide.status import Status, TaskStatus
-from agent.decide.worker_state import State, Worker
+from agent.decide.view import view
+from agent.decide.words import State
+from agent.decide.worker_state import Worker
 from agent.errors import ProtocolError
 from agent.guest.scoreboard import ActiveTask, Pulse
 from tests.unit.specs import SPEC, plan
@@ -30,7 +33,8 @@ def node(*workers: Worker) -> Node:
 
 def taken(node: Node, pulse: Pulse | None = None, now: float = 100.0) -> Status:
     pulses = {} if pulse is None else {7: pulse}
-    return snapshot(AGENT, node, pulses, {7: Sample(1024, 0.5, 2), 1: Sample(2048, 0.1, 1)}, now)
+    samples = {7: Sample(1024, 0.5, 2), 1: Sample(2048, 0.1, 1)}
+    return snapshot(AGENT, node, pulses, view(node, pulses, now), samples, now)
 
 
 def test_a_queue_says_what_its_worker_runs_and_has_run() -> None:
@@ -39,6 +43,19 @@ def test_a_queue_says_what_its_worker_runs_and_has_run() -> None:
     assert (queue.consuming, queue.active, queue.active_count) == (True, (TaskStatus("id", "send", 2.0),), 1)
     assert (queue.succeeded, queue.failed, queue.retried, queue.age) == (5, 4, 3, 10.0)
     assert (queue.memory, queue.cpu, queue.processes) == (1024, 0.5, 2)
+
+
+def test_systemd_is_told_of_the_agent_s_own_troubles_too() -> None:
+    agent = replace(AGENT, keeping=Keeping("/var", "the disk is full: free space"), behind=("q0",))
+    line = systemd_line(agent, node(worker(State.CONSUMING)))
+    assert line.startswith("consuming from 1 queue; the disk is full: free space; this node's clock is behind ")
+    assert systemd_line(AGENT, node(worker(State.CONSUMING))) == "consuming from 1 queue"
+
+
+def test_its_json_form_has_all_of_it() -> None:
+    active = tuple(ActiveTask(name, "send", 98.0) for name in ("one", "other"))
+    seen = taken(node(worker(State.CONSUMING), worker(State.BACKOFF)), Pulse(99.0, ("q0",), active, 2))
+    assert status.encode_status(seen) == {"schema": 1, **json.loads(json.dumps(asdict(seen)))}
 
 
 def test_a_worker_whose_loop_is_silent_does_not_count_as_consuming() -> None:
@@ -133,7 +150,7 @@ def test_requests_survive_the_way_to_the_daemon() -> None:
 
 @pytest.mark.parametrize("line", [b"", b"{}", b"[]", b'{"request": "explode"}', b"\xff"])
 def test_what_is_no_request_is_refused_with_what_is_known(line: bytes) -> None:
-    with pytest.raises(ProtocolError, match="known: status, reload"):
+    with pytest.raises(ProtocolError, match="known: status, health, reload"):
         decode_request(line)
 
 
@@ -147,3 +164,9 @@ def test_a_status_of_another_schema_is_refused() -> None:
 def test_what_is_no_status_is_refused(value: object) -> None:
     with pytest.raises(ProtocolError, match="a status was expected"):
         status.decode_status(value)
+
+
+def test_a_queue_says_what_leads_to_it_and_where_its_dead_letters_go() -> None:
+    known = replace(node(worker(State.CONSUMING)), plan=replace(plan(), ways=(Way("q0", "x", "q0.dead"),)))
+    queue = taken(known).queues[0]
+    assert (queue.exchange, queue.dead_letters) == ("x", "q0.dead")

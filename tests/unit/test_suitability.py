@@ -15,6 +15,12 @@ def test_only_processes_can_be_ended_by_a_limit(pool: str) -> None:
     )
 
 
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_a_queue_with_a_limit_of_its_own_has_those_of_its_classes_held_by_the_agent(pool: str) -> None:
+    told = list(unsuited(pool, ["Resize.time_limit is 60", "Resize.soft_time_limit is 50"], "", 90))
+    assert [text.partition(",")[0] for text in told] == ["Resize.soft_time_limit is 50"]
+
+
 def test_threads_that_importing_has_started_are_missing_in_processes_only() -> None:
     (told,) = unsuited("prefork", ["Resize.time_limit is 60"], "uploads")
     assert told.startswith("importing its tasks starts threads (uploads), and the processes that run them have none")

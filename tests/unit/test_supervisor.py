@@ -10,13 +10,15 @@ from agent.decide.events import (
     Drain,
     Exited,
     Fork,
+    Grown,
     Happened,
     Limit,
     OutOfMemory,
     Shutdown,
+    Stop,
 )
 from agent.decide.plan import Plan
-from agent.decide.worker_state import State
+from agent.decide.words import State
 from agent.guest.spec import Limits
 from tests.unit.specs import plan
 from tests.unit.world import World, serving
@@ -78,6 +80,25 @@ def test_a_pool_child_killed_for_want_of_memory_is_told_of_and_its_worker_lives_
     assert (queue.restarts, queue.oom_kills, queue.last_exit) == (0, 1, Ending(None, KILLED))
     assert queue.current.state is State.CONSUMING
     assert world.node.queues["b"].last_exit is None
+
+
+def test_a_worker_that_has_grown_serves_until_a_fresh_one_does_and_is_no_restart() -> None:
+    world, pids = serving(a=1, b=1)
+    world.handle(Happened("a", 1, Grown(7)))
+    world.handle(Happened("a", 1, Grown(8)))  # once is enough
+    assert world.pending == [("a", 2)]
+    assert world.node.queues["a"].current.state is State.CONSUMING
+    actions = world.handle(Happened(*world.alive[world.fork()], Consuming()))
+    assert actions == (Stop("a", pids["a"], Shutdown.WARM),)
+    queue = world.node.queues["a"]
+    assert (queue.current.generation, queue.recycled, queue.restarts, queue.last_exit) == (2, 1, 0, None)
+    assert world.node.queues["b"].recycled == 0
+
+
+def test_who_has_grown_and_is_going_is_not_replaced() -> None:
+    world, _ = serving(a=1)
+    world.handle(Drain(Shutdown.WARM))
+    assert world.handle(Happened("a", 1, Grown(7))) == ()
 
 
 def test_limits_are_changed_without_replacing_any_worker_of_the_queue() -> None:

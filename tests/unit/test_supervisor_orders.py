@@ -13,7 +13,7 @@ from agent.decide.events import (
     Shutdown,
     Stalled,
 )
-from agent.decide.worker_state import State
+from agent.decide.words import State
 from tests.unit.specs import plan
 from tests.unit.world import World
 

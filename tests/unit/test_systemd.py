@@ -1,5 +1,6 @@
 """What systemd is told, over a real socket, and where a unit's credentials are found."""
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.credentials import with_credentials
+from agent.config.credentials import hidden, with_credentials
 from agent.config.problems import InvalidConfiguration
 from agent.run.systemd import Notifier
 
@@ -83,6 +84,20 @@ def test_an_empty_credential_is_one_whose_source_is_missing(tmp_path: Path) -> N
     with pytest.raises(InvalidConfiguration) as raised:
         with_credentials({"CREDENTIALS_DIRECTORY": str(tmp_path)}, "magic")
     assert "LoadCredential=RABBITMQ_PWD: " in str(raised.value)
+
+
+def test_credentials_that_this_user_may_not_read_are_said_to_be_missing(tmp_path: Path) -> None:
+    folder, user = tmp_path / "credentials", os.geteuid()
+    folder.mkdir()
+    environment = {"CREDENTIALS_DIRECTORY": str(folder)}
+    assert hidden(environment, "magic") == ""
+    folder.chmod(0)
+    os.seteuid(user or 65534)  # root may look everywhere
+    try:
+        assert hidden(environment, "magic").startswith(f"This user may not look into {folder}")
+        assert hidden({}, "no-such-instance") == ""
+    finally:
+        os.seteuid(user)
 
 
 def test_without_credentials_the_environment_stays_as_it_is() -> None:

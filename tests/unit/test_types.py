@@ -67,6 +67,14 @@ Book()(1)  # error
 slept: float = sleep.apply_async([0.1]).get()
 text: str = sleep.delay(0.1).get()  # error
 state: str = sleep.delay(0.1).state
+
+
+async def main() -> float:
+    result = await sleep.adelay("long")  # error
+    text: str = await result.aget(timeout=5)  # error
+    return await (await sleep.s(0.1).aapply_async(countdown=1)).aget()
+
+
 number: int = sleep.delay(0.1).id  # error
 flow = celery.chain(CountWordsTask().s("a"), sleep.s()) | sleep.si(1.0)
 flow.delay()

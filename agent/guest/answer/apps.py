@@ -14,6 +14,7 @@ from celery import Celery
 
 from celery_delivery.broker.urls import brokers, is_embedded
 from celery_delivery.contract.limits import time_limits
+from celery_delivery.topology.queues import has_dead_letters
 
 from .. import projects
 from ..spec import FORCED
@@ -52,7 +53,8 @@ def serve(hosted: str, queue: str, tasks: Sequence[str], app: Any, threads: str,
     """Emit a queue that is to be consumed from; `hosted` is what its worker finds the app by."""
     emit({"served": {"name": queue, "tasks": tasks, "app": hosted}})
     limits = time_limits(app.conf, [type(app.tasks[each]) for each in tasks])
-    emit({"demands": {"queue": queue, "limits": limits, "threads": threads}})
+    letters = has_dead_letters(app, queue)
+    emit({"demands": {"queue": queue, "limits": limits, "threads": threads, "letters": letters}})
     emit({"patience": patience(queue, [app.tasks[each] for each in tasks], app)})
 
 

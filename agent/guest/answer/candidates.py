@@ -21,11 +21,10 @@ from celery_delivery.errors import ContractError
 from celery_delivery.settings.profile import profile_of
 from celery_delivery.settings.weakened import weakened
 from celery_delivery.topology.delays import PREFIX
-from celery_delivery.topology.queues import DEAD, LONGEST_QUEUE
+from celery_delivery.topology.queues import DEAD, LONGEST_QUEUE, has_dead_letters
 
 from ..suggestion import suggestion
 from ..threads import names, running
-from . import decorated
 from .importing import Emit, import_or_report, last_line, report, whole_traceback
 from .patience import patience
 
@@ -71,7 +70,9 @@ def examine(tasks: Sequence[str], celery_config: str, app_name: str, emit: Emit)
             threads.setdefault(found.__module__, names(running() - before))
             emit({"task": item, "name": found.name, "queue": queue})
     # Before there are apps of ours, which are then the current ones.
-    of_decorated = decorated.examine(of_apps, app_name, emit)
+    of_decorated: dict[str, Celery] = {}
+    if of_apps:  # imported here: it knows of projects' apps, and most nodes have none
+        of_decorated = importlib.import_module(".decorated", __package__).examine(of_apps, app_name, emit)
     apps: dict[str, Celery] = {}
     for queue, classes in queues.items():
         app = _app(queue, classes, celery_config, emit)
@@ -80,7 +81,8 @@ def examine(tasks: Sequence[str], celery_config: str, app_name: str, emit: Emit)
         apps[queue] = app
         limits = time_limits(app.conf, classes)
         started = ", ".join(sorted({threads[each.__module__] for each in classes} - {""}))
-        emit({"demands": {"queue": queue, "limits": limits, "threads": started}})
+        letters = has_dead_letters(app, queue)
+        emit({"demands": {"queue": queue, "limits": limits, "threads": started, "letters": letters}})
         emit({"patience": patience(queue, [app.tasks[each.name] for each in classes], app)})
         for text in weakened(app.conf, classes):
             emit({"delivery": text})

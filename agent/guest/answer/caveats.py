@@ -43,6 +43,7 @@ def caveats(name: str, app: Any, queues: Mapping[str, Sequence[str]]) -> Iterato
         yield f"{first_of(generators)}: {GENERATOR}."
     if not any(is_redis(url) for url in brokers(app)):
         yield from _dead_letters(app, queues)
+        yield from _single_consumers(app, queues)
     else:
         yield from _broadcasts(app, queues)
 
@@ -52,7 +53,7 @@ def unsent(name: str, app: Any) -> Iterator[str]:
     if app.conf.beat_schedule:
         yield (
             f"it has a beat schedule ({_count(len(app.conf.beat_schedule), 'entry', 'entries')}), which this instance does not "
-            f"send: set CELERY_AGENT_SCHEDULE=app, with RabbitMQ, or run `celery -A {name} beat` on one host."
+            f"send: set CELERY_AGENT_SCHEDULE=app, or run `celery -A {name} beat` on one host."
         )
 
 
@@ -98,6 +99,16 @@ def _dead_letters(app: Any, queues: Mapping[str, Sequence[str]]) -> Iterator[str
         yield (
             f"{first_of(without)}: no dead-letter queue, unless a policy of the broker gives one: what a worker rejects or "
             "can't read is gone. Give it x-dead-letter-exchange in task_queues."
+        )
+
+
+def _single_consumers(app: Any, queues: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    single = [each for each in queues if (app.amqp.queues[each].queue_arguments or {}).get("x-single-active-consumer")]
+    if single:
+        yield (
+            f"{first_of(single)}: x-single-active-consumer does not keep tasks from running at once: a worker runs CONCURRENCY "
+            "of them, and one that is stopped or replaced ends its own while the next one has begun. Set CONCURRENCY=1, "
+            "and have tasks take a lock where two must never run at once."
         )
 
 

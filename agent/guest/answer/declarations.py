@@ -2,7 +2,7 @@
 
 {"topology": {"vhost": …, "user": …,
               "exchanges": [{"name": …, "kind": …}, …],
-              "queues": [{"name": …, "arguments": {…}, "purpose": "tasks", "dead letters", "delays" or "schedule"}, …],
+              "queues": [{"name": …, "arguments": {…}, "purpose": as `agent.operate.rights` has them}, …],
               "bindings": [{"source": …, "destination": …, "routing_key": …, "to": "queue" or "exchange"}, …],
               "delays": the exchange where every delay begins,
               "words": {queue: the end of a routing key that leads from there to a task queue},
@@ -29,7 +29,7 @@ from celery_delivery.results.backends import uses_replies
 from celery_delivery.results.replies import REPLIES
 from celery_delivery.sending.routing import unknown
 from celery_delivery.settings.profile import clients_declare, is_safe
-from celery_delivery.topology import delays
+from celery_delivery.topology import delays, revocations
 from celery_delivery.topology.queues import Topology
 from celery_delivery.topology.queues import topology as queues_topology
 
@@ -84,19 +84,19 @@ def unknown_among(app: Any, sends: Iterable[str]) -> list[str]:
 def _topology(app: Any, queues: Iterable[str], others: Iterable[str], lease: str) -> dict[str, Any]:
     own, delayed = queues_topology(queues), delays.topology(queues)
     names = {binding.destination for binding in own.bindings}
-    right = lease_topology(lease) if lease else Topology((), (), ())
+    right, revoked = lease_topology(lease) if lease else Topology((), (), ()), revocations.topology()
     purposes = {each.name: "tasks" if each.name in names else "dead letters" for each in own.queues}
-    purposes[lease] = "schedule"
+    purposes |= {lease: "schedule", revocations.NAME: "revocations"}
+    parts = (own, right, revoked, delayed)
     connection = app.connection_for_write()
     return {
         "vhost": connection.virtual_host,
         "user": connection.userid,
-        "exchanges": [asdict(each) for each in (*own.exchanges, *right.exchanges, *delayed.exchanges)],
+        "exchanges": [asdict(each) for part in parts for each in part.exchanges],
         "queues": [
-            {**asdict(each), "purpose": purposes.get(each.name, "delays")}
-            for each in (*own.queues, *right.queues, *delayed.queues)
+            {**asdict(each), "purpose": purposes.get(each.name, "delays")} for part in parts for each in part.queues
         ],
-        "bindings": [asdict(each) for each in (*own.bindings, *right.bindings, *delayed.bindings)],
+        "bindings": [asdict(each) for part in parts for each in part.bindings],
         "delays": delays.FIRST,
         "words": _words(delayed),
         "others": _words(delays.topology(others)),

@@ -8,6 +8,9 @@ from typing import Any
 from celery_delivery.adopted.queues import SafeQueue
 from celery_delivery.apps import App
 
+# The ends of names: of the queue that tasks wait in while they are moved to a safe one, and of its lock.
+INTERIM = ".moving"
+LOCK = ".lock"
 NO_LETTERS = (
     "A project's own app has no dead letters that the agent knows of: what its worker rejects goes where its queue sends it. "
     "With make_safe it has; see docs/apps.md."

@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
@@ -35,9 +35,10 @@ from celery_delivery.settings.profile import is_safe
 from celery_delivery.topology.queues import dead_letter_queue
 
 from ..dead_letter import DeadLetter, Done
+from ..values import dataclass
 from .importing import Emit
 from .kinds import NO_LETTERS, by_broker_s_name, name_at_broker, of_contracts
-from .letters import headers_again, headers_of, is_readable, letter_of
+from .letters import headers_again, headers_of, is_readable, letter_of, traceback_of
 from .reading import ANSWER_TIMEOUT, Refused, connected, failure, rights
 
 QUIET = 5.0  # seconds without a letter that was announced
@@ -58,7 +59,8 @@ class Held:
 def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> None:
     """Read the dead letters of a queue, or all, and list, show, replay or purge those that are wanted.
 
-    step: `action`; `queue`, or null for all; `ids`, or null for all.
+    step: `action`; `queue`, or null for all; `ids`, or null for all; `before`, seconds since 1970 for what died last before, or
+    null; `login`, as of `connected`.
     """
     hosted, apps = apps, by_broker_s_name(apps)
     wanted = step["queue"]
@@ -73,11 +75,11 @@ def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> Non
         with ExitStack() as stack:
             held = []
             for app, own in _alike(queues, apps):
-                connection = stack.enter_context(connected(app))
+                connection = stack.enter_context(connected(app, step["login"]))
                 held += [each for queue in own for each in _read(connection, queue, apps, emit)]
             held.sort(key=lambda each: (each.letter.last or 0.0, each.letter.first or 0.0))
             chosen = held if step["ids"] is None else _chosen(held, step["ids"], emit)
-            _ACTIONS[step["action"]](chosen, emit)
+            _ACTIONS[step["action"]]([each for each in chosen if _died_before(each.letter, step["before"])], emit)
     except Exception as error:  # whatever a broker or the network does is the finding
         emit(failure(app, error))
     else:
@@ -160,6 +162,10 @@ def _chosen(held: Sequence[Held], ids: Sequence[str], emit: Emit) -> list[Held]:
     return [each for each in held if each.letter.id in wanted] if clear else []
 
 
+def _died_before(letter: DeadLetter, time: float | None) -> bool:
+    return time is None or (letter.last is not None and letter.last < time)
+
+
 def _list(chosen: Sequence[Held], emit: Emit) -> None:
     for each in chosen:
         emit({"letter": _plain(asdict(each.letter))})
@@ -167,7 +173,7 @@ def _list(chosen: Sequence[Held], emit: Emit) -> None:
 
 def _show(chosen: Sequence[Held], emit: Emit) -> None:
     for each in chosen:
-        content = {"headers": headers_of(each.raw), "body": each.raw.body}
+        content = {"headers": headers_of(each.raw), "body": each.raw.body, "traceback": traceback_of(each.raw)}
         emit({"letter": _plain({**asdict(each.letter), **content})})
 
 

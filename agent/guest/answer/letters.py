@@ -9,6 +9,8 @@ x-death). The rest follows from the message and the task classes that this proce
     unreadable    its properties, or its header x-death, are not what a broker or a worker can go on with
     unknown       the queue hosts no task of its name
     arguments     the task's run, as its contract has it, does not take its arguments
+    crashes       its process has ended while it ran, as often as the queue allows
+    failed        it raised, had no retries left, and FAILED=keep is set
     deliveries    it was delivered as often as the queue allows, and given back each time
     rejected      none of these: the task raised Reject, or a worker could make no task of it
     expired       it was in the queue for longer than it was to be
@@ -35,12 +37,13 @@ from kombu.serialization import prepare_accept_content
 from celery_delivery.broker.bodies import MIB, decompressed
 from celery_delivery.errors import TooLarge
 from celery_delivery.worker import claims
-from celery_delivery.worker.deaths import HEADER, MARK, REASON
+from celery_delivery.worker.deaths import CRASHED, CRASHES, FAILED, HEADER, MARK, REASON, TRACEBACK
 from celery_delivery.worker.frames import RAW
 
 from ..dead_letter import DeadLetter
 from .frames import is_shallow
 
+LONGEST_TEXT = 1_000  # characters of a reason that a header gives
 LARGEST = 16 * MIB  # bytes of a body that is looked into
 DEATHS = "celery-tasks-deaths"  # headers of a letter that was replayed: how often it had died until then,
 FIRST_DEATH = "celery-tasks-first-death"  # and when first, in seconds since 1970
@@ -50,6 +53,7 @@ FIRST_DEATH = "celery-tasks-first-death"  # and when first, in seconds since 197
 BROKER_S_OWN = re.compile(r"x-(death|(first|last)-death-\w+|(delivery|acquired)-count)|B?CC")
 
 _REASONS = {"delivery_limit": "deliveries", "expired": "expired", "maxlen": "overflow", "rejected": "rejected"}
+_MARKS = (MARK, CRASHES, CRASHED, FAILED, TRACEBACK)  # of a copy that was made to be a dead letter
 _SURE = {"unreadable"}  # reasons that need no death to be true
 _TEXTS = {
     "deliveries": "delivered as often as the queue allows, and given back each time: its process ended, or its time was up",
@@ -85,7 +89,7 @@ def _looked_into(message: Any, queue: str, apps: Mapping[str, Celery]) -> DeadLe
         kwargs=kwargs,
         reason="sent" if was_sent else reason,
         text=_TEXTS["sent"] if was_sent else text,
-        deaths=earlier + sum(_count(each.get("count")) for each in died),
+        deaths=earlier + (_crashes(headers) or sum(_count(each.get("count")) for each in died)),
         first=float(first) if first else (times[0] if times else None),
         last=times[-1] if times else None,
     )
@@ -97,6 +101,11 @@ def headers_of(message: Any) -> Mapping[str, Any]:
     return headers
 
 
+def traceback_of(message: Any) -> str:
+    """Return where a task that failed has raised, "" where that is not known."""
+    return str(headers_of(message).get(TRACEBACK, ""))
+
+
 def is_readable(message: Any) -> bool:
     """Say whether the properties of a message could be decoded; else it can't be sent as it was."""
     return RAW not in headers_of(message)
@@ -106,11 +115,14 @@ def headers_again(headers: Mapping[str, Any], letter: DeadLetter) -> dict[str, A
     """Return the headers to send a dead letter with again: without the broker's, with an account of its deaths.
 
     The broker counts on where it finds a header x-death of its own, but keeps only the time of the first death, and
-    RabbitMQ 4 no longer counts what a client sent.
+    RabbitMQ 4 no longer counts what a client sent. What failed has all of its retries again.
     """
-    kept = {name: value for name, value in headers.items() if name != MARK and not BROKER_S_OWN.fullmatch(str(name))}
+    kept = {
+        name: value for name, value in headers.items() if name not in _MARKS and not BROKER_S_OWN.fullmatch(str(name))
+    }
     first = {} if letter.first is None else {FIRST_DEATH: int(letter.first)}
-    return {**kept, DEATHS: letter.deaths, **first}
+    anew = {"retries": 0} if FAILED in headers else {}
+    return {**kept, **anew, DEATHS: letter.deaths, **first}
 
 
 class _NoTask(Exception):
@@ -125,6 +137,11 @@ def _deaths(headers: Mapping[str, Any], queue: str) -> list[Mapping[str, Any]]:
     return [each for each in entries if isinstance(each, dict) and each.get("queue") == queue]
 
 
+def _crashes(headers: Mapping[str, Any]) -> int:
+    """Return how often the process of a task has ended, which the broker does not count; 0 of another letter."""
+    return _count(headers.get(CRASHED)) if CRASHES in headers else 0
+
+
 def _understood(
     message: Any, queue: str, apps: Mapping[str, Celery]
 ) -> tuple[str, Sequence[Any] | None, Mapping[str, Any] | None, tuple[str, str] | None]:
@@ -136,7 +153,14 @@ def _understood(
         task, args, kwargs = _content(message, apps[queue])
     except _NoTask as error:
         return str(headers.get("task") or ""), None, None, ("undecodable", str(error))
-    cause = ("unreadable", REASON) if MARK in headers else _cause(task, args, kwargs, queue, apps)
+    if MARK in headers:
+        cause: tuple[str, str] | None = ("unreadable", REASON)
+    elif CRASHES in headers:
+        cause = ("crashes", str(headers[CRASHES])[:LONGEST_TEXT])
+    elif FAILED in headers:
+        cause = ("failed", str(headers[FAILED])[:LONGEST_TEXT])
+    else:
+        cause = _cause(task, args, kwargs, queue, apps)
     return task, args, kwargs, cause
 
 

@@ -11,9 +11,11 @@ stderr. The lines, in this order:
     {"own": {"pool": …, "concurrency": …}}           what the app says of them, null for nothing
     {"caveat": "what does not hold for the app"}     one for each
     {"broker": "amqp://me:**@host:5672//", "embedded": false}
+    {"way": {"queue": …, "exchange": …, "dead_letters": …}}              for each queue of which it is known, see `ways`
     {"delivery": "what is promised less, or not at all"}                 one for each reason
-    {"demands": {"queue", "limits", "threads"}}                          one for each queue; what its tasks ask of its pool
+    {"demands": {"queue", "limits", "threads", "letters"}}               one for each queue; what its tasks ask of its pool
     {"patience": …}                                  one for each queue, see `patience`
+    {"code": [[name, file, modified, size], …]}      the project's modules that were imported, see `code`
     {"problem": {"subject": …, "item": …, "text": …, "detail": …}}       whenever there is one
     {"done": true}
     …                                                what the step says that the request wants to be taken then
@@ -26,6 +28,7 @@ schedule or queue.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import importlib
 import json
 import os
@@ -33,10 +36,12 @@ import sys
 import zoneinfo
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import astuple
 from functools import partial
 from types import ModuleType
 from typing import Any
 
+from .. import code
 from ..descriptors import opened, unshareable_since
 from ..library import PACKAGE, absence, is_there, lend, misfit
 from ..projects import find, is_preloaded, load
@@ -53,6 +58,8 @@ def main() -> None:
     faulthandler.dump_traceback_later(request["timeout"] * 0.9)  # so that it is known where an import hangs
     emit({"started": ".".join(str(number) for number in sys.version_info[:3])})
     apps = _examine(request, emit)
+    if apps:
+        _tell_of_code(request["code"], emit)
     faulthandler.cancel_dump_traceback_later()
     emit({"done": True})
     if apps and request["step"]:
@@ -92,6 +99,7 @@ def _examine(request: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     # Imported here, since they need what has been found.
     of_app: dict[str, Any] = {}
     if app:  # first: shared tasks belong to the app that is there
+        _collect_garbage()
         of_app = importlib.import_module(".apps", __package__).examine(app, request["consume"], emit)
     apps: dict[str, Any] = {}
     if tasks:
@@ -102,12 +110,22 @@ def _examine(request: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
             else:
                 import_or_report(settings, "celery_config", settings, emit)
             return {}
+        _collect_garbage()
         apps = candidates.examine(tasks, settings, app, emit)
     apps |= of_app
     if apps:
         _look_at_schedule(request["schedule"], app, of_app, apps, emit)
         emit(importlib.import_module(".probe", __package__).told(apps.values()))
+        for way in importlib.import_module(".ways", __package__).ways(apps):
+            emit({"way": way})
     return apps
+
+
+def _tell_of_code(descriptor: int | None, emit: Emit) -> None:
+    found = code.sources(sys.modules)
+    if descriptor is not None:
+        code.write(descriptor, found)
+    emit({"code": [astuple(each) for each in found]})
 
 
 def _look_at_schedule(schedule: str, app: str, of_app: Mapping[str, Any], apps: Mapping[str, Any], emit: Emit) -> None:
@@ -116,6 +134,12 @@ def _look_at_schedule(schedule: str, app: str, of_app: Mapping[str, Any], apps: 
     elif of_app:
         for text in importlib.import_module(".caveats", __package__).unsent(app, next(iter(of_app.values()))):
             emit({"caveat": text})
+
+
+def _collect_garbage() -> None:
+    """Begin with it, as is usual; what has been imported is left out. The template does without for as long."""
+    gc.freeze()
+    gc.enable()
 
 
 def _load(app: str) -> None:

@@ -39,12 +39,10 @@ from celery_delivery.settings.profile import clients_declare, is_safe
 from celery_delivery.topology.queues import NO_DELIVERY_LIMIT, QUORUM, QueueDeclaration, Topology, declare, topology
 
 from .importing import Emit
-from .kinds import by_broker_s_name, name_at_broker
+from .kinds import INTERIM, LOCK, by_broker_s_name, name_at_broker
 from .letters import BROKER_S_OWN, headers_of, is_readable
 from .reading import ANSWER_TIMEOUT, Refused, connected, failure
 
-INTERIM = ".moving"
-LOCK = ".lock"
 WINDOW = 100  # messages in a batch
 LONGEST_BATCH = 1.0  # seconds for one
 QUIET = 0.3  # seconds without a message, after which a batch is as large as it gets

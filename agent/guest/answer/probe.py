@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import importlib
+import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
@@ -16,10 +18,12 @@ from celery_delivery.adopted.queues import SafeQueue
 from celery_delivery.broker import embedded
 from celery_delivery.broker.urls import brokers, is_embedded, shown
 from celery_delivery.errors import TlsError
+from celery_delivery.settings.own_first import differing
 from celery_delivery.settings.profile import clients_declare, is_safe
 from celery_delivery.topology.queues import DEAD, topology
+from celery_delivery.topology.revocations import NAME as REVOKED
 
-from . import redis, store, timetable
+from . import redis, store
 from .declarations import unknown_among
 from .folders import check_folder
 from .importing import Emit
@@ -70,9 +74,12 @@ def take(step: Mapping[str, Any], apps: Mapping[str, Celery], emit: Emit) -> Non
     that is the right to send it}. A task that no contract has is a line {"delivery": text}.
     """
     if step["schedule"]:
+        timetable = importlib.import_module(".timetable", __package__)  # here: it brings Celery's beat along
         timetable.look_at_right(step["schedule"], step["lease"], apps, emit)
     for alike in filter(None, (of_contracts(apps), of_project(apps))):
         _take(alike, emit)
+        for text in differing(next(iter(alike.values())).conf, os.environ):
+            emit({"delivery": f"{text}."})
     for app in list(of_contracts(apps).values())[:1]:
         for text in unknown_among(app, step["sends"]):
             emit({"delivery": text})
@@ -100,7 +107,8 @@ def _take(apps: Mapping[str, Any], emit: Emit) -> None:
             found = [(UNLIKE, text) for queue in apps for text in _unlike(app, url, queue, apps[queue])]
             found += [(LEFT, text) for queue in apps for text in _left(app, url, queue, apps[queue])]
         else:
-            found = [(UNDECLARED, queue) for queue in _undeclared(app, url, apps)]
+            needed = [*apps, *([REVOKED] if is_safe(app.conf) else [])]
+            found = [(UNDECLARED, queue) for queue in _undeclared(app, url, needed)]
         found += [(FRAGILE, release) for release in _fragile(app, url)]
         for letters in _letters(app, url, by_broker_s_name(apps)):
             emit({"letters": letters})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from amqp.exceptions import AccessRefused, ChannelError
 
@@ -22,17 +24,24 @@ class Refused(Exception):
     """Something can't be done, and neither network nor broker are ill; the text says what, and what to do."""
 
 
+_USER = re.compile(r"://([^/?#]*@)?")  # of a URL: what stands before the host
+
+
 @contextmanager
-def connected(app: Any) -> Iterator[Any]:
-    """Return an open connection to the first broker of an app that answers."""
+def connected(app: Any, login: Mapping[str, str] | None = None) -> Iterator[Any]:
+    """Return an open connection to the first broker of an app that answers.
+
+    login: {"user": …, "password": …} to connect as, instead of the app's own.
+    """
     limits = {
         "read_timeout": ANSWER_TIMEOUT,
         "write_timeout": ANSWER_TIMEOUT,
         "frame_handler": tolerant,
         "confirm_publish": False,  # of a project's own settings: confirms are counted here
     }
+    url = None if login is None else ";".join(_as_user(each, login) for each in brokers(app))
     with app.connection_for_write(
-        connect_timeout=CONNECT_TIMEOUT, heartbeat=HEARTBEAT, transport_options=limits
+        url, connect_timeout=CONNECT_TIMEOUT, heartbeat=HEARTBEAT, transport_options=limits
     ) as connection:
         connection.ensure_connection(max_retries=len(brokers(app)) - 1, interval_start=0)
         yield connection
@@ -56,3 +65,8 @@ def failure(app: Any, error: Exception) -> dict[str, object]:
     fault = "" if isinstance(error, Refused) else fault_of(error.__cause__ or error)
     urls = ";".join(shown(url) for url in brokers(app))
     return {"failed": {"broker": urls, "fault": fault, "text": str(error) or repr(error)}}
+
+
+def _as_user(url: str, login: Mapping[str, str]) -> str:
+    who = ":".join(quote(login[each], safe="") for each in ("user", "password"))
+    return _USER.sub(lambda _: f"://{who}@", url, count=1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from celery.app.task import extract_exec_options
 from celery.exceptions import QueueNotFound
 
+from ..values import dataclass
 from .importing import last_line
 
 OWN = "celery."  # what the names of Celery's own tasks begin with; they go where the app sends what has no route

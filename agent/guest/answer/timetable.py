@@ -1,30 +1,29 @@
-"""The periodic tasks that an operator names: whether each entry's task is known, and would take what it is sent with."""
+"""The periodic tasks that an operator names: each entry is looked at, and who may send them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from amqp.exceptions import AccessRefused, ChannelError, NotFound
 from celery import Celery
-from celery.beat import ScheduleEntry, Scheduler
+from celery.beat import Scheduler
 from kombu import Queue
 
 from celery_delivery.broker.urls import brokers
-from celery_delivery.sending.routing import unknown
 from celery_delivery.settings.profile import clients_declare, is_safe
 
 from ..schedule.entries import BadSchedule, scheduler_of
 from ..schedule.lease import topology
 from ..spec import OF_APP
-from ..suggestion import suggestion
 from .importing import Emit, import_or_report, last_line, report, whole_traceback
 from .kinds import of_contracts, of_project
+from .misfits import misfits, unheeded
 from .redis import is_redis
 
 TIMEOUT = 3.0  # seconds for each step of a connection
 DECLARED = "Have the operator import what `agent topology INSTANCE --definitions` prints."
-ON_REDIS = "its app's broker is Redis, and only RabbitMQ keeps the right to send. Run `celery beat` on one host."
+SEVERAL = "its app names several brokers, and a Redis keeps the right to send for itself alone. Name one of them."
 
 
 def examine(name: str, apps: Mapping[str, Celery], emit: Emit) -> None:
@@ -32,8 +31,8 @@ def examine(name: str, apps: Mapping[str, Celery], emit: Emit) -> None:
     sending = _sender(name, apps)
     if sending is None or (name != OF_APP and import_or_report(name.partition(":")[0], "schedule", name, emit) is None):
         return
-    if any(map(is_redis, brokers(sending))):
-        report(emit, "schedule", name, ON_REDIS)
+    if len(brokers(sending)) > 1 and any(map(is_redis, brokers(sending))):
+        report(emit, "schedule", name, SEVERAL)
         return
     try:
         scheduler = scheduler_of(name, sending)
@@ -45,12 +44,15 @@ def examine(name: str, apps: Mapping[str, Celery], emit: Emit) -> None:
         return
     if isinstance(scheduler, Scheduler):
         for entry in scheduler.schedule.values():
-            for text in _faults(entry, sending):
+            for text in misfits(entry, sending):
                 report(emit, "schedule", name, f"entry {entry.name!r}: {text}")
 
 
 def look_at_right(name: str, lease: str, apps: Mapping[str, Celery], emit: Emit) -> None:
-    """Report why the broker would refuse the queue that is the right to send; one that is not there is declared later."""
+    """Report why the broker would refuse the queue that is the right to send; one that is not there is declared later.
+
+    And what entries ask of it that it has not: their priorities.
+    """
     sending = _sender(name, apps)
     declares = sending is not None and (not is_safe(sending.conf) or clients_declare(sending.conf))
     if sending is None or is_redis(brokers(sending)[0]):
@@ -61,6 +63,8 @@ def look_at_right(name: str, lease: str, apps: Mapping[str, Celery], emit: Emit)
             channel = connection.channel()
         except Exception:  # a broker that can't be reached is told of elsewhere
             return
+        for text in unheeded(name, sending, connection):
+            report(emit, "schedule", name, text)
         bound = Queue(queue.name, durable=True, queue_arguments=queue.arguments).bind(channel)
         try:
             bound.queue_declare(passive=True)
@@ -82,19 +86,3 @@ def _sender(name: str, apps: Mapping[str, Celery]) -> Any:
     """Return the app that sends the entries: of contracts where there are any, unless the entries are the app's own."""
     contracts, project = of_contracts(apps), of_project(apps)
     return next(iter((project if name == OF_APP or not contracts else contracts).values()), None)
-
-
-def _faults(entry: ScheduleEntry, app: Any) -> Iterator[str]:
-    find = getattr(app, "task_of", app.tasks.get)
-    task = find(entry.task)
-    if task is None and hasattr(app, "names"):
-        yield f"{unknown(entry.task, app.names)}"
-    elif task is None and "queue" not in entry.options:
-        advice = suggestion(entry.task, tuple(app.tasks), shown=repr)
-        yield f"the app has no task {entry.task!r}. {advice or 'Name one of its tasks, or a queue in the options.'}"
-    elif task is not None and task.typing and (check := getattr(task, "__header__", None)) is not None:
-        own = (task,) if task.__v2_compat__ else ()
-        try:
-            check(*own, *(entry.args or ()), **(entry.kwargs or {}))  # as `apply_async` does
-        except TypeError as error:
-            yield f"its arguments do not fit the task: {error}."

@@ -12,6 +12,7 @@ from enum import StrEnum
 from itertools import takewhile
 from typing import Any
 
+from celery.schedules import crontab
 from celery.schedules import schedule as Interval  # noqa: N812 - a class with the name of a module
 
 LATE = timedelta(seconds=15)  # above what a take-over lasts
@@ -32,15 +33,21 @@ def following(schedule: Any, last: datetime) -> datetime:
     """Return the tick of a schedule after the one at `last`."""
     if _is_plain(schedule):
         return last + schedule.run_every  # type: ignore[no-any-return]
-    # What Celery calls the remaining time counts from now: it is asked at the moment of the last tick.
+    # What Celery calls the remaining time counts from now: it is asked at the moment of the last tick. Celery before 5.7 looks
+    # at that moment in the zone that it is given in, and 5.7 in the schedule's own.
     last = last.astimezone(UTC)
+    local = last.astimezone(getattr(schedule, "tz", UTC))
     due: datetime
-    before, schedule.nowfun = schedule.nowfun, lambda: last
+    before, schedule.nowfun = schedule.nowfun, lambda: local
     try:
-        due = max(last + schedule.remaining_estimate(last), last + _SHORTEST)
+        if isinstance(schedule, crontab):
+            start, until, _ = schedule.remaining_delta(local)
+            due = (start + until).astimezone(UTC)  # by the clock on the wall
+        else:
+            due = last + schedule.remaining_estimate(local)
     finally:
         schedule.nowfun = before
-    return due
+    return max(due, last + _SHORTEST)
 
 
 def owed(schedule: Any, last: datetime, now: datetime, missed: Missed) -> Sequence[datetime]:

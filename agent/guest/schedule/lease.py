@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import amqp
 from celery.utils.log import get_logger
@@ -47,9 +47,6 @@ class LeaseLost(Exception):
     """The right to send is gone, or the connection that it came by."""
 
 
-LOST = (LeaseLost, amqp.AMQPError, OSError)
-
-
 def topology(name: str) -> Topology:
     """Return what a lease is on the broker."""
     arguments: dict[str, str | int] = {
@@ -64,6 +61,10 @@ def topology(name: str) -> Topology:
 
 class Lease:
     """A candidacy over one connection, until that is lost; all may raise one of LOST."""
+
+    LOST: ClassVar[tuple[type[Exception], ...]] = (LeaseLost, amqp.AMQPError, OSError)
+    REFUSED: ClassVar[tuple[type[Exception], ...]] = (amqp.ChannelError,)
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"heartbeat": HEARTBEAT}
 
     def __init__(self, connection: Connection, name: str) -> None:
         """Stand for the right of a name, over a connection that is open."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
+
+from ..values import dataclass
 
 FORGOTTEN = timedelta(days=30)  # of an entry that this code does not know: another node's, or one that was removed
 
@@ -34,6 +36,15 @@ class Record:
     def after(self, name: str, seen: Seen, by: str) -> Record:
         """Return the next version, in which an entry stands there."""
         return Record(self.version + 1, by, {**self.entries, name: seen})
+
+    def joined(self, other: Record) -> Record:
+        """Return what both know: of each entry, where it stands furthest."""
+        further = {
+            name: seen
+            for name, seen in other.entries.items()
+            if name not in self.entries or self.entries[name].done < seen.done
+        }
+        return Record(max(self.version, other.version), self.by or other.by, {**self.entries, **further})
 
     def without_the_forgotten(self, known: frozenset[str], now: datetime) -> Record:
         """Return it without the entries that are not known, and that nobody has seen for long."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +16,9 @@ from celery_delivery.sending.outgoing import encoded
 from celery_delivery.sending.producer import Producer as SafeProducer
 from celery_delivery.settings.profile import is_safe
 
+from ..values import dataclass
 from .entries import MISSED
-from .lease import Lease
+from .right import Right
 
 NAMESPACE = uuid.UUID("4b0c0e7e-3f0a-5c3d-9a57-6f0f4c6d1a2e")
 
@@ -39,7 +39,7 @@ def tick_id(schedule: str, entry: str, tick: datetime) -> str:
 class Sender:
     """Makes and writes messages over the channel of a lease."""
 
-    def __init__(self, app: Celery, lease: Lease) -> None:
+    def __init__(self, app: Celery, lease: Right) -> None:
         self._app = app
         self._lease = lease
         kind = _Safe if is_safe(app.conf) else _Stock
@@ -48,7 +48,7 @@ class Sender:
         self._has_no_reader = {"ignore_result": True} if uses_replies(app) else {}
 
     def messages(self, scheduler: Scheduler, entry: ScheduleEntry, task_id: str) -> Sequence[Kept]:
-        """Return what an entry sends; raises what making it does, such as arguments that do not fit a contract."""
+        """Return what an entry sends; raises what making it does: arguments that do not fit, a priority that has no effect."""
         options = {name: value for name, value in entry.options.items() if name != MISSED}
         task = self._app.tasks.get(entry.task)
         given = {**self._has_no_reader, **options, "task_id": task_id, "producer": self._producer, "retry": False}
@@ -93,7 +93,7 @@ class _Stock(StockProducer):
         body, options = encoded(body, options)
         self.kept.append(Kept(body, {**options, "retry": False}))
 
-    def write(self, message: Kept, _lease: Lease) -> None:
+    def write(self, message: Kept, _lease: Right) -> None:
         super().publish(message.body, **{**message.options, "declare": None, "mandatory": True})
 
 
@@ -101,8 +101,9 @@ class _Safe(SafeProducer):
     kept: list[Kept]
 
     def publish(self, body: Any, **options: Any) -> None:
-        body, options = encoded(body, options)
-        self.kept.append(Kept(body, options))
+        message = self.outgoing(body, options)
+        self.place(message)
+        self.kept.append(Kept(message.body, message.options))
 
-    def write(self, message: Kept, lease: Lease) -> None:
+    def write(self, message: Kept, lease: Any) -> None:
         self._write(self.outgoing(message.body, message.options), lease.channel, lease.confirms)

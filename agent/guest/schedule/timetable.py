@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import amqp
 from celery import Celery
 from celery.beat import ScheduleEntry, Scheduler
 from celery.utils.log import get_logger
@@ -27,8 +26,8 @@ from celery_delivery.sending.confirms import Answer
 from ..scoreboard import Tick
 from .dues import following, newest, owed
 from .entries import missed_of
-from .lease import Lease
 from .record import Record, Seen
+from .right import Right
 from .sending import Kept, Sender, tick_id
 
 LONGEST = 5.0  # seconds between two looks at the entries, which may be in a database
@@ -52,13 +51,17 @@ class Desk:
     """Sends the ticks of a leader, and keeps the record of them.
 
     pauses: entries that are not to be sent before a moment of the monotonic clock; it outlives a lease.
+    count: is told of each tick that was sent.
     """
 
-    def __init__(self, name: str, app: Celery, lease: Lease, pauses: dict[str, float]) -> None:
+    def __init__(
+        self, name: str, app: Celery, lease: Right, pauses: dict[str, float], count: Callable[[], None]
+    ) -> None:
         self._name = name
         self._lease = lease
         self._sender = Sender(app, lease)
         self._pauses = pauses
+        self._count = count
         self._host = socket.gethostname()
 
     @property
@@ -89,7 +92,7 @@ class Desk:
             answers = self._lease.write(
                 before.after(entry.name, seen, self._host), lambda: self._sender.write(messages)
             )
-        except amqp.exceptions.ChannelError as error:
+        except self._lease.REFUSED as error:
             _log.error("Entry %s is refused by the broker, and tried again in %d s: %s", entry.name, REFUSED, error)
             self._pauses[entry.name] = time.monotonic() + REFUSED
             raise
@@ -97,6 +100,7 @@ class Desk:
         if bad:
             self._give_back(entry, before, messages, bad[0])
             return False
+        self._count()
         _log.info("Entry %s of %s: task %s[%s] sent", entry.name, tick.isoformat(), entry.task, task_id)
         return True
 
@@ -209,4 +213,5 @@ class Foreign:
 
 
 def _aware(moment: datetime) -> datetime:
+    """Return a time with its zone: UTC where it has none, as Celery's `maybe_make_aware` and django-celery-beat have it."""
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -23,8 +23,8 @@ from ..messages import Connecting, Consuming, encode
 from ..passwords import passwords
 from ..projects import load, serving, task_class
 from ..schedule.entries import scheduler_of
-from ..schedule.lease import HEARTBEAT, LOST, Lease
 from ..schedule.record import Record
+from ..schedule.right import Right, kind_of
 from ..schedule.timetable import Desk, Foreign, Own, Timetable
 from ..scoreboard import MOST_TICKS, Pulse, Scoreboard, Tick
 from ..secrets import Redactor
@@ -32,10 +32,12 @@ from ..spec import ScheduleSpec, WorkerSpec
 from .output import Voice, speak_as_worker
 from .plugins import forget_elsewhere
 from .replacements import Replacements
+from .seldom import Seldom
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two attempts to reach the broker; well below a take-over
 SLICE = 0.5  # seconds for which a signal may have to wait
 BEAT = 1.0  # seconds between two pulses
+LOST = "Ticks are sent by another process, or nobody: %s"
 LONGEST_NAME = 200  # characters of an entry's name, which shares a page with others
 
 _log = get_logger(__name__)
@@ -59,6 +61,7 @@ def main(
     forget_elsewhere()
     redact.hide(passwords(app))
     app.log.setup(spec.log_level, redirect_stdouts=not voice.journal)
+    _log.addFilter(Seldom(LOST))
     scheduler_of(schedule.entries, app)  # what is wrong with it ends this process before it stands for anything
     beat = _Beat(spec, schedule, app, _Account(report, Scoreboard(board), spec.queue))
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
@@ -88,10 +91,10 @@ class _Account:
         self._report.setblocking(False)
         self._scoreboard = scoreboard
         self._queue = queue
-        self._sent = 0
+        self._pulse = Pulse(time.monotonic())
 
     def connecting(self) -> None:
-        self._scoreboard.write(Pulse(time.monotonic(), succeeded=self._sent))
+        self._beat(Pulse(0.0))
         self._send(encode(Connecting()))
 
     def consuming(self) -> None:
@@ -101,8 +104,15 @@ class _Account:
     def write(self, ticks: Iterable[Tick], *, leads: bool) -> None:
         listed = [tick._replace(entry=tick.entry[:LONGEST_NAME]) for tick in ticks]
         shown = tuple(sorted(listed, key=lambda tick: tick.next)[:MOST_TICKS])
-        pulse = Pulse(time.monotonic(), (self._queue,), leads=leads, ticks=shown, tick_count=len(listed))
-        self._scoreboard.write(pulse)
+        self._beat(Pulse(0.0, (self._queue,), leads=leads, ticks=shown, tick_count=len(listed)))
+
+    def count(self) -> None:
+        """Count a tick that was sent: at once, since the daemon reads the last words of a process that is killed."""
+        self._beat(self._pulse, sent=1)
+
+    def _beat(self, pulse: Pulse, sent: int = 0) -> None:
+        self._pulse = pulse._replace(at=time.monotonic(), succeeded=self._pulse.succeeded + sent)
+        self._scoreboard.write(self._pulse)
 
     def _send(self, datagram: bytes) -> None:
         try:
@@ -121,7 +131,8 @@ class _Beat:
         self._account = account
         self._pauses: dict[str, float] = {}
         self._is_stopping = False
-        self._connection = app.connection_for_write(heartbeat=HEARTBEAT)
+        self._kind = kind_of(app.connection_for_write())
+        self._connection = app.connection_for_write(**self._kind.OPTIONS)
         self._declares = not is_safe(app.conf) or clients_declare(app.conf)
 
     def stop(self, *_: object) -> None:
@@ -136,8 +147,8 @@ class _Beat:
             began = time.monotonic()
             try:
                 self._stand()
-            except LOST as error:
-                _log.warning("Ticks are sent by another process, or nobody: %s", error or repr(error))
+            except self._kind.LOST as error:
+                _log.warning(LOST, error or repr(error))
                 self._connection.collect()
                 self._connection.maybe_switch_next()
             pause = FIRST_PAUSE if time.monotonic() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
@@ -146,7 +157,7 @@ class _Beat:
 
     def _stand(self) -> None:
         self._connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
-        lease = Lease(self._connection, self._name)
+        lease = self._kind(self._connection, self._name)
         lease.stand(declares=self._declares)
         self._account.consuming()
         timetable: Timetable | None = None
@@ -162,10 +173,10 @@ class _Beat:
             self._wait(left, lease.wait)
         lease.resign()
 
-    def _lead(self, lease: Lease, record: Record) -> Timetable:
+    def _lead(self, lease: Right, record: Record) -> Timetable:
         _log.info("It is this process that sends the ticks now; the record is of %s", record.by or "nobody yet")
         scheduler = scheduler_of(self._entries, self._app)
-        desk = Desk(self._name, self._app, lease, self._pauses)
+        desk = Desk(self._name, self._app, lease, self._pauses, self._account.count)
         if isinstance(scheduler, Scheduler):
             known = frozenset(scheduler.schedule)
             lease.write(record.without_the_forgotten(known, datetime.now(UTC)))

@@ -57,6 +57,7 @@ MODULES = (
 # Of the library: what a worker's settings name.
 SHARED = (
     "celery_delivery.apps",
+    "celery_delivery.sending.control",
     "celery_delivery.worker.consumer",
     "celery_delivery.worker.pool",
     "celery_delivery.worker.requests",

@@ -12,9 +12,7 @@ import logging
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TextIO
 
 from celery import signals
@@ -25,9 +23,11 @@ from celery.utils.log import get_multiprocessing_logger
 from ..journal import PATIENCE, Journal, Priority, connected, identifier, place
 from ..lines import STDOUT, Lines
 from ..secrets import Redactor
+from ..values import dataclass
+from .gathering import Gathering
 from .streams import lead_celery_to_stderr, patient
+from .uncaught import report_at_once
 
-MOST_PENDING = 65_536  # characters without a newline that are held back for the rest of their message
 _BARE = logging.Formatter("%(message)s")
 # What a terminal acts upon, or takes for another line; without a newline, a tab and the colours that Celery writes.
 _ACTING = re.compile(r"(?!\x1b\[(?:0|1;3\d)m)[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -68,17 +68,13 @@ class Handler(logging.Handler):
 
 
 class Stream(io.TextIOBase):
-    """stdout or stderr: what is written up to a newline at the end of a write, or a flush, is one message.
-
-    `print` writes its arguments and its newline one by one, and a newline inside an argument ends nothing. Each task has its
-    own message, also where coroutines take turns in one thread, and each thread outside of tasks.
-    """
+    """stdout or stderr: what is written is gathered to messages, and each is a record."""
 
     def __init__(self, original: TextIO, output: Output, priority: Priority) -> None:
         self._original = original
         self._output = output
         self._priority = priority
-        self._pending = threading.local()
+        self._gathering = Gathering()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -102,23 +98,15 @@ class Stream(io.TextIOBase):
         """Take text; send the message that it completes."""
         if not isinstance(text, str):
             raise TypeError(f"write() takes str, not {type(text).__name__}")
-        whole = self._waiting().get(_task_id(), ("", {}))[0] + text
-        self._waiting()[_task_id()] = whole, place(1)
-        if text.endswith("\n") or len(whole) > MOST_PENDING:
+        if self._gathering.is_whole_with(text, place(1)):
             self.flush()
         return len(text)
 
     def flush(self) -> None:
         """Send what has been written so far, with or without a newline at its end."""
-        text, where = self._waiting().pop(_task_id(), ("", {}))
-        message = text.rstrip("\n")
+        message, where = self._gathering.take()
         if message:
             self._output.record(message, {"PRIORITY": self._priority, **where})
-
-    def _waiting(self) -> dict[str, tuple[str, dict[str, object]]]:
-        """Return what this thread has written and not sent, and where, by the tasks' ids."""
-        waiting: dict[str, tuple[str, dict[str, object]]] = vars(self._pending)
-        return waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +123,11 @@ class Voice:
 
 def speak(instance: str, environment: Mapping[str, str]) -> Voice:
     """Make records of what this process writes to stdout and stderr, where stderr leads to the journal."""
+    report_at_once()
     journal = connected(environment)
     name = f"celery-agent[{instance}]"
     redact = Redactor(environment.items())
+    _hiding.append(redact)
     if journal is None:
         _unleash(name, redact)
     else:
@@ -151,6 +141,7 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
 
     Where user code sets up logging itself, by Celery's signal `setup_logging`, its loggers are left alone.
     """
+    _hiding.append(redact)
     name = f"celery-agent[{voice.instance}/{queue}]"
     if voice.journal is None:
         _unleash(name, redact)
@@ -168,6 +159,11 @@ def speak_as_worker(voice: Voice, queue: str, generation: int, redact: Redactor)
         _redirect(output := Output(voice.journal, Lines(name, PATIENCE), fields, redact))
         _say_for_celery(lambda text: output.record(text, {"PRIORITY": Priority.INFO}))
         _adapting.append(_Journaling(output))
+
+
+def without_secrets(text: str) -> str:
+    """Return a text as this process may write it."""
+    return _hiding[-1](text)
 
 
 def _say_for_celery(say: Callable[[str], None]) -> None:
@@ -242,6 +238,7 @@ def _null() -> TextIO:
     return open(os.devnull, "w")
 
 
+_hiding: list[Redactor] = []  # the template's, then the worker's, which knows more
 _adapting: list[_Journaling | _Redacting] = []  # one in a worker, none in the template
 
 
@@ -259,12 +256,6 @@ def _flush(**_: object) -> None:
 signals.after_setup_logger.connect(_adapt)
 signals.after_setup_task_logger.connect(_adapt)
 signals.task_postrun.connect(_flush)  # a message without a newline ends with its task
-
-
-def _task_id() -> str:
-    """Return the id of the task that is running, "" where there is none."""
-    task = get_current_task()
-    return "" if task is None else str(task.request.id or "")
 
 
 def _task_fields() -> dict[str, object]:

@@ -25,6 +25,7 @@ from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.signals import worker_process_init, worker_process_shutdown
 
 from ..descendants import ended_with, kill_after
+from ..kernel import set_title
 
 PATIENCE = 5.0  # seconds in which a task that is ended may clean up; it may be run again already
 _FATAL = (None, signal.SIGTERM, signal.SIGKILL)  # signals that end a process of a pool; None is SIGTERM
@@ -43,11 +44,12 @@ class Threads(ThreadPool):
         worker_process_init.send(sender=hostname)
 
 
-def processes(base: Any) -> Any:
-    """Return a prefork pool's class, made of Celery's own or of one that the settings name."""
+def processes(base: Any, name: str) -> Any:
+    """Return a prefork pool's class, made of Celery's own or of one that the settings name; `ps` shows them by `name`."""
 
     class Worker(base.Pool.Worker):
         def on_loop_start(self, pid: int) -> None:
+            set_title(f"celery-agent pool process {name}")
             signal.signal(signal.SIGINT, ignore)
             # What it guards against can't be: what is left of a task's processes ends with the worker, at the latest.
             process = current_process()

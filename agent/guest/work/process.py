@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import gc
 import logging
 import os
@@ -16,7 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..descriptors import read_apart
-from ..kernel import die_with_parent, set_name, signals_held
+from ..kernel import SHOW_STACKS, die_with_parent, set_name, signals_held
+from ..scoreboard import ENDS, LONGEST_WORDS, Pulse, Scoreboard
 
 ADOPTION = 10.0  # seconds until the kernel must have made the daemon a worker's parent: it takes a millisecond
 ORPHANED = 99  # exit status of a child whose daemon went away before the child was its own
@@ -74,29 +76,57 @@ def become_worker(daemon: int, name: str, own: tuple[int, ...], shared: frozense
         util._run_after_forkers()  # as their own fork does, which a plain os.fork() is not
     gc.enable()
     set_name(name)
+    faulthandler.register(SHOW_STACKS, file=2)  # by C alone: also where the interpreter is held up
     sys.argv = ["celery-agent-worker", name]
 
 
-def run(main: Callable[[], int]) -> None:
-    """Run a worker's main function and end the process with its exit status.
+def run(main: Callable[[], int], board: int) -> None:
+    """Run a worker's main function and end the process with its exit status; what ended it stands on its page, `board`.
+
+    A `SystemExit` that has a cause ends it for that cause, which has been written down.
 
     `os._exit`, because the stack below belongs to the template; so atexit functions, threads and buffers are seen to here.
     """
-    status = 1
+    status, words = 1, ""
     try:
         status = main()
     except SystemExit as request:
         status = request.code if isinstance(request.code, int) else int(request.code is not None)
-    except BaseException:
+        words = _words(request.__cause__ or request)
+        if request.__cause__ is None and words:
+            sys.stderr.write(f"{words}\n")  # as Python does
+    except BaseException as error:
         sys.stderr.write(traceback.format_exc())  # at once: one record where stderr is the journal's
+        words = _words(error)
     finally:
         try:
+            if words:
+                _leave(words, board)
             threading._shutdown()  # type: ignore[attr-defined]  # first, as Python does: executors' jobs may need the rest
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
             os._exit(status & 0xFF)
+
+
+def _words(error: BaseException) -> str:
+    """Return what an exception says as one line, "" for a SystemExit that says nothing."""
+    try:
+        if isinstance(error, SystemExit):
+            return "" if isinstance(error.code, int | None) else " ".join(str(error.code).split())
+        return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    except Exception:  # its __str__ is code of anybody
+        return type(error).__name__
+
+
+def _leave(words: str, board: int) -> None:
+    """Write last words for the daemon, beside what the process has said of itself before."""
+    from .output import without_secrets  # noqa: PLC0415 - with it comes Celery, which is there by then
+
+    page = Scoreboard(board)
+    pulse = page.read() or Pulse(time.monotonic())
+    page.write(pulse._replace(obstacle=ENDS + without_secrets(words)[:LONGEST_WORDS]))
 
 
 def _exists(pid: int) -> bool:

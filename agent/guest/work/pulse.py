@@ -8,27 +8,23 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from billiard.einfo import ExceptionWithTraceback
-from celery import bootsteps
-from celery.exceptions import Ignore, Retry
+from amqp.exceptions import ConsumerCancelled
 from celery.utils.log import get_logger
 from celery.worker import state
-from celery.worker.request import Request, Terminated
+from celery.worker.request import Request
 
-from ..messages import Connecting, Consuming, encode
-from ..scoreboard import IDLE_BEAT, MOST_ACTIVE, ActiveTask, Pulse, Scoreboard
+from ..messages import Connecting, Consuming, Died, Grown, encode
+from ..scoreboard import MORE, MOST_ACTIVE, NO_TLS, REFUSED, ActiveTask, Pulse, Scoreboard
+from .ends import FAILED, RETRIED, REVOKED, SUCCEEDED
+from .faults import reason, text
 from .slip import Slip
+from .tally import Tally
 
 BUSY_BEAT = 1.0  # seconds between the pulses of a worker that has running tasks
 LONGEST = 1_000  # characters of an obstacle, which share a page with the tasks
-UNREADY = (
-    3 * IDLE_BEAT
-)  # seconds without a process to run tasks in, or with a task that none begins, after which it is told
-NOBODY_READY = "no process of its pool gets ready; see worker_process_init, and START_TIMEOUT"
-NOBODY_BEGINS = "its pool has a place for a task, and does not begin it; kill what of its processes is stopped or hangs"
 
 _log = get_logger(__name__)
 
@@ -39,6 +35,8 @@ class Account:
     def __init__(self, report: socket.socket, scoreboard: Scoreboard) -> None:
         """Take the two ways to the daemon; `report` is made non-blocking: a daemon that hangs must not hang its workers."""
         self.losing = Slip()  # why results can't be stored; those of the pool write here, too
+        self.lost = Tally()  # how many could not
+        self.clock: Callable[[], str] = str  # returns by how much the clock of who sends is another
         self._report = report
         self._report.setblocking(False)
         self._scoreboard = scoreboard
@@ -46,11 +44,15 @@ class Account:
         self._is_stale = False
         self._timer: Any = None
         self._queues: tuple[str, ...] = ()
-        self._failed = 0
-        self._retried = 0
-        self._other = 0
+        self._counts = dict.fromkeys((SUCCEEDED, FAILED, RETRIED, REVOKED), 0)
+        self._set_aside = 0
         self._beating = False
         self._obstacle = ""
+        self._lag = 0.0
+        self._still = 0.0
+        self.limit: float | None = (
+            None  # seconds that a task may run of which neither its class nor its message says it
+        )
 
     def connecting(self) -> None:
         """Tell that there is no consumer, and that one is being sought."""
@@ -58,10 +60,11 @@ class Account:
         self.write()
         self._send(encode(Connecting()))
 
-    def consuming(self, queues: tuple[str, ...], timer: Any) -> None:
-        """Tell that the broker has accepted the consumer of these queues; `timer` is the consumer's."""
+    def consuming(self, queues: tuple[str, ...], timer: Any, limit: float | None) -> None:
+        """Tell that the broker has accepted the consumer of these queues; `timer` is the consumer's, `limit` the pool's."""
         self._queues = queues
         self._timer = timer
+        self.limit = limit
         self.write()
         self._send(encode(Consuming()))
 
@@ -72,18 +75,24 @@ class Account:
             self._beating = True
             self._timer.call_after(BUSY_BEAT, self._beat)
 
-    def ended(self, failure: BaseException | None = None) -> None:
-        """Note that a task has ended, with the exception it raised, if any."""
-        match failure:
-            case None:
-                pass
-            case Retry():
-                self._retried += 1
-            case Ignore() | Terminated():
-                self._other += 1
-            case _:
-                self._failed += 1
+    def ended(self, how: str | None) -> None:
+        """Note that a task has ended, and how, by a word of `ends`; None where that does not count."""
+        if how is not None:
+            self._counts[how] += 1
         self.write()
+
+    def not_run(self) -> None:
+        """Note that a message was taken for which no task is run, or not once more: it has failed."""
+        self._set_aside += 1
+        self.ended(FAILED)
+
+    def looked(self, queues: tuple[str, ...], obstacle: str, lag: float, still: float) -> None:
+        """Tell from which queues there is a consumer at this moment, and what keeps the worker from running tasks.
+
+        lag, still: as in `agent.guest.scoreboard.Pulse`.
+        """
+        self._queues, self._lag, self._still = queues, lag, still
+        self.held_up(obstacle)
 
     def held_up(self, obstacle: str) -> None:
         """Tell what keeps the worker from running tasks, empty where nothing does any more; the log says so once."""
@@ -93,6 +102,19 @@ class Account:
             _log.warning("Tasks can be run again")
         self._obstacle = obstacle[:LONGEST]
         self.write()
+
+    def unreached(self, error: Exception) -> None:
+        """Tell why the broker can't be reached, where that is no outage; Celery's own line in the log says it, too."""
+        self._obstacle = f"{NO_TLS}{text(error)}"[:LONGEST] if reason(error) == "certificate" else ""
+        self.write()
+
+    def grown(self, memory: int) -> None:
+        """Tell that the worker's processes hold so many bytes of memory, which is too much."""
+        self._send(encode(Grown(memory)))
+
+    def died(self, task_id: str, cause: str) -> None:
+        """Tell that a process of the pool has ended while it ran this task; it may be the last that is heard of the worker."""
+        self._send(encode(Died(task_id, cause)))
 
     def write(self) -> None:
         """Put the present state on the scoreboard; from any thread, and from a signal's handler.
@@ -111,23 +133,27 @@ class Account:
 
     def _pulse(self) -> Pulse:
         now = time.monotonic()
-        requests = _active_requests()
+        requests = active_requests()
         active = sorted([_active(request, now) for request in requests], key=lambda task: task.started)
-        ended = state.all_total_count[0] - len(requests)
         return Pulse(
             at=now,
             queues=self._queues,
             active=tuple(active[:MOST_ACTIVE]),
             active_count=len(requests),
-            succeeded=max(0, ended - self._failed - self._retried - self._other),
-            failed=self._failed,
-            retried=self._retried,
+            succeeded=self._counts[SUCCEEDED],
+            failed=self._counts[FAILED],
+            retried=self._counts[RETRIED],
+            revoked=self._counts[REVOKED],
+            set_aside=self._set_aside,
+            results_lost=self.lost.read(),
             obstacle=self._obstacle,
             losing=self.losing.read(),
+            lag=self._lag,
+            still=self._still,
+            clock=self.clock(),
         )
 
     def _beat(self) -> None:
-        # An early-acked task that succeeds ends without a hook; this is where it leaves the scoreboard.
         self.write()
         self._beating = bool(state.active_requests)
         if self._beating:
@@ -142,51 +168,8 @@ class Account:
             pass
 
 
-class PulseStep(bootsteps.StartStopStep):
-    """Bootstep that beats while there is a consumer, so that an idle worker's silence means something."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-    account: Account
-
-    def __init__(self, consumer: Any, **kwargs: Any) -> None:
-        super().__init__(consumer, **kwargs)
-        self._timer: Any = None
-        self._was_ready = 0.0  # by the monotonic clock, as the times of what waits
-        self._waiting: dict[str, float] = {}  # tasks that the pool could begin, by their ids: since when
-
-    def start(self, consumer: Any) -> None:
-        """Begin to beat."""
-        self._was_ready = time.monotonic()
-        self._timer = consumer.timer.call_repeatedly(IDLE_BEAT, self._beat, (consumer.pool,))
-
-    def stop(self, _consumer: Any) -> None:
-        """Stop beating; the connection is lost, or the worker is going."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    shutdown = stop
-
-    def _beat(self, pool: Any) -> None:
-        now = time.monotonic()
-        if _is_ready(pool):
-            self._was_ready = now
-        self._waiting = {task: self._waiting.get(task, now) for task in _not_begun(pool)}
-        if now - self._was_ready > UNREADY:
-            self.account.held_up(NOBODY_READY)
-        elif now - min(self._waiting.values(), default=now) > UNREADY:
-            self.account.held_up(NOBODY_BEGINS)
-        else:
-            self.account.held_up("")
-
-
-def pulse_step(account: Account) -> type[PulseStep]:
-    """Return the bootstep for an account; Celery makes the instance, so the account is bound to a class."""
-    return type("PulseStep", (PulseStep,), {"account": account})
-
-
 def reporting_consumer(base: type, account: Account) -> type:
-    """Return a Consumer class that reports before each attempt to reach the broker, and when it consumes.
+    """Return a Consumer class that reports before each attempt to reach the broker, when it consumes, and what it refuses.
 
     Celery subscribes to the queue after all of its bootsteps, then calls `on_ready`.
     """
@@ -194,72 +177,66 @@ def reporting_consumer(base: type, account: Account) -> type:
     class ReportingConsumer(base):
         def ensure_connected(self, connection: Any) -> Any:
             account.connecting()
+            stock = connection.ensure_connection
+
+            def ensure_connection(errback: Any = None, *args: Any, **options: Any) -> Any:
+                def told(error: Exception, pause: float) -> Any:
+                    account.unreached(error)
+                    return errback and errback(error, pause)
+
+                return stock(told, *args, **options)
+
+            connection.ensure_connection = ensure_connection
             return super().ensure_connected(connection)
 
-        def on_refused(self, reason: str) -> None:
-            account.held_up(f"the broker refuses what it needs: {reason}; `agent check` says more")
+        def on_connection_error_after_connected(self, error: Exception) -> None:
+            if isinstance(error, ConsumerCancelled):
+                _log.warning(
+                    "The broker has ended the consumer, as where its queue was deleted: it is made anew, empty"
+                )
+            super().on_connection_error_after_connected(error)
+
+        def on_refused(self, why: str) -> None:
+            account.held_up(f"{REFUSED}{why}{MORE}")
+
+        def on_unknown_message(self, *args: Any) -> None:
+            account.not_run()
+            super().on_unknown_message(*args)
+
+        def on_unknown_task(self, *args: Any) -> None:
+            account.not_run()
+            super().on_unknown_task(*args)
+
+        def on_invalid_task(self, *args: Any) -> None:
+            account.not_run()
+            super().on_invalid_task(*args)
+
+        def on_decode_error(self, *args: Any) -> None:
+            account.not_run()
+            super().on_decode_error(*args)
 
         def on_ready(self) -> None:
             account.held_up("")
-            account.consuming(tuple(queue.name for queue in self.task_consumer.queues), self.timer)
+            limit = getattr(self.pool, "options", {}).get("timeout")
+            account.consuming(consumed(self), self.timer, limit)
             super().on_ready()
 
     return ReportingConsumer
 
 
-def accounted_request(base: type[Request], account: Account) -> type[Request]:
-    """Return a Request class that tells the account about the start and end of its task.
-
-    `Task.Request` is Celery's public place for it; a class that the user has put there is built upon.
-    """
-
-    class AccountedRequest(base):
-        accepted: float  # in seconds of the monotonic clock; `time_start` is of the wall clock, which may be set
-
-        def on_accepted(self, pid: int, time_accepted: float) -> None:
-            self.accepted = time_accepted
-            super().on_accepted(pid, time_accepted)
-            account.started()
-
-        def acknowledge(self) -> None:
-            super().acknowledge()
-            account.ended()
-
-        def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return super().on_failure(exc_info, *args, **kwargs)
-            finally:
-                account.ended(_raised(exc_info))
-
-    return AccountedRequest
+def consumed(consumer: Any) -> tuple[str, ...]:
+    """Return the queues that a worker has a consumer of; one that was cancelled, as over remote control, is none of them."""
+    tasks = consumer.task_consumer
+    return tuple(queue.name for queue in tasks.queues if tasks.consuming_from(queue.name))
 
 
-def _is_ready(pool: Any) -> bool:
-    """Say whether a pool has a process that takes tasks; those of other kinds than processes, and the embedded broker's, do."""
-    inputs = getattr(getattr(pool, "_pool", None), "_fileno_to_inq", None)
-    return inputs is None or bool(inputs)
+def active_requests() -> list[Request]:
+    """Return what runs."""
+    return listed(state.active_requests)
 
 
-def _not_begun(pool: Any) -> list[str]:
-    """Return the ids of the tasks that a pool has been given, has a place for, and has not begun."""
-    active = set(_active_requests())
-    if len(active) >= pool.num_processes:
-        return []
-    reserved = _listed(state.reserved_requests)
-    return [each.id for each in reserved if each not in active and getattr(each, "_apply_result", None) is not None]
-
-
-def _raised(exc_info: Any) -> BaseException:
-    """Return what the task itself raised; a pool child sends it wrapped."""
-    exception: BaseException = exc_info.exception
-    return exception.exc if isinstance(exception, ExceptionWithTraceback) else exception
-
-
-def _active_requests() -> list[Request]:
-    return _listed(state.active_requests)
-
-
-def _listed(requests: Iterable[Request]) -> list[Request]:
+def listed(requests: Iterable[Request]) -> list[Request]:
+    """Return a copy of a set that threads change."""
     while True:
         try:
             return list(requests)
@@ -268,4 +245,5 @@ def _listed(requests: Iterable[Request]) -> list[Request]:
 
 
 def _active(request: Request, now: float) -> ActiveTask:
-    return ActiveTask(request.id, request.name, getattr(request, "accepted", now))
+    accepted, limit = getattr(request, "accepted", now), getattr(request, "limit", None)
+    return ActiveTask(request.id, request.name, accepted, limit, getattr(request, "again", False))

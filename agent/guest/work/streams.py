@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 from typing import TYPE_CHECKING, TextIO
 
 from celery.app import log
 from celery.utils.log import LoggingProxy
+from kombu.utils.encoding import safe_str
 
 from ..journal import PATIENCE
 from ..lines import STDERR, Lines
 from ..secrets import Redactor
+from .gathering import Gathering
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -43,10 +46,31 @@ class Patient(io.RawIOBase):
 
 
 class Logged(LoggingProxy):
-    """stdout and stderr where Celery leads them to a logger: with what code expects of a file beside `write`."""
+    """stdout and stderr where Celery leads them to a logger: with what code expects of a file beside `write`.
+
+    Celery logs each write by itself, so that `print("a", 1)` is three messages, of which one is a space.
+    """
 
     encoding = "utf-8"
     buffer: Patient
+
+    def __init__(self, logger: logging.Logger, loglevel: int | str | None = None) -> None:
+        super().__init__(logger, loglevel)
+        self._gathering = Gathering()
+
+    def write(self, data: str) -> int:
+        """Take text; log the message that it completes."""
+        if getattr(self._thread, "recurse_protection", False):  # what the logger writes here itself is nobody's
+            return 0
+        if self._gathering.is_whole_with(safe_str(data)):
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        """Log what has been written so far, with or without a newline at its end."""
+        message, _ = self._gathering.take()
+        if message:
+            super().write(message)
 
     def fileno(self) -> int:
         """Return where the logger writes too, for code that starts programs."""
@@ -79,7 +103,7 @@ def patient(original: TextIO, name: str, redact: Redactor) -> TextIO:
         io.BufferedWriter(Patient(Lines(name, PATIENCE, original.fileno()))),
         encoding=original.encoding,
         errors=original.errors,
-        line_buffering=getattr(original, "line_buffering", False),
+        line_buffering=True,  # what waits for somebody, as the remote debugger does, has said so
     )
     stream.redact = redact
     return stream

@@ -1,0 +1,167 @@
+"""The right to send ticks on a Redis or a Valkey: a key that runs out unless it is renewed.
+
+    NAME.lock      the token of who leads, for DEADLINE
+    NAME.record    the record, see `record`
+
+Each agent's process tries to set the first, where it is not there; who has set it leads, and renews it. A tick is put into its
+queue in one transaction with the next record, which the server takes only while the lock has the token of who sends it. So a
+leader that was frozen needs no clock to know, here either: what it sends, when another leads, the server refuses.
+
+What a Redis has lost, it has lost: the lock, the record, and tasks. Who has led remembers the record, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, ClassVar
+
+import redis
+from celery.utils.log import get_logger
+from kombu import Connection
+
+from .lease import LeaseLost
+from .record import Record, decode, encode
+
+DEADLINE = 5.0  # seconds; another node follows within this and STEP
+RENEWAL = 1.0  # seconds; a leader may be late by four of them
+STEP = 0.5  # seconds between two attempts of who does not lead
+TIMEOUT = 2.0  # seconds for an answer, so that a leader that is cut off knows before another one leads
+
+_log = get_logger(__name__)
+_remembered: dict[str, Record] = {}  # by name, of this process
+
+
+class Lock:
+    """A candidacy over one connection, until that or the right is lost; all may raise one of LOST."""
+
+    LOST: ClassVar[tuple[type[Exception], ...]] = (LeaseLost, redis.RedisError, OSError)
+    REFUSED: ClassVar[tuple[type[Exception], ...]] = (redis.ResponseError,)
+    OPTIONS: ClassVar[Mapping[str, Any]] = {
+        "transport_options": {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+    }
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        """Stand for the right of a name, over a connection that is open."""
+        self.connection = connection
+        self.channel = connection.channel()
+        self._client: Any = redis.Redis(connection_pool=self.channel.pool)
+        self._name = name
+        self._lock, self._kept = (f"{self.channel.global_keyprefix}{name}.{each}" for each in ("lock", "record"))
+        self._token = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4()}"  # the first two for people
+        self._record: Record | None = None
+        self._renewed = 0.0
+
+    def stand(self, *, declares: bool) -> None:
+        """Become a candidate; there is nothing to declare."""
+        del declares
+        self._attempt()
+
+    @property
+    def record(self) -> Record | None:
+        """The record, where this one leads."""
+        return self._record
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, STEP at most, and see to the right."""
+        time.sleep(min(seconds, STEP))
+        if self._record is None:
+            self._attempt()
+        elif time.monotonic() - self._renewed > RENEWAL:
+            self._transact(self._record, lambda _: None)
+
+    def write(self, record: Record, send: Callable[[], None] = lambda: None) -> list[Any]:
+        """Replace the record, and with it send what `send` publishes on the channel: there is no answer to that.
+
+        Raises LeaseLost where this one does not lead.
+        """
+        with self.channel.conn_or_acquire() as client:
+            written = client.pipeline()
+        with _keeping(self.channel, written):
+            send()
+
+        def fill(transaction: Any) -> None:
+            transaction.command_stack.extend(written.command_stack)
+            transaction.set(self._kept, encode(record))
+
+        self._transact(record, fill)
+        _remembered[self._name] = record
+        return []
+
+    def resign(self) -> None:
+        """Let another one lead."""
+        if self._record is not None:
+            self._transact(None, lambda transaction: transaction.delete(self._lock))
+        self.connection.close()
+
+    def _attempt(self) -> None:
+        begun = time.monotonic()
+        if self._client.set(self._lock, self._token, nx=True, px=int(DEADLINE * 1000)):
+            self._record = self._read().joined(_remembered.get(self._name, Record()))
+            self._renewed = begun
+
+    def _read(self) -> Record:
+        body = self._client.get(self._kept)
+        try:
+            return Record() if body is None else decode(body)
+        except ValueError as error:
+            _log.error("What is in the key %s is dropped: %s", self._kept, error)
+            return Record()
+
+    def _transact(self, record: Record | None, fill: Callable[[Any], object]) -> None:
+        """Have the server do all of it, with the lock renewed, or nothing where the lock is another's."""
+        begun = time.monotonic()
+        self._record = None  # until it is known
+        with self._client.pipeline() as transaction:
+            transaction.watch(self._lock)
+            if transaction.get(self._lock) != self._token.encode():
+                raise LeaseLost("its lock has run out, or Redis has lost it")
+            transaction.multi()
+            transaction.pexpire(self._lock, int(DEADLINE * 1000))
+            fill(transaction)
+            try:
+                transaction.execute()
+            except redis.WatchError as error:
+                raise LeaseLost("its lock has run out") from error
+        self._record, self._renewed = record, begun
+
+
+@contextmanager
+def _keeping(channel: Any, written: Any) -> Iterator[None]:
+    """Have what a channel puts into queues stay in a pipeline: kombu writes each message by itself."""
+
+    def kept(put: Callable[..., None]) -> Callable[..., None]:
+        def keep(*args: Any, **options: Any) -> None:
+            channel.conn_or_acquire = lambda: nullcontext(_Client(written))
+            try:
+                put(*args, **options)
+            finally:
+                del channel.conn_or_acquire  # what it looks up is asked for over a connection
+
+        return keep
+
+    channel._put, channel._put_fanout = kept(channel._put), kept(channel._put_fanout)
+    try:
+        yield
+    finally:
+        del channel._put, channel._put_fanout
+
+
+class _Client:
+    """A client whose commands go into one pipeline, which is not sent."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline, name)
+
+    def pipeline(self) -> Any:
+        return nullcontext(self)
+
+    def execute(self) -> None:
+        """Leave it to the transaction."""

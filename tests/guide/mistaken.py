@@ -1,0 +1,3 @@
+"""A schedule of a task that is not there."""
+
+ENTRIES = {"wrong": {"task": "twise", "schedule": 60}}
