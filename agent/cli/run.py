@@ -9,6 +9,7 @@ from importlib import import_module
 
 from agent.cli.options import add_env_file
 from agent.config.instances import OPERATORS_VARIABLE, folders
+from agent.guest.kernel import leave_signal_stack
 from agent.run.daemon import Daemon
 
 DEVELOP = "agent.cli.develop.session"  # loads what the daemon never does
@@ -29,6 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     faulthandler.enable()  # the watchdog's SIGABRT shows where it hung
+    leave_signal_stack()
     places = folders(os.environ)
     folder = places.runtime_folder(options.instance)
     env_file = options.env_file or places.env_file(options.instance)

@@ -39,7 +39,7 @@ LEFT = frozenset(
         *(signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH),  # ignored by Python or by default
     }
 )
-MEANINGS = {
+MEANINGS: dict[int, Meaning] = {
     signal.SIGTERM: Meaning.STOP,
     signal.SIGINT: Meaning.STOP,
     signal.SIGQUIT: Meaning.STOP_COLD,
@@ -80,11 +80,11 @@ class Wakeup:
             numbers = b""
         come, self._come = self._come, {}
         # Handlers run in the order of the signals' numbers; the bytes are in the order in which the signals came.
-        in_order = dict.fromkeys(MEANINGS[signal.Signals(number)] for number in numbers if number in MEANINGS)
+        in_order = dict.fromkeys(MEANINGS[number] for number in numbers if number in MEANINGS)
         return [*(meaning for meaning in in_order if meaning in come), *(each for each in come if each not in in_order)]
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._come[MEANINGS[signal.Signals(number)]] = None
+        self._come[MEANINGS[number]] = None
         try:
             # No signal's number: the signal's own byte may have been read before this was noted.
             self._sender.send(b"\0")

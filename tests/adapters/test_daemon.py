@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import FAILURE
+from agent.run.signals import MEANINGS, Meaning
 from tests.adapters.agents import ROOT, Agent
 from tests.waiting import wait_until
 
@@ -148,8 +149,11 @@ def test_signals_that_mean_nothing_to_it_end_nothing(agent: Agent) -> None:
     agent.start()
     before = agent.wait_until_consuming()
     assert agent.process is not None
-    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGXCPU, signal.SIGRTMIN):
-        agent.process.send_signal(number)
+    agent.process.send_signal(signal.SIGSTOP)  # all come at once then, each within the handler of another
+    for number, meaning in MEANINGS.items():
+        if meaning is Meaning.NOTHING:
+            agent.process.send_signal(number)
+    agent.process.send_signal(signal.SIGCONT)
     assert agent.wait_until_consuming()["alpha"]["pid"] == before["alpha"]["pid"]
     assert agent.is_running()
 

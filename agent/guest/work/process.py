@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..descriptors import read_apart
-from ..kernel import SHOW_STACKS, die_with_parent, set_name, signals_held
+from ..kernel import SHOW_STACKS, die_with_parent, leave_signal_stack, set_name, signals_held
 from ..scoreboard import ENDS, LONGEST_WORDS, Pulse, Scoreboard
 
 ADOPTION = 10.0  # seconds until the kernel must have made the daemon a worker's parent: it takes a millisecond
@@ -77,6 +77,7 @@ def become_worker(daemon: int, name: str, own: tuple[int, ...], shared: frozense
     gc.enable()
     set_name(name)
     faulthandler.register(SHOW_STACKS, file=2)  # by C alone: also where the interpreter is held up
+    leave_signal_stack()
     sys.argv = ["celery-agent-worker", name]
 
 
