@@ -3,9 +3,10 @@
 A worker writes here as often as it likes, at the price of a copy, and wakes nobody; the daemon reads when somebody asks.
 The last words of a killed worker stay readable: which task it was running is known even after SIGKILL.
 
-Layout: length (u32), CRC-32 of the text (u32), then so many bytes of JSON. The daemon may read while the worker writes;
-the checksum tells, and the reader tries again. User code can write here too, whatever it likes: what is not the text of a
-pulse is none, and the size is sealed, since reading a page that was cut off would end the reader (SIGBUS, mmap(2)).
+Layout: the length of what follows (u32) and its CRC-32 (u32); the numbers of a pulse (_NUMBERS); JSON, `[words, active]`.
+The words seldom change, so that they are made a text of, and read, once. The daemon may read while the worker writes; the
+checksum tells, and the reader tries again. User code can write here too, whatever it likes: what is not the text of a pulse
+is none, and the size is sealed, since reading a page that was cut off would end the reader (SIGBUS, mmap(2)).
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ NO_TLS = "the TLS connection to the broker fails: "
 ENDS = "its process ends: "  # and how the last one begins, of a process that an exception ends
 LONGEST_WORDS = 200  # characters that stand behind it
 _HEADER = struct.Struct("<II")
+_NUMBERS = struct.Struct("<3d7Q")
 _JSON = json.JSONEncoder(check_circular=False)  # a pulse has no circles; looking for some takes a sixth of the time
-_OF_SCHEDULE = 15  # the first field of a pulse that is of a schedule
 _LAST_DATE = 253_402_300_799  # the last second of the year 9999, after which `datetime` has none
 _LARGEST = 2**53  # above, a float has no place for each whole number
 
@@ -61,24 +62,24 @@ class Pulse(NamedTuple):
     """A worker's account of itself; a tuple, since each task makes two, and a frozen dataclass takes 2.7 times as long.
 
     at: when it was written, in seconds of the monotonic clock.
-    queues: what it consumes from; empty while it has no consumer.
-    active: the running tasks, oldest first, at most MOST_ACTIVE of them.
-    active_count: how many there are in all.
+    lag: seconds by which the newest beat came later than it was due, since the loop had something else to do.
+    still: since when the same tasks take all places, and use no CPU; 0.0 where that is not so.
+    active_count: how many tasks run.
     succeeded, failed, retried, revoked: tasks that have ended since the process started; revoked are those that expired, too.
     set_aside: of the failed, messages for which no task was run, or not once more.
     results_lost: of all, those whose result could not be stored.
+    queues: what it consumes from; empty while it has no consumer.
     obstacle: what keeps the worker from running tasks, for people; empty where nothing does.
     losing: why results can't be stored, and are lost; empty where they can.
-    lag: seconds by which the newest beat came later than it was due, since the loop had something else to do.
-    still: since when the same tasks take all places, and use no CPU; 0.0 where that is not so.
     clock: by how much the clock of who sends to it is another, and what to do; empty where that is not known.
     leads: whether it is the one process in the fleet that sends the ticks of a schedule.
     ticks: the schedule's entries, at most MOST_TICKS of them; tick_count is how many there are in all.
+    active: the running tasks, oldest first, at most MOST_ACTIVE of them.
     """
 
     at: float
-    queues: tuple[str, ...] = ()
-    active: tuple[ActiveTask, ...] = ()
+    lag: float = 0.0
+    still: float = 0.0
     active_count: int = 0
     succeeded: int = 0
     failed: int = 0
@@ -86,14 +87,14 @@ class Pulse(NamedTuple):
     revoked: int = 0
     set_aside: int = 0
     results_lost: int = 0
+    queues: tuple[str, ...] = ()
     obstacle: str = ""
     losing: str = ""
-    lag: float = 0.0
-    still: float = 0.0
     clock: str = ""
     leads: bool = False
     ticks: tuple[Tick, ...] = ()
     tick_count: int = 0
+    active: tuple[ActiveTask, ...] = ()
 
 
 class Scoreboard:
@@ -102,30 +103,40 @@ class Scoreboard:
     def __init__(self, descriptor: int) -> None:
         """Map the page behind a descriptor that `create` made; the descriptor stays the caller's."""
         self._page = mmap.mmap(descriptor, SIZE)
+        self._written: tuple[tuple[Any, ...], str] = ((), "")  # the newest words, and what was made of them
+        self._found: tuple[bytes, tuple[Any, ...]] = (b"", ())  # the newest text, and what was read of it
 
     def write(self, pulse: Pulse) -> None:
         """Replace what is written; leaves out active tasks, and entries of a schedule, that don't fit."""
-        text = _encode(pulse)
-        while len(text) > SIZE - _HEADER.size and (pulse.active or pulse.ticks):
-            pulse = pulse._replace(
-                active=pulse.active[: len(pulse.active) // 2], ticks=pulse.ticks[: len(pulse.ticks) // 2]
-            )
-            text = _encode(pulse)
-        self._page[: _HEADER.size + len(text)] = _HEADER.pack(len(text), zlib.crc32(text)) + text
+        numbers, words = pulse[:10], pulse[10:17]  # then comes `active`
+        if words != self._written[0]:
+            self._written = words, _JSON.encode(words)
+        active = _JSON.encode(pulse.active) if pulse.active else "[]"
+        body = _NUMBERS.pack(*numbers) + f"[{self._written[1]},{active}]".encode()
+        if len(body) <= SIZE - _HEADER.size:
+            self._page[: _HEADER.size + len(body)] = _HEADER.pack(len(body), zlib.crc32(body)) + body
+        elif pulse.active or pulse.ticks:
+            fewer, less = pulse.active[: len(pulse.active) // 2], pulse.ticks[: len(pulse.ticks) // 2]
+            self.write(pulse._replace(active=fewer, ticks=less))
 
     def read(self) -> Pulse | None:
         """Return what is written; None where nothing is, or no pulse, or a writer was killed in the middle of it."""
         for _ in range(TRIES):
             length, checksum = _HEADER.unpack_from(self._page)
-            if not 0 < length <= SIZE - _HEADER.size:
+            if not _NUMBERS.size < length <= SIZE - _HEADER.size:
                 return None
-            text = self._page[_HEADER.size : _HEADER.size + length]
-            if zlib.crc32(text) == checksum:
+            body = self._page[_HEADER.size : _HEADER.size + length]
+            if zlib.crc32(body) == checksum:
                 try:
-                    return _decode(text)
+                    return Pulse(*_numbers(body), *self._read(body[_NUMBERS.size :]))
                 except (ValueError, RecursionError):  # RecursionError: lists in lists in lists
                     return None
         return None
+
+    def _read(self, text: bytes) -> tuple[Any, ...]:
+        if text != self._found[0]:
+            self._found = text, _decode(text)
+        return self._found[1]
 
     def close(self) -> None:
         """Unmap the page."""
@@ -144,62 +155,32 @@ def create() -> int:
     return descriptor
 
 
-def _encode(pulse: Pulse) -> bytes:
-    # A worker has no schedule, and writes this twice for each task.
-    return _JSON.encode(pulse if pulse.leads else pulse[:_OF_SCHEDULE]).encode()
+def _numbers(body: bytes) -> tuple[Any, ...]:
+    numbers = _NUMBERS.unpack_from(body)
+    if not all(0 <= each <= _LARGEST for each in numbers):  # NaN is not, either
+        raise ValueError("no numbers of a pulse")
+    return numbers
 
 
-def _decode(text: bytes) -> Pulse:
-    """Return the pulse that `_encode` made a text of; raises ValueError, or RecursionError, for anything else."""
+def _decode(text: bytes) -> tuple[Any, ...]:
+    """Return the fields of a pulse behind its numbers; raises ValueError, or RecursionError, for anything else."""
     match json.loads(text):
         case [
-            at,
-            [*queues],
+            [[*queues], obstacle, losing, clock, bool(leads), [*ticks], entries],
             [*active],
-            running,
-            done,
-            failed,
-            retried,
-            revoked,
-            aside,
-            lost,
-            obstacle,
-            losing,
-            lag,
-            still,
-            clock,
-            *schedule,
-        ] if len(active) <= MOST_ACTIVE:
-            return Pulse(
-                _time(at),
+        ] if len(active) <= MOST_ACTIVE and len(ticks) <= MOST_TICKS:
+            return (
                 tuple(_text(each) for each in queues),
-                tuple(_task(each) for each in active),
-                _count(running),
-                _count(done),
-                _count(failed),
-                _count(retried),
-                _count(revoked),
-                _count(aside),
-                _count(lost),
                 _text(obstacle),
                 _text(losing),
-                _time(lag),
-                _time(still),
                 _text(clock),
-                *_schedule(schedule),
+                leads,
+                tuple(_tick(each) for each in ticks),
+                _count(entries),
+                tuple(_task(each) for each in active),
             )
         case _:
             raise ValueError("no pulse")
-
-
-def _schedule(values: list[Any]) -> tuple[bool, tuple[Tick, ...], int]:
-    match values:
-        case []:
-            return False, (), 0
-        case [True, [*ticks], entries] if len(ticks) <= MOST_TICKS:
-            return True, tuple(_tick(each) for each in ticks), _count(entries)
-        case _:
-            raise ValueError("no schedule")
 
 
 def _task(value: Any) -> ActiveTask:

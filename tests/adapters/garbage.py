@@ -40,6 +40,7 @@ WORDS = (
 FIRST = ("message", "request", "status", "reloaded", "error")  # what the words of each side begin with
 NUMBERS = (0, 1, -1, 2**63, 10**400, 0.5, float("nan"), float("inf"), -0.0, True, False, None)
 _HEADER = struct.Struct("<II")
+_NUMBERS = struct.Struct("<3d7Q")
 
 
 def datagram(chance: random.Random) -> bytes:
@@ -66,10 +67,9 @@ def page(chance: random.Random) -> bytes:
     text = datagram(chance)[: SIZE - _HEADER.size]
     if chance.random() < 0.3:
         active = [_value(chance, 2) for _ in range(chance.randrange(3))]
-        text = json.dumps(
-            [_value(chance, 1), [_value(chance, 1)], active, *(_value(chance, 1) for _ in range(6))]
-        ).encode()
-        text = text[: SIZE - _HEADER.size]
+        words = [[_value(chance, 1)], *(chance.choice(WORDS) for _ in range(3)), *(_value(chance, 1) for _ in range(3))]
+        text = _NUMBERS.pack(*(chance.random() for _ in range(3)), *(chance.getrandbits(54) for _ in range(7)))
+        text = (text + json.dumps([words, active]).encode())[: SIZE - _HEADER.size]
     length = len(text) if chance.random() < 0.8 else chance.randrange(2**32)
     checksum = zlib.crc32(text) if chance.random() < 0.8 else chance.randrange(2**32)
     return (_HEADER.pack(length, checksum) + text).ljust(SIZE, b"\0")

@@ -6,30 +6,16 @@ import random
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from agent.guest.scoreboard import MOST_ACTIVE, MOST_TICKS, SIZE, ActiveTask, Pulse, Scoreboard, Tick, create
 
-GOOD = [
-    12.5,
-    ["emails"],
+NUMBERS = (12.5, 0.25, 7.5, 1, 3, 2, 1, 4, 5, 6)
+GOOD: list[Any] = [
+    [["emails"], "no broker", "no room", "an hour behind", True, [["report", None, 99.0]], 1],
     [["id-1", "send", 10.0, None, False]],
-    1,
-    3,
-    2,
-    1,
-    4,
-    5,
-    6,
-    "no broker",
-    "no room",
-    0.25,
-    7.5,
-    "an hour behind",
-    True,
-    [["report", None, 99.0]],
-    1,
 ]
 SEED = 8
 INPUTS = 2_000
@@ -42,9 +28,10 @@ def descriptor() -> Iterator[int]:
     os.close(descriptor)
 
 
-def write(descriptor: int, text: bytes) -> None:
-    """Put a text there with the right length and the right checksum."""
-    os.pwrite(descriptor, struct.pack("<II", len(text), zlib.crc32(text)) + text, 0)
+def write(descriptor: int, text: bytes, numbers: bytes = struct.pack("<3d7Q", *NUMBERS)) -> None:
+    """Put numbers and a text there with the right length and the right checksum."""
+    body = numbers + text
+    os.pwrite(descriptor, struct.pack("<II", len(body), zlib.crc32(body)) + body, 0)
 
 
 @pytest.mark.parametrize("size", [0, SIZE - 1, SIZE + 1])
@@ -56,32 +43,22 @@ def test_nobody_can_change_its_size(descriptor: int, size: int) -> None:
 
 def test_a_page_that_is_written_as_a_worker_does_is_read(descriptor: int) -> None:
     write(descriptor, json.dumps(GOOD).encode())
-    active = (ActiveTask("id-1", "send", 10.0),)
-    assert Scoreboard(descriptor).read() == Pulse(
-        12.5,
-        ("emails",),
-        active,
-        1,
-        3,
-        2,
-        1,
-        4,
-        5,
-        6,
-        "no broker",
-        "no room",
-        0.25,
-        7.5,
-        "an hour behind",
-        True,
-        (Tick("report", None, 99.0),),
-        1,
-    )
+    words = (("emails",), "no broker", "no room", "an hour behind", True, (Tick("report", None, 99.0),), 1)
+    assert Scoreboard(descriptor).read() == Pulse(*NUMBERS, *words, (ActiveTask("id-1", "send", 10.0),))
+
+
+def without(place: int, value: object) -> bytes:
+    """Return the good text with another value in a place of its words, or, with -1, for its active tasks."""
+    words, active = GOOD
+    if place < 0:
+        return json.dumps([words, value]).encode()
+    return json.dumps([[*words[:place], value, *words[place + 1 :]], active]).encode()
 
 
 @pytest.mark.parametrize(
     "text",
     [
+        b"",
         b"[" * 16_000,
         b'{"a":' * 3_000,
         b"null",
@@ -90,45 +67,36 @@ def test_a_page_that_is_written_as_a_worker_does_is_read(descriptor: int) -> Non
         b'"text"',
         b"9" * 16_000,
         *(
-            json.dumps([*GOOD[:place], value, *GOOD[place + 1 :]]).encode()
+            without(place, value)
             for place, value in [
-                (0, float("nan")),
-                (0, float("inf")),
-                (0, -1.0),
-                (0, 10**400),
-                (0, True),
-                (0, "12.5"),
-                (0, None),
-                (1, "emails"),
-                (1, [1]),
-                (1, {"emails": 1}),
-                (2, [["id", "name"]]),
-                (2, [["id", "name", 1.0, "long"]]),
-                (2, [["id", "name", "long ago", None]]),
-                (2, [[1, "name", 1.0]]),
-                (2, [["id", ["name"], 1.0, None]]),
-                (2, [["id", "name", float("nan"), None]]),
-                (2, [["id", "name", 1.0, None]] * (MOST_ACTIVE + 1)),
-                (3, -1),
-                (4, 1.5),
-                (5, 10**400),
-                (6, "1"),
+                (0, "emails"),
+                (0, [1]),
+                (0, {"emails": 1}),
+                (1, None),
+                (2, 1),
+                (3, None),
+                (4, 1),
+                (4, None),
+                (5, None),
+                (5, [["report", 1.0]]),
+                (5, [["report", "never", 1.0]]),
+                (5, [["report", None, None]]),
+                (5, [["report", None, 2.0**53]]),
+                (5, [["report", None, 1.0]] * (MOST_TICKS + 1)),
+                (6, None),
+                (6, -1),
+                (6, 1.5),
                 (6, True),
-                (7, 1.5),
-                (9, -1),
-                (10, None),
-                (12, None),
-                (13, -1.0),
-                (14, None),
-                (15, False),
-                (15, 1),
-                (16, None),
-                (16, [["report", 1.0]]),
-                (16, [["report", "never", 1.0]]),
-                (16, [["report", None, None]]),
-                (16, [["report", None, 2.0**53]]),
-                (16, [["report", None, 1.0]] * (MOST_TICKS + 1)),
-                (17, None),
+                (6, 10**400),
+                (-1, None),
+                (-1, [["id", "name"]]),
+                (-1, [["id", "name", 1.0, "long", False]]),
+                (-1, [["id", "name", "long ago", None, False]]),
+                (-1, [["id", "name", 1.0, None, 0]]),
+                (-1, [[1, "name", 1.0, None, False]]),
+                (-1, [["id", ["name"], 1.0, None, False]]),
+                (-1, [["id", "name", float("nan"), None, False]]),
+                (-1, [["id", "name", 1.0, None, False]] * (MOST_ACTIVE + 1)),
             ]
         ),
     ],
@@ -138,6 +106,33 @@ def test_a_text_that_is_no_pulse_says_nothing(descriptor: int, text: bytes) -> N
     assert Scoreboard(descriptor).read() is None
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(0, float("nan")), (0, float("inf")), (0, -1.0), (1, 1e300), (2, -0.5), (3, 2**60), (9, 2**64 - 1)],
+)
+def test_numbers_that_are_none_of_a_pulse_say_nothing(descriptor: int, place: int, value: float) -> None:
+    write(descriptor, json.dumps(GOOD).encode(), struct.pack("<3d7Q", *NUMBERS[:place], value, *NUMBERS[place + 1 :]))
+    assert Scoreboard(descriptor).read() is None
+
+
+def test_numbers_alone_say_nothing(descriptor: int) -> None:
+    write(descriptor, b"", b"\0" * 8)
+    assert Scoreboard(descriptor).read() is None
+
+
+def test_words_that_change_are_read_anew(descriptor: int) -> None:
+    writer, reader = Scoreboard(descriptor), Scoreboard(descriptor)
+    for pulse in (
+        Pulse(1.0, queues=("emails",)),
+        Pulse(2.0, queues=("emails",), succeeded=1),
+        Pulse(3.0, queues=("emails",), active=(ActiveTask("id-1", "send", 3.0),), active_count=1),
+        Pulse(4.0, obstacle="no broker"),
+        Pulse(5.0, queues=("emails",)),
+    ):
+        writer.write(pulse)
+        assert reader.read() == pulse
+
+
 @pytest.mark.parametrize("length", [SIZE, SIZE - 7, 2**31, 2**32 - 1])
 def test_a_length_that_has_no_room_says_nothing(descriptor: int, length: int) -> None:
     os.pwrite(descriptor, struct.pack("<II", length, 0), 0)
@@ -145,15 +140,11 @@ def test_a_length_that_has_no_room_says_nothing(descriptor: int, length: int) ->
 
 
 def test_names_can_be_written_to_any_place(descriptor: int) -> None:
-    write(
-        descriptor,
-        json.dumps(
-            [1.0, ["\ud800"], [["\udfff", "\ud800", 1.0, None, False]], 1, 0, 0, 0, 0, 0, 0, "\udfff", "", 0.0, 0.0, ""]
-        ).encode(),
-    )
+    words = [["\ud800"], "\udfff", "", "", False, [], 0]
+    write(descriptor, json.dumps([words, [["\udfff", "\ud800", 1.0, None, False]]]).encode())
     pulse = Scoreboard(descriptor).read()
     assert pulse is not None
-    assert (*pulse.queues, pulse.active[0].id, pulse.active[0].name) == ("?", "?", "?")
+    assert (*pulse.queues, pulse.obstacle, pulse.active[0].id, pulse.active[0].name) == ("?", "?", "?", "?")
 
 
 def test_whatever_is_changed_in_it_a_pulse_or_nothing_is_read(descriptor: int) -> None:

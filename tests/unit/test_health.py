@@ -20,9 +20,9 @@ NOW = 1_000.0
 QUEUES = ("emails",)
 TASK = ActiveTask("id", "send", NOW - 100)
 OVER = TASK._replace(limit=60.0)
-FRESH = Pulse(NOW - 1, QUEUES)
-BUSY = Pulse(NOW - 1, QUEUES, (TASK,), 1)
-SILENT = Pulse(NOW - SILENCE - 1, QUEUES)
+FRESH = Pulse(NOW - 1, queues=QUEUES)
+BUSY = Pulse(NOW - 1, queues=QUEUES, active=(TASK,), active_count=1)
+SILENT = Pulse(NOW - SILENCE - 1, queues=QUEUES)
 AWAY = Broker(reachable=False, reason="away", text="timed out")
 THERE = Broker(reachable=True)
 NO_VHOST = "Connection.open: (530) NOT_ALLOWED - vhost shop not found"
@@ -189,7 +189,7 @@ def test_where_all_is_well_it_is_looked_at_no_more_often_than_workers_beat() -> 
 def test_a_hung_worker_is_replaced_after_its_grace_and_its_task_is_suspected() -> None:
     world, pids = serving(emails=1)
     world.node = replace(world.node, queues={"emails": replace(world.node.queues["emails"], current=_hangs(world))})
-    seen = {"emails": Seen(Pulse(0.0, QUEUES, (TASK,), 1))}
+    seen = {"emails": Seen(Pulse(0.0, queues=QUEUES, active=(TASK,), active_count=1))}
     world.now = 100.0
     assert world.handle(Looked(seen)) == ()
     world.now = 159.0
@@ -259,7 +259,7 @@ def test_a_deaf_worker_may_finish_its_tasks_and_none_is_suspected() -> None:
     world, _ = serving(emails=1)
     world.node = replace(world.node, queues={"emails": replace(world.node.queues["emails"], current=_hangs(world))})
     for world.now in (100.0, 160.0):
-        actions = world.handle(Looked({"emails": Seen(Pulse(world.now, (), (TASK,), 1), broker=THERE)}))
+        actions = world.handle(Looked({"emails": Seen(Pulse(world.now, active=(TASK,), active_count=1), broker=THERE)}))
     assert [type(action) for action in actions] == [ShowStacks, Stop]
     assert world.stopped == [("emails", Shutdown.WARM)]
     world.handle(Happened("emails", 1, Exited(0, ("id",))))

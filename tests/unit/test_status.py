@@ -39,7 +39,10 @@ def taken(node: Node, pulse: Pulse | None = None, now: float = 100.0) -> Status:
 
 def test_a_queue_says_what_its_worker_runs_and_has_run() -> None:
     active = (ActiveTask("id", "send", 98.0),)
-    queue = taken(node(worker(State.CONSUMING)), Pulse(99.0, ("q0",), active, 1, 5, 4, 3)).queues[0]
+    queue = taken(
+        node(worker(State.CONSUMING)),
+        Pulse(99.0, queues=("q0",), active=active, active_count=1, succeeded=5, failed=4, retried=3),
+    ).queues[0]
     assert (queue.consuming, queue.active, queue.active_count) == (True, (TaskStatus("id", "send", 2.0),), 1)
     assert (queue.succeeded, queue.failed, queue.retried, queue.age) == (5, 4, 3, 10.0)
     assert (queue.memory, queue.cpu, queue.processes) == (1024, 0.5, 2)
@@ -54,7 +57,9 @@ def test_systemd_is_told_of_the_agent_s_own_troubles_too() -> None:
 
 def test_its_json_form_has_all_of_it() -> None:
     active = tuple(ActiveTask(name, "send", 98.0) for name in ("one", "other"))
-    seen = taken(node(worker(State.CONSUMING), worker(State.BACKOFF)), Pulse(99.0, ("q0",), active, 2))
+    seen = taken(
+        node(worker(State.CONSUMING), worker(State.BACKOFF)), Pulse(99.0, queues=("q0",), active=active, active_count=2)
+    )
     assert status.encode_status(seen) == {"schema": 1, **json.loads(json.dumps(asdict(seen)))}
 
 

@@ -104,7 +104,7 @@ class _Account:
     def write(self, ticks: Iterable[Tick], *, leads: bool) -> None:
         listed = [tick._replace(entry=tick.entry[:LONGEST_NAME]) for tick in ticks]
         shown = tuple(sorted(listed, key=lambda tick: tick.next)[:MOST_TICKS])
-        self._beat(Pulse(0.0, (self._queue,), leads=leads, ticks=shown, tick_count=len(listed)))
+        self._beat(Pulse(0.0, queues=(self._queue,), leads=leads, ticks=shown, tick_count=len(listed)))
 
     def count(self) -> None:
         """Count a tick that was sent: at once, since the daemon reads the last words of a process that is killed."""

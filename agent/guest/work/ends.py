@@ -24,6 +24,8 @@ from billiard.exceptions import Terminated, TimeLimitExceeded
 from celery.exceptions import Ignore, Retry
 from celery.worker.request import Request
 
+from ..scoreboard import ActiveTask
+
 SUCCEEDED, FAILED, RETRIED, REVOKED = "succeeded", "failed", "retried", "revoked"
 
 
@@ -46,9 +48,7 @@ def accounted_request(base: type[Request], account: Account) -> type[Request]:
     """
 
     class AccountedRequest(base):
-        accepted: float  # in seconds of the monotonic clock; `time_start` is of the wall clock, which may be set
-        limit: float | None
-        again: bool
+        active: ActiveTask  # what is said of it while it runs
         how: str | None = None  # it ends, as far as that is known and counts
         is_counted = False
 
@@ -59,9 +59,9 @@ def accounted_request(base: type[Request], account: Account) -> type[Request]:
                 cls.on_success = _succeeding(vars(cls)["on_success"])
 
         def on_accepted(self, pid: int, time_accepted: float) -> None:
-            self.accepted = time_accepted
-            self.limit = self.time_limits[0] or self.task.time_limit or account.limit  # as Celery gives it to the pool
-            self.again = bool(self.delivery_info.get("redelivered"))
+            limit = self.time_limits[0] or self.task.time_limit or account.limit  # as Celery gives it to the pool
+            again = bool(self.delivery_info.get("redelivered"))
+            self.active = ActiveTask(self.id, self.name, time_accepted, limit, again)
             super().on_accepted(pid, time_accepted)
             account.started()
 

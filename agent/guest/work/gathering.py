@@ -28,7 +28,10 @@ class Gathering:
 
     def take(self) -> tuple[str, Any]:
         """Return what has been added, without the newlines at its end, and where the newest bit of it was written."""
-        text, where = self._waiting().pop(_task_id(), ("", None))
+        waiting = self._waiting()
+        if not waiting:  # as at the end of nearly each task; asking who runs takes longer than this
+            return "", None
+        text, where = waiting.pop(_task_id(), ("", None))
         return text.rstrip("\n"), where
 
     def _waiting(self) -> dict[str, tuple[str, Any]]:

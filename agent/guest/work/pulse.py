@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 from amqp.exceptions import ConsumerCancelled
@@ -26,6 +27,7 @@ from .tally import Tally
 BUSY_BEAT = 1.0  # seconds between the pulses of a worker that has running tasks
 LONGEST = 1_000  # characters of an obstacle, which share a page with the tasks
 
+_STARTED = attrgetter("started")
 _log = get_logger(__name__)
 
 
@@ -134,7 +136,8 @@ class Account:
     def _pulse(self) -> Pulse:
         now = time.monotonic()
         requests = active_requests()
-        active = sorted([_active(request, now) for request in requests], key=lambda task: task.started)
+        active = [getattr(request, "active", None) or ActiveTask(request.id, request.name, now) for request in requests]
+        active.sort(key=_STARTED)
         return Pulse(
             at=now,
             queues=self._queues,
@@ -232,7 +235,7 @@ def consumed(consumer: Any) -> tuple[str, ...]:
 
 def active_requests() -> list[Request]:
     """Return what runs."""
-    return listed(state.active_requests)
+    return listed(state.active_requests) if state.active_requests else []  # looking through an empty WeakSet takes time
 
 
 def listed(requests: Iterable[Request]) -> list[Request]:
@@ -242,8 +245,3 @@ def listed(requests: Iterable[Request]) -> list[Request]:
             return list(requests)
         except RuntimeError:  # a thread of the threads pool started or ended a task meanwhile
             continue
-
-
-def _active(request: Request, now: float) -> ActiveTask:
-    accepted, limit = getattr(request, "accepted", now), getattr(request, "limit", None)
-    return ActiveTask(request.id, request.name, accepted, limit, getattr(request, "again", False))
