@@ -27,5 +27,6 @@ class Counts:
         return Counts(*map(sum, zip(_counts_of(self), *told, strict=True))) if told else self
 
 
+NOTHING = Counts()
 NAMES = tuple(each.name for each in fields(Counts))
 _counts_of = attrgetter(*NAMES)

@@ -118,6 +118,7 @@ class Own:
     consumers: int = 0
 
 
+ABSENT = Own()  # what they have to do with a queue of others
 Account = Mapping[str, Own]  # by queue
 
 

@@ -18,3 +18,6 @@ class Seen:
     backlog: Backlog = UNASKED
     is_stopped: bool = False
     broker: Broker = UNREACHED
+
+
+UNSEEN = Seen()

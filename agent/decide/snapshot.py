@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent.decide.backlog import Backlog
-from agent.decide.counts import Counts
+from agent.decide.counts import NOTHING
 from agent.decide.endings import ending_text
 from agent.decide.health import SILENCE, common
 from agent.decide.keeping import Keeping
@@ -176,7 +176,7 @@ def _queue_status(
     pulse = (None if worker.pid is None else pulses.get(worker.pid)) or Pulse(at=now)
     sample = None if worker.pid is None else samples.get(worker.pid)
     silent = _unresponsive(worker, pulse, now)
-    counts = node.counts.get(name, Counts()).with_those_of(pulses.get(each.pid or 0) for each in queue.workers())
+    counts = node.counts.get(name, NOTHING).with_those_of(pulses.get(each.pid or 0) for each in queue.workers())
     takes = health is None or health.verdict.word not in (Word.HUNG, Word.DEAF)
     return QueueStatus(
         queue=name,

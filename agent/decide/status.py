@@ -236,7 +236,7 @@ def encode_status(status: Status) -> dict[str, Any]:
 
 def status_text(status: Status) -> str:
     """Return the same as text: of a hundred queues the daemon makes that at each question."""
-    return json.dumps({"schema": SCHEMA, **_fields(status)}, default=_fields)
+    return _JSON.encode({"schema": SCHEMA, **_fields(status)})
 
 
 def decode_status(value: Any) -> Status:
@@ -253,6 +253,9 @@ def decode_status(value: Any) -> Status:
 def _fields(value: Any) -> dict[str, Any]:
     names, values = _reader(value.__class__)
     return dict(zip(names, values(value), strict=True))
+
+
+_JSON = json.JSONEncoder(default=_fields, check_circular=False)  # a status has no circles; looking for some takes time
 
 
 @cache

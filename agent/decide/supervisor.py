@@ -33,7 +33,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.decide import watching
-from agent.decide.counts import Counts
+from agent.decide.counts import NOTHING
 from agent.decide.endings import Ending, Shortage, cause, ended_by, ending_text
 from agent.decide.events import (
     Action,
@@ -67,7 +67,7 @@ from agent.decide.events import (
 from agent.decide.health import Health, after, judge, leaving
 from agent.decide.node import Node, Queue, tidied
 from agent.decide.plan import Difference, Plan, adjusted
-from agent.decide.seen import Seen
+from agent.decide.seen import UNSEEN
 from agent.decide.words import State, Word
 from agent.decide.worker_state import SERVING, UP, Worker, given_up, step
 from agent.guest.spec import WorkerSpec
@@ -167,7 +167,7 @@ def _install(queue: Queue | None, worker: Worker, now: float) -> tuple[Queue, li
 
 def _happened(node: Node, event: Happened, now: float) -> Step:
     if isinstance(event.event, Exited):
-        known = node.counts.get(event.queue, Counts())
+        known = node.counts.get(event.queue, NOTHING)
         node = replace(node, counts={**node.counts, event.queue: known.with_those_of([event.event.pulse])})
     queue = node.queues.get(event.queue)
     worker = None if queue is None else queue.worker(event.generation)
@@ -213,7 +213,7 @@ def _looked(node: Node, looked: Looked, now: float) -> Step:
     actions: list[Action] = []
     for name, queue in node.queues.items():
         last_exit = "" if queue.last_exit is None else ending_text(queue.last_exit)
-        seen = looked.seen.get(name, Seen())
+        seen = looked.seen.get(name, UNSEEN)
         health = after(node.health.get(name), judge(queue.current, seen, seen.broker, last_exit, now), now)
         due = health.due()
         if due is not None and now >= due:

@@ -37,11 +37,13 @@ class View:
 
     def broker(self, queue: str) -> Broker:
         """Return what is known of the brokers that the worker of a queue may use."""
-        return self.brokers.get(queue, Broker(text=self.watcher or UNREACHED.text))
+        found = self.brokers.get(queue)
+        return Broker(text=self.watcher or UNREACHED.text) if found is None else found
 
     def backlog(self, queue: str) -> Backlog:
         """Return what is known of a queue."""
-        return self.backlogs.get(queue, Backlog(unseen=self.watcher or UNASKED.unseen))
+        found = self.backlogs.get(queue)
+        return Backlog(unseen=self.watcher or UNASKED.unseen) if found is None else found
 
 
 def account(node: Node, pulses: Mapping[int, Pulse]) -> Account:

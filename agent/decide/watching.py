@@ -27,6 +27,7 @@ from dataclasses import replace
 
 from agent.decide.endings import exit_text
 from agent.decide.events import (
+    ABSENT,
     Account,
     Action,
     Adopt,
@@ -44,7 +45,6 @@ from agent.decide.events import (
     Looked,
     NodeEvent,
     OutOfMemory,
-    Own,
     Settled,
     ShowStacks,
     Shutdown,
@@ -225,7 +225,7 @@ def _seen(watch: Watch, account: Account, now: float) -> Watch:
 
 def look(asked: Asked, account: Account, now: float) -> Look:
     """Return a queue as it is known now, by what the broker said last and what the workers say of themselves."""
-    own = account.get(asked.queue, Own())
+    own = account.get(asked.queue, ABSENT)
     return Look(now, asked.waiting or 0, own.ended, asked.consumers is not None and asked.consumers <= own.consumers)
 
 

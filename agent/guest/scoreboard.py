@@ -157,7 +157,7 @@ def create() -> int:
 
 def _numbers(body: bytes) -> tuple[Any, ...]:
     numbers = _NUMBERS.unpack_from(body)
-    if not all(0 <= each <= _LARGEST for each in numbers):  # NaN is not, either
+    if min(numbers) < 0 or not sum(numbers) <= _LARGEST:  # NaN is not, either
         raise ValueError("no numbers of a pulse")
     return numbers
 

@@ -14,13 +14,13 @@ from agent.decide.node import Node
 from agent.decide.seen import Seen
 from agent.decide.view import View, heard, view
 from agent.decide.words import EXPLAINED, NOTED, TROUBLES
-from agent.guest.scoreboard import Pulse
+from agent.guest.scoreboard import IDLE_BEAT, Pulse
 from agent.run.logs import Log
 from agent.run.timers import Timers
 from agent.run.workers import Workers
 
 SOON = 0.2  # seconds from something that happened to the look at what came of it
-QUIET = 3.0  # seconds without a pulse after which the kernel is asked whether a process is stopped
+QUIET = IDLE_BEAT + 0.5  # seconds without a pulse after which the kernel is asked whether a process is stopped
 
 
 class Looks:

@@ -18,11 +18,9 @@ from agent.run.timers import Timers
 FRESH = 5.0  # seconds; PSS costs the kernel a walk through all of a process's pages, 1 ms a worker
 WAIT = 0.3  # seconds after which whoever asks is given what there is; the sampler starts in a quarter of that
 STUCK = 5.0  # seconds without a word after which the sampler hangs at what it measures, and is replaced
-MANY = 8  # processes, of which answers are waited for together: each by itself wakes the daemon for more than it says
-PAUSE = 0.02  # seconds between two times that they are read then
 IDLE = 60.0  # seconds without a question after which it ends: it takes 8 MB
 CONTROL = 3  # where the sampler finds its socket
-LARGEST = 4_096  # bytes of an answer
+LARGEST = 65_536  # bytes of answers
 SAMPLER = own("agent.run.sampler")
 
 Samples = Mapping[int, Sample]
@@ -104,7 +102,8 @@ class Metrics:
             try:
                 datagram = self._sampler[1].recv(LARGEST)
             except BlockingIOError:
-                self._rest()
+                if self._asked:
+                    self._timers.after(STUCK, "sampler", self._replace)
                 return
             except ConnectionError:
                 datagram = b""
@@ -112,19 +111,8 @@ class Metrics:
                 self._log.trouble("sampler-failed", reason="it has ended")
                 self._drop()
                 return
-            self._take(*json.loads(datagram))
-
-    def _rest(self) -> None:
-        """Wait for what is still to come; where that is much, let it gather."""
-        if self._asked:
-            self._timers.after(STUCK, "sampler", self._replace)
-        if self._sampler is not None and len(self._asked) > MANY:
-            self._selector.unregister(self._sampler[1])
-            self._timers.after(PAUSE, "samples gather", self._listen)
-
-    def _listen(self) -> None:
-        if self._sampler is not None:
-            self._selector.register(self._sampler[1], EVENT_READ, self._readable)
+            for row in json.loads(datagram):
+                self._take(*row)
 
     def _take(self, pid: int, *sums: float) -> None:
         self._asked.remove(pid)
@@ -156,9 +144,7 @@ class Metrics:
         self._asked = []
         self._timers.cancel("sampler")
         if sampler is not None:
-            if "samples gather" not in self._timers:
-                self._selector.unregister(sampler[1])
+            self._selector.unregister(sampler[1])
             sampler[1].close()
             self._children.kill(sampler[0])
-        self._timers.cancel("samples gather")
         self._answer()

@@ -4,7 +4,8 @@ Adding up a process's pages (PSS) takes the lock of its memory map, for which th
 holds it: docs/decisions/0012-a-process-that-measures.md.
 
 daemon -> sampler   a list of pids
-sampler -> daemon   for each, in this order: [pid, bytes, seconds of CPU, processes], or [pid] where it is gone
+sampler -> daemon   of each, in this order: [pid, bytes, seconds of CPU, processes], or [pid] where it is gone; a list of those
+                    that were measured within GATHERING seconds, since each by itself wakes the daemon for more than it says
 
 JSON datagrams on a socket pair (SOCK_SEQPACKET).
 """
@@ -14,6 +15,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
+import time
 
 import psutil
 
@@ -22,6 +25,39 @@ from agent.guest.kernel import die_with_parent, set_name, set_title
 
 CONTROL = 3  # the descriptor of the socket to the daemon
 LARGEST = 262_144  # bytes
+GATHERING = 0.05
+
+
+class _Answers:
+    """What has been measured, on its way; a thread sends it, as the one that measures may hang at the next process."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._rows: list[tuple[float, ...]] = []
+        self._sending = threading.Lock()
+        self._more = threading.Event()
+        threading.Thread(target=self._send_by_time, daemon=True).start()
+
+    def add(self, *row: float) -> None:
+        with self._sending:
+            self._rows.append(row)
+        self._more.set()
+
+    def send(self) -> None:
+        """Raises ConnectionError where the daemon has closed the socket."""
+        self._more.clear()
+        with self._sending:
+            rows, self._rows = self._rows, []
+            if rows:
+                self._control.send(json.dumps(rows).encode())
+
+    def _send_by_time(self) -> None:
+        try:
+            while self._more.wait():
+                time.sleep(GATHERING)
+                self.send()
+        except OSError:  # closed, which the other thread meets, too
+            pass
 
 
 def main() -> None:
@@ -31,12 +67,13 @@ def main() -> None:
     set_name("agent-sampler")
     set_title("celery-agent sampler")
     with socket.socket(fileno=CONTROL) as control:
+        answers = _Answers(control)
         try:
             while request := control.recv(LARGEST):
                 for pid in json.loads(request):
                     # The daemon's descendants are the workers, which are measured by themselves.
-                    sums = _sum([pid] if pid == daemon else with_descendants(pid))
-                    control.send(json.dumps([pid, *sums]).encode())
+                    answers.add(pid, *_sum([pid] if pid == daemon else with_descendants(pid)))
+                answers.send()
         except ConnectionError:  # the daemon has closed it
             pass
 

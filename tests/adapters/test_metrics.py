@@ -38,18 +38,21 @@ while request := control.recv(262_144):
     for pid in json.loads(request):
         if pid == int(sys.argv[1]):
             time.sleep(600)
-        control.send(json.dumps([pid, 1000 + pid, 1.5, 1]).encode())
+        control.send(json.dumps([[pid, 1000 + pid, 1.5, 1]]).encode())
 """
 HELD_UP = 77
 
-# Takes as long for each process as it takes to measure one.
-SLOW = """
-import json, socket, time
-control = socket.socket(fileno=3)
-while request := control.recv(262_144):
-    for pid in json.loads(request):
-        time.sleep(0.002)
-        control.send(json.dumps([pid, 1000 + pid, 1.5, 1]).encode())
+# The one that measures, which hangs at the process of the number that it is given.
+HANGS_AT = """
+import sys, time
+from agent.run import sampler
+measure = sampler.with_descendants
+def hang(pid):
+    if pid == int(sys.argv[1]):
+        time.sleep(600)
+    return measure(pid)
+sampler.with_descendants = hang
+sampler.main()
 """
 
 Ask = Callable[..., Samples]
@@ -135,17 +138,30 @@ def test_answers_of_many_do_not_wake_the_daemon_each_by_itself(
     make: Callable[..., Metrics], loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient(monkeypatch)
-    slow = make(sys.executable, "-c", SLOW)
+    measuring = make()
     wakes: list[float] = []
-    read = slow._readable
+    read = measuring._readable
 
     def woken() -> None:
         wakes.append(time.monotonic())
         read()
 
-    monkeypatch.setattr(slow, "_readable", woken)
-    assert len(answer(slow, loop, *range(1, 61))) == 60
-    assert len(wakes) < 40
+    monkeypatch.setattr(measuring, "_readable", woken)
+    sleepers = [subprocess.Popen(["sleep", "600"]) for _ in range(60)]
+    try:
+        assert len(answer(measuring, loop, *(each.pid for each in sleepers))) == 60
+    finally:
+        for each in sleepers:
+            each.kill()
+            each.wait()
+    assert len(wakes) < 20
+
+
+def test_what_was_measured_before_it_hangs_is_told(
+    make: Callable[..., Metrics], loop: Loop, worker: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(monkeypatch, STUCK=5.0)
+    assert set(answer(make(sys.executable, "-c", HANGS_AT, "1"), loop, worker, os.getpid(), 1)) == {worker, os.getpid()}
 
 
 def test_who_holds_the_sampler_up_costs_nobody_else_the_figures(
