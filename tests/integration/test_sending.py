@@ -125,7 +125,7 @@ print(json.dumps([before, outcome(), outcome()]))"""
 
 def test_a_queue_that_is_full_is_an_error(node: Node) -> None:
     node.broker.control("set_policy", "-p", node.vhost, "full", "^alpha$", '{"max-length": 3}', "--apply-to", "queues")
-    outcomes = node.produce(f"{OUTCOME}\nprint(json.dumps([outcome() for _ in range(6)]))", "alpha")
+    outcomes = node.produce(f"{OUTCOME}\nprint(json.dumps([outcome(confirm_timeout=4) for _ in range(6)]))", "alpha")
     assert outcomes.count("accepted") == len(node.task_ids("alpha")) < 6
     assert set(outcomes) == {"accepted", "NotAccepted"}
 
