@@ -54,8 +54,8 @@ def fork_without_hooks() -> int:
 def leave_signal_stack() -> None:
     """Have signals handled on the thread's own stack again, after `faulthandler` has given it another one.
 
-    Python's handlers run on that, too. It has some 11 kB, and a signal takes more than 2 kB where the CPU has AVX-512: six
-    that came at once ended a process.
+    Python's handlers run on that, too. It has some 11 kB: six signals that came at once overflowed it where the CPU has
+    AVX-512, and the kernel ended the process.
     """
     _libc.sigaltstack(ctypes.byref(_Stack(flags=_SS_DISABLE)), None)
 

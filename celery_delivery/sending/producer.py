@@ -39,7 +39,7 @@ from celery_delivery.topology.queues import TaskQueue, declare
 SEND_TIMEOUT = 10.0  # seconds; a quorum queue has another leader in 3 s
 # Of the time that is given, how much goes to what the broker has refused to take (nack). On a quiet machine a queue whose
 # leader was killed had none for 3.3 s, on a busy one for more than 5 s; and a queue that is full stays full.
-NACK_PATIENCE = 0.5
+NACK_SHARE = 0.5
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between two attempts; each pause is twice the one before
 
 # What another attempt may cure. Everything else is the broker's last word, such as a missing right.
@@ -104,7 +104,7 @@ class Producer(StockProducer):
         while True:
             left = began + seconds - time.monotonic()
             self.attempt([each for each in messages if each.fate is None], left)
-            has_patience = time.monotonic() - began < NACK_PATIENCE * seconds
+            has_patience = time.monotonic() - began < NACK_SHARE * seconds
             waits = any(each.fate is None and (has_patience or not each.was_nacked) for each in messages)
             if not waits or time.monotonic() + pause >= began + seconds:
                 return
