@@ -55,7 +55,7 @@ class Redeliveries:
         more before it has got some. waits_in_pool: whether what the pool was given is run although the connection is lost.
         """
         self._waits_in_pool = waits_in_pool
-        self._of: dict[int, ReferenceType[_Delivery]] = {}  # to keep one, and to lose it, takes a WeakValueDictionary 5 times as long
+        self._of: dict[int, ReferenceType[_Delivery]] = {}  # a WeakValueDictionary takes 5 times as long
         self._room = FEWEST
         self._acked: deque[_Delivery] = deque(maxlen=most)
         self._lock = threading.RLock()  # Celery's handler of SIGQUIT acks, perhaps above what holds it
