@@ -61,3 +61,33 @@ def test_the_words_of_a_message_are_no_line_of_their_own_and_act_on_no_terminal(
     assert "forged" in log
     assert not [line for line in log.split("\n") if line.startswith("forged")]
     assert not {"\r", "\x1b", "\x9b", "\u202e"} & {*log}
+
+
+HALF = """
+from celery import signals
+
+@signals.celeryd_init.connect(weak=False)
+def leave_the_streams(conf, **_):
+    conf.worker_redirect_stdouts = {redirected}
+
+class Half(celery.Task):
+    name = "half"
+
+    def run(self, in_bytes):
+        if in_bytes:
+            sys.stdout.buffer.write(b"half a line in bytes")
+        else:
+            sys.stdout.write("half a line")
+"""
+
+
+@pytest.mark.parametrize("in_bytes", [False, True], ids=["text", "bytes"])
+@pytest.mark.parametrize("redirected", [True, False], ids=["redirected", "not redirected"])
+@pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
+def test_half_a_line_is_there_when_its_task_has_ended(node: Node, pool: str, redirected: bool, in_bytes: bool) -> None:
+    (node.code / "greek.py").write_text(TASKS + HALF.format(redirected=redirected))
+    node.configure("half", DEFAULTS__POOL=pool)
+    node.start()
+    node.wait_until_consuming()
+    node.send("half", in_bytes)
+    wait_until(lambda: "half a line" in node.log.read_text(), 10, "it is there, although the worker goes on")
