@@ -49,9 +49,10 @@ class Connection(pyamqp.Connection):
             socket.settimeout(timeout)
         try:
             return transport.read_frame()
-        except OSError:
-            with transport.having_timeout(timeout):  # which knows what of it is a timeout
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            if timeout is None:
                 raise
+            raise TimeoutError from error
         finally:
             if is_other:
                 socket.settimeout(before)

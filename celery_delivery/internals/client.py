@@ -14,6 +14,7 @@ READING = Mend(
         "amqp.connection:Connection.blocking_read.having_timeout",
         "amqp.connection:Connection.blocking_read.on_inbound_frame",
         "amqp.connection:Connection.blocking_read.read_frame",
+        "amqp.transport:_AbstractTransport.having_timeout.EWOULDBLOCK",
         "amqp.transport:_AbstractTransport.having_timeout.settimeout",
         "kombu.transport.pyamqp:Transport.Connection",
     ),

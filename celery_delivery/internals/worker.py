@@ -39,6 +39,7 @@ HEART = Mend(
     "heart",
     (
         "celery.concurrency.solo:TaskPool",
+        "kombu.connection:Connection.supports_heartbeats",
         "amqp.connection:Connection.send_heartbeat",
         "amqp.connection:Connection.heartbeat_tick.heartbeat",
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -91,3 +93,31 @@ def test_a_connection_that_is_closed_is_no_timeout(line: Line) -> None:
         line.connection.drain_events(timeout=0)
     assert not isinstance(raised.value, TimeoutError)
     assert line.near.gettimeout() is None
+
+
+@pytest.mark.parametrize(
+    "error", [ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError], ids=lambda kind: kind.__name__
+)
+def test_what_is_still_to_come_over_tls_is_a_timeout(
+    line: Line, error: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_frame() -> None:
+        raise error(errno.EWOULDBLOCK, "The operation did not complete")
+
+    monkeypatch.setattr(line.connection.transport, "read_frame", read_frame)
+    with pytest.raises(TimeoutError):
+        line.connection.drain_events(timeout=0)
+
+
+def test_a_connection_that_another_thread_closes_meanwhile_is_an_error_of_connections(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = line.connection.transport
+
+    def read_frame() -> None:
+        transport.sock = None
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(transport, "read_frame", read_frame)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        line.connection.drain_events(timeout=0)
