@@ -1,13 +1,27 @@
-"""kombu's filesystem transport, with folders that follow from its URL; kombu imports it where a broker is embedded."""
+"""kombu's filesystem transport, with folders that follow from its URL; kombu imports it where a broker is embedded.
 
+fault of kombu 5.7's filesystem transport                     seen as                                  mend
+------------------------------------------------------------  ---------------------------------------  ------------
+a message is written under the name by which it is looked     a worker takes it while it is empty:     _put
+for                                                           the worker ends, the message is gone
+so is the first binding of an exchange                        the same JSONDecodeError, in a producer  _queue_bind
+"""
+
+import uuid
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
+from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
+from kombu.utils.json import dumps
+
+from celery_delivery import internals, mending
 
 POLLING_INTERVAL = 0.1  # seconds; kombu's default of 1 s makes every answer feel slow
+COMING = ".coming"  # how the name of a file ends that is not whole
 
 
 class Channel(filesystem.Channel):
@@ -25,6 +39,20 @@ class Channel(filesystem.Channel):
             "data_folder_out": queues,
             "control_folder": str(place / "control"),
         }
+
+    @mending.where(internals.client.EMBEDDED)
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+        """Put a message into a queue; those of one queue are sorted by their names."""
+        name = f"{round(monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
+        _whole(Path(self.data_folder_out) / name, dumps(payload))
+
+    @mending.where(internals.client.EMBEDDED)
+    def _queue_bind(self, exchange: str, *binding: Any) -> None:
+        """Bind a queue; kombu changes a file that is there under a lock."""
+        file: Path = self._exchange_file(exchange)
+        if not file.exists():
+            _whole(file, "[]", is_first=True)
+        super()._queue_bind(exchange, *binding)
 
 
 class Transport(filesystem.Transport):
@@ -50,3 +78,18 @@ class Transport(filesystem.Transport):
     def default_connection_params(self) -> dict[str, Any]:
         """What the URL leaves out: a folder has neither host nor port, and kombu warns where it takes its own."""
         return {}
+
+
+def _whole(file: Path, text: str, is_first: bool = False) -> None:
+    """Write a file so that nobody sees a part of it; raises ChannelError. is_first: leave one that is there as it is."""
+    coming = file.with_name(f"{uuid.uuid4()}{COMING}")
+    try:
+        coming.write_text(text)
+        if is_first:
+            with suppress(FileExistsError):
+                file.hardlink_to(coming)
+            coming.unlink()
+        else:
+            coming.rename(file)
+    except OSError as error:
+        raise ChannelError(f"{file} can't be written: {error}") from error

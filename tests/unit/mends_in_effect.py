@@ -23,9 +23,10 @@ from celery.worker.consumer import Consumer as StockConsumer
 from celery.worker.request import Request as StockRequest
 from kombu import compression
 from kombu.asynchronous import Hub
-from kombu.transport import pyamqp
+from kombu.transport import filesystem, pyamqp
 
 from celery_delivery.apps import create_app_from
+from celery_delivery.broker.embedded_transport import Channel as EmbeddedChannel
 from celery_delivery.broker.transport import Connection, Transport
 from celery_delivery.coroutines.hosting import is_hosted
 from celery_delivery.errors import UnknownTask, UnsupportedError
@@ -210,6 +211,7 @@ IN_EFFECT: dict[str, Callable[[], bool]] = {
     "patient pool": lambda: PatientPool.flush is not AsynPool.flush,
     "ending children": lambda: PatientPool._event_process_exit is not AsynPool._event_process_exit,
     "ended children": lambda: PatientPool.TimeoutHandler.on_hard_timeout is not AsynPool.TimeoutHandler.on_hard_timeout,
+    "embedded messages": lambda: EmbeddedChannel._put is not filesystem.Channel._put,
     "reading": lambda: Connection.drain_events is not pyamqp.Connection.drain_events,
     "TLS": lambda: Transport.establish_connection is not pyamqp.Transport.establish_connection,
     "replies": lambda: isinstance(rpc_backend(), ReplyBackend),

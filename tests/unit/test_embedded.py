@@ -6,11 +6,12 @@ import os
 import re
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kombu import Connection, Message
+from kombu import Connection, Exchange, Message, Queue
 from kombu.asynchronous import Hub
 from kombu.asynchronous.timer import Timer
 
@@ -147,3 +148,68 @@ def test_no_host_is_missed_in_its_url(tmp_path: Path, caplog: pytest.LogCaptureF
         connection.connect()
         assert str(tmp_path) in connection.as_uri()
     assert caplog.text == ""
+
+
+class Stalling:
+    """Has whatever writes a file stand still in the middle of it, until it may go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stands, self.may_go_on = threading.Event(), threading.Event()
+        stock = Path.write_text
+
+        def write_text(path: Path, text: str) -> int:
+            path.touch()
+            self.stands.set()
+            self.may_go_on.wait(10)
+            return stock(path, text)
+
+        monkeypatch.setattr(Path, "write_text", write_text)
+
+
+def test_a_message_is_not_seen_before_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = url({"CELERY_TASKS_BROKER": f"embedded://{tmp_path}/broker"})
+    with Connection(broker) as sender, Connection(broker) as taker:
+        letters, taken = sender.SimpleQueue("whole-letters"), taker.SimpleQueue("whole-letters")
+        stalling = Stalling(monkeypatch)
+        sending = threading.Thread(target=letters.put, args=("to whom it may concern",))
+        sending.start()
+        assert stalling.stands.wait(10)
+        with pytest.raises(taken.Empty):
+            taken.get_nowait()
+        stalling.may_go_on.set()
+        sending.join()
+        assert taken.get(timeout=5).payload == "to whom it may concern"
+        assert [each.name for each in (tmp_path / "broker" / "queues").iterdir()] == []
+
+
+def test_the_bindings_of_an_exchange_are_not_seen_before_they_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = url({"CELERY_TASKS_BROKER": f"embedded://{tmp_path}/broker"})
+    with Connection(broker) as first, Connection(broker) as second:
+        stalling = Stalling(monkeypatch)
+        binding = threading.Thread(target=first.SimpleQueue, args=("bound-letters",))
+        binding.start()
+        assert stalling.stands.wait(10)
+        assert second.default_channel.get_table("bound-letters") == []
+        stalling.may_go_on.set()
+        binding.join()
+        assert [each.queue for each in second.default_channel.get_table("bound-letters")] == ["bound-letters"]
+
+
+def test_what_two_bind_at_once_is_bound(tmp_path: Path) -> None:
+    broker = url({"CELERY_TASKS_BROKER": f"embedded://{tmp_path}/broker"})
+    exchange = Exchange("many-letters")
+
+    def bind(queue: str) -> None:
+        with Connection(broker) as connection:
+            Queue(queue, exchange, queue, channel=connection.default_channel).declare()
+
+    names = [f"queue{number}" for number in range(16)]
+    threads = [threading.Thread(target=bind, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Connection(broker) as connection:
+        assert sorted(each.queue for each in connection.default_channel.get_table("many-letters")) == sorted(names)
