@@ -22,7 +22,8 @@ class Heart:
         self._connection: Any = None  # of py-amqp, while a task runs
         self._was_used = False  # since the thread last looked
         self._is_asleep = True
-        self._has_beats: bool | None = None  # the embedded broker's connections have none
+        self._asked: Any = None  # of kombu
+        self._has_beats = False  # the embedded broker's have none
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -31,10 +32,13 @@ class Heart:
         return partial(self._run, consumer, run)
 
     def _run(self, consumer: Any, run: Callable[[Any], None], request: Any) -> None:
-        if self._has_beats is None:  # kombu's answer is always the same, and takes longer than all that is done here
-            self._has_beats = bool(consumer.connection.supports_heartbeats)
+        connection = consumer.connection
+        if (
+            connection is not self._asked
+        ):  # once for each that the consumer makes: kombu's answer takes longer than the rest here
+            self._asked, self._has_beats = connection, connection.supports_heartbeats
         if self._has_beats:
-            self.beat_while(consumer.connection.connection, run, request)
+            self.beat_while(connection.connection, run, request)
         else:
             run(request)
 

@@ -121,3 +121,11 @@ def test_a_connection_that_another_thread_closes_meanwhile_is_an_error_of_connec
     monkeypatch.setattr(transport, "read_frame", read_frame)
     with pytest.raises(OSError, match="Bad file descriptor"):
         line.connection.drain_events(timeout=0)
+
+
+def test_one_that_another_thread_has_begun_to_close_is_read_as_before_where_there_is_no_timeout(line: Line) -> None:
+    transport = line.connection.transport
+    line.near.close()
+    transport.sock = None
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        line.connection.drain_events()

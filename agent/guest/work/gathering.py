@@ -6,12 +6,9 @@ Each task has its own message, also where coroutines take turns in one thread, a
 
 from __future__ import annotations
 
-import sys
 import threading
-from functools import cache
 from typing import Any
 
-from celery import signals
 from celery._state import get_current_task
 
 MOST_PENDING = 65_536  # characters without a newline that are held back for the rest of their message
@@ -25,19 +22,16 @@ class Gathering:
 
     def is_whole_with(self, text: str, where: Any = None) -> bool:
         """Add text to the message of this task or thread; say whether that is to be taken now."""
-        task_id = running()
-        whole = self._waiting().get(task_id, ("", None))[0] + text
-        self._waiting()[task_id] = whole, where
-        if task_id:
-            flush_when_tasks_end()
+        whole = self._waiting().get(_task_id(), ("", None))[0] + text
+        self._waiting()[_task_id()] = whole, where
         return text.endswith("\n") or len(whole) > MOST_PENDING
 
     def take(self) -> tuple[str, Any]:
         """Return what has been added, without the newlines at its end, and where the newest bit of it was written."""
         waiting = self._waiting()
-        if not waiting:  # asking who runs takes longer than this
+        if not waiting:  # as at the end of nearly each task; asking who runs takes longer than this
             return "", None
-        text, where = waiting.pop(running(), ("", None))
+        text, where = waiting.pop(_task_id(), ("", None))
         return text.rstrip("\n"), where
 
     def _waiting(self) -> dict[str, tuple[str, Any]]:
@@ -46,18 +40,7 @@ class Gathering:
         return waiting
 
 
-@cache
-def flush_when_tasks_end() -> None:
-    """Have a message without a newline end with its task; tasks of a worker in which none writes do not pay for it."""
-    signals.task_postrun.connect(_flush)
-
-
-def _flush(**_: object) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-
-
-def running() -> str:
+def _task_id() -> str:
     """Return the id of the task that is running, "" where there is none."""
     task = get_current_task()
     return "" if task is None else str(task.request.id or "")

@@ -247,9 +247,15 @@ def _adapt(logger: logging.Logger, **_: object) -> None:
         adapt(logger)
 
 
+def _flush(**_: object) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
 # Not in each worker, since `connect` asks `inspect`, which has pages that a worker shares until then.
 signals.after_setup_logger.connect(_adapt)
 signals.after_setup_task_logger.connect(_adapt)
+signals.task_postrun.connect(_flush)  # a message without a newline ends with its task
 
 
 def _task_fields() -> dict[str, object]:

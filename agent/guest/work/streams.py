@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from celery.app import log
 from celery.utils.log import LoggingProxy
@@ -14,7 +14,7 @@ from kombu.utils.encoding import safe_str
 from ..journal import PATIENCE
 from ..lines import STDERR, Lines
 from ..secrets import Redactor
-from .gathering import Gathering, flush_when_tasks_end, running
+from .gathering import Gathering
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -92,15 +92,7 @@ class _Text(io.TextIOWrapper):
 
     redact: Redactor
 
-    @property
-    def buffer(self) -> Any:
-        """What takes bytes, for code that writes some."""
-        flush_when_tasks_end()
-        return super().buffer
-
     def write(self, text: str, /) -> int:
-        if running():
-            flush_when_tasks_end()
         super().write(self.redact(text))
         return len(text)
 
