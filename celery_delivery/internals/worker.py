@@ -284,6 +284,7 @@ ENDING_CHILDREN = Mend(
 REVOKED = Mend(
     "revoked",
     (
+        "amqp.channel:Channel.basic_consume.callbacks",
         f"{_CONSUMER}.Blueprint.default_steps",
         "celery.worker.request:Request.revoked.revoked_tasks",
         "celery.worker.request:Request.terminate._announce_revoked",
