@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # Seconds between two looks, a tenth of the wait so far: each look takes CPU of an agent or a broker, which other tests need.
-SOONEST, LATEST = 0.02, 0.1
+SHORTEST, LONGEST = 0.02, 0.1
 
 
 def wait_until(condition: Callable[[], T], timeout: float = 30.0, what: str = "") -> T:
@@ -20,4 +20,4 @@ def wait_until(condition: Callable[[], T], timeout: float = 30.0, what: str = ""
             return value
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {timeout:g} s: {what or condition}; the last value was {value!r}")
-        time.sleep(min(max(SOONEST, (time.monotonic() - began) / 10), LATEST))
+        time.sleep(min(max(SHORTEST, (time.monotonic() - began) / 10), LONGEST))

@@ -51,7 +51,7 @@ class Channel(filesystem.Channel):
         """Bind a queue; kombu changes a file that is there under a lock."""
         file: Path = self._exchange_file(exchange)
         if not file.exists():
-            _whole(file, "[]", is_first=True)
+            _whole(file, "[]")
         super()._queue_bind(exchange, *binding)
 
 
@@ -80,16 +80,14 @@ class Transport(filesystem.Transport):
         return {}
 
 
-def _whole(file: Path, text: str, is_first: bool = False) -> None:
-    """Write a file so that nobody sees a part of it; raises ChannelError. is_first: leave one that is there as it is."""
+def _whole(file: Path, text: str) -> None:
+    """Write a file so that nobody sees a part of it, unless another process has been first; raises ChannelError."""
     coming = file.with_name(f"{uuid.uuid4()}{COMING}")
     try:
         coming.write_text(text)
-        if is_first:
-            with suppress(FileExistsError):
-                file.hardlink_to(coming)
-            coming.unlink()
-        else:
-            coming.rename(file)
+        with suppress(FileExistsError):
+            file.hardlink_to(coming)
     except OSError as error:
         raise ChannelError(f"{file} can't be written: {error}") from error
+    finally:
+        coming.unlink(missing_ok=True)

@@ -33,9 +33,8 @@ class Heart:
 
     def _run(self, consumer: Any, run: Callable[[Any], None], request: Any) -> None:
         connection = consumer.connection
-        if (
-            connection is not self._asked
-        ):  # once for each that the consumer makes: kombu's answer takes longer than the rest here
+        # Once for each that the consumer makes, which may lead to a broker of another kind: kombu takes long to answer.
+        if connection is not self._asked:
             self._asked, self._has_beats = connection, connection.supports_heartbeats
         if self._has_beats:
             self.beat_while(connection.connection, run, request)

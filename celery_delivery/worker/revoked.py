@@ -32,7 +32,7 @@ SOON = 0.02  # seconds until it is looked again whether another worker has made 
 EMPTY = 0.5  # seconds after which a stream from which nothing has come is taken for empty
 AGAIN = 5.0  # seconds until a stream that can't be read is looked for again
 PREFETCH = 500
-READER = "all"  # the tag of the consumer
+TAG = "all"  # of the consumer
 
 UNREAD = "Revoked tasks may be run until %s can be read: %s"
 
@@ -180,8 +180,8 @@ class _Reader:
         """Read from the first message on, for as long as the connection is there; raises ChannelError."""
         where = {"x-stream-offset": "first"}
         # The broker may deliver before it says that there is a consumer. py-amqp would reject that, which streams refuse (540).
-        channel.callbacks[READER] = self._take
-        channel.basic_consume(NAME, READER, callback=self._take, on_cancel=self._look_again, arguments=where)
+        channel.callbacks[TAG] = self._take
+        channel.basic_consume(NAME, TAG, callback=self._take, on_cancel=self._look_again, arguments=where)
 
     def _listen(self) -> None:
         state.maybe_shutdown()
