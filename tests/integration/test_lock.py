@@ -13,7 +13,7 @@ from celery import Celery
 from celery.beat import Scheduler
 from kombu import Connection, Exchange, Queue
 
-from agent.guest.schedule.lock import Lock
+from agent.guest.schedule.lock import DEADLINE, Lock, Memory
 from agent.guest.schedule.record import Record, Seen
 from agent.guest.schedule.right import kind_of
 from agent.guest.schedule.timetable import Desk, Own
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.celery
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 PREFIX = "shop:"
-Stand = Callable[[], Lock]
+Stand = Callable[..., Lock]
 
 
 @pytest.fixture
@@ -35,14 +35,20 @@ def name() -> str:
 
 @pytest.fixture
 def stand(redis_server: Redis, name: str) -> Iterator[Stand]:
-    """Return a function that makes a candidate, on a connection of its own, as an app with prefixed keys has."""
+    """Return a function that makes a candidate, on a connection of its own, as an app with prefixed keys has.
+
+    It is one of this process, or with a `Memory` one of another.
+    """
     with ExitStack() as stack:
 
-        def one() -> Lock:
+        def one(memory: Memory | None = None) -> Lock:
             connection = Connection(redis_server.url, transport_options={"global_keyprefix": PREFIX})
             stack.callback(connection.collect)
             connection.connect()
             lock = Lock(connection, name)
+            if memory is not None:
+                lock._memory, lock._process = memory, f"a host {id(memory)} "
+                lock._token = f"{lock._process}{uuid.uuid4()}"
             lock.stand(declares=True)
             return lock
 
@@ -168,6 +174,53 @@ def test_who_has_led_goes_on_from_there_when_redis_has_lost_all(stand: Stand) ->
         first.write(seen(Record(), later=3))
     again = stand()
     assert again.record == seen(Record(), later=2)
+
+
+def lose_all(lock: Lock) -> None:
+    """Have it be as in a Redis that was restarted without its data."""
+    lock._client.delete(lock._lock, lock._kept)
+
+
+def test_another_process_that_has_looked_on_goes_on_from_there_once_who_led_had_time_to(stand: Stand) -> None:
+    leader, other = stand(Memory()), stand(Memory())
+    former = seen(Record(), later=1)
+    leader.write(former)
+    other.wait(0.1)
+    written = seen(former, later=2)
+    leader.write(written)
+    other.wait(0.1)
+    lose_all(leader)
+    other.wait(0.1)
+    assert other.record is None  # it leaves it to the other one
+    assert other._memory.lost is not None
+    other._memory.lost -= DEADLINE
+    other.wait(0.1)
+    assert other.record == written
+
+
+def test_who_led_is_followed_by_itself_when_redis_has_lost_all_and_not_by_who_led_before(stand: Stand) -> None:
+    former, latter = Memory(), Memory()
+    first, second = stand(former), stand(latter)
+    first.write(seen(Record(), later=1))
+    first.resign()
+    second.wait(0.1)
+    assert second.record is not None
+    written = seen(second.record, later=2)
+    second.write(written)
+    first = stand(former)
+    lose_all(second)
+    first.wait(0.1)
+    assert first.record is None
+    assert stand(latter).record == written
+    first.wait(0.1)
+    assert first.record is None
+
+
+def test_a_process_that_knows_of_no_record_waits_for_nobody(stand: Stand) -> None:
+    leader = stand(Memory())
+    leader.write(seen(Record()))
+    lose_all(leader)
+    assert stand(Memory()).record == Record()
 
 
 def test_an_entry_that_a_redis_refuses_stops_no_other(stand: Stand, redis_server: Redis, name: str) -> None:

@@ -7,7 +7,8 @@ Each agent's process tries to set the first, where it is not there; who has set 
 queue in one transaction with the next record, which the server takes only while the lock has the token of who sends it. So a
 leader that was frozen needs no clock to know, here either: what it sends, when another leads, the server refuses.
 
-What a Redis has lost, it has lost: the lock, the record, and tasks. Who has led remembers the record, and goes on from there.
+What a Redis has lost, it has lost: the lock, the record, and tasks. So each process remembers the record: it reads it while
+another leads, twice a second. Who led last knows all of it, and the others leave it DEADLINE to go on from there.
 """
 
 from __future__ import annotations
@@ -33,7 +34,40 @@ STEP = 0.5  # seconds between two attempts of who does not lead
 TIMEOUT = 2.0  # seconds for an answer, so that a leader that is cut off knows before another one leads
 
 _log = get_logger(__name__)
-_remembered: dict[str, Record] = {}  # by name, of this process
+
+
+class Memory:
+    """What a process knows of a record, over all its connections.
+
+    record: as it has read or written it.
+    led_last: whether it was this process that wrote it, and no other one has led since.
+    lost: since when nobody leads and Redis has no record, by the monotonic clock; None where that is not so.
+    """
+
+    def __init__(self) -> None:
+        """Know of nothing."""
+        self.record = Record()
+        self.led_last = False
+        self.lost: float | None = None
+
+    def learn(self, found: Record | None, *, is_led: bool, by_another: bool, now: float) -> None:
+        """Take in what a Redis has: the record, or None, and whether a process leads."""
+        if found is not None:
+            self.record = found.joined(self.record)
+        if by_another:
+            self.led_last = False
+        if found is not None or is_led:
+            self.lost = None
+        elif self.lost is None:
+            self.lost = now
+
+    def leaves_it_to_another(self, now: float) -> bool:
+        """Say whether another process knows more of a record that is lost, and still has time to lead."""
+        knows_of_one = bool(self.record.entries)
+        return knows_of_one and not self.led_last and self.lost is not None and now - self.lost < DEADLINE
+
+
+_memories: dict[str, Memory] = {}  # by name, of this process
 
 
 class Lock:
@@ -52,7 +86,9 @@ class Lock:
         self._client: Any = redis.Redis(connection_pool=self.channel.pool)
         self._name = name
         self._lock, self._kept = (f"{self.channel.global_keyprefix}{name}.{each}" for each in ("lock", "record"))
-        self._token = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4()}"  # the first two for people
+        self._process = f"{socket.gethostname()} {os.getpid()} "
+        self._token = f"{self._process}{uuid.uuid4()}"
+        self._memory = _memories.setdefault(name, Memory())
         self._record: Record | None = None
         self._renewed = 0.0
 
@@ -89,7 +125,7 @@ class Lock:
             transaction.set(self._kept, encode(record))
 
         self._transact(record, fill)
-        _remembered[self._name] = record
+        self._memory.record, self._memory.led_last = record, True
         return []
 
     def resign(self) -> None:
@@ -100,17 +136,23 @@ class Lock:
 
     def _attempt(self) -> None:
         begun = time.monotonic()
+        with self._client.pipeline(transaction=False) as looks:
+            holder, body = looks.get(self._lock).get(self._kept).execute()
+        is_led = holder is not None
+        by_another = is_led and not holder.startswith(self._process.encode())
+        self._memory.learn(_decoded(body), is_led=is_led, by_another=by_another, now=begun)
+        if is_led or self._memory.leaves_it_to_another(begun):
+            return
         if self._client.set(self._lock, self._token, nx=True, px=int(DEADLINE * 1000)):
-            self._record = self._read().joined(_remembered.get(self._name, Record()))
+            self._record = self._read().joined(self._memory.record)  # read again: one may have led for a moment
             self._renewed = begun
 
     def _read(self) -> Record:
         body = self._client.get(self._kept)
-        try:
-            return Record() if body is None else decode(body)
-        except ValueError as error:
-            _log.error("What is in the key %s is dropped: %s", self._kept, error)
-            return Record()
+        found = _decoded(body)
+        if found is None and body is not None:
+            _log.error("What is in the key %s is dropped: it is no record", self._kept)
+        return found or Record()
 
     def _transact(self, record: Record | None, fill: Callable[[Any], object]) -> None:
         """Have the server do all of it, with the lock renewed, or nothing where the lock is another's."""
@@ -128,6 +170,13 @@ class Lock:
             except redis.WatchError as error:
                 raise LeaseLost("its lock has run out") from error
         self._record, self._renewed = record, begun
+
+
+def _decoded(body: bytes | None) -> Record | None:
+    try:
+        return None if body is None else decode(body)
+    except ValueError:
+        return None
 
 
 @contextmanager
