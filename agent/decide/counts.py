@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
-from operator import attrgetter
+from operator import add, attrgetter
 
 from agent.guest.scoreboard import Pulse
 from agent.guest.values import dataclass
@@ -23,8 +23,11 @@ class Counts:
 
     def with_those_of(self, pulses: Iterable[Pulse | None]) -> Counts:
         """Return the sum of these, and of what processes have counted."""
-        told = [_counts_of(pulse) for pulse in pulses if pulse is not None]
-        return Counts(*map(sum, zip(_counts_of(self), *told, strict=True))) if told else self
+        counts = _counts_of(self)
+        for pulse in pulses:
+            if pulse is not None:
+                counts = tuple(map(add, counts, _counts_of(pulse)))
+        return Counts(*counts)
 
 
 NOTHING = Counts()

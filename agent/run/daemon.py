@@ -63,7 +63,7 @@ class Daemon:
         self._log = Log(instance)
         self._loop = Loop(self._log)
         self._children = Children()
-        self._workers = Workers(self._loop, self._children, self._log, lambda: self._node, self._happened)
+        self._workers = Workers(self._loop, self._children, self._log, lambda: self._node, self._handle_for)
         self._notifier = Notifier()
         self._signs = Signs(self._notifier, self._loop.timers)
         self._planner: PlannerProcess | None = None
@@ -73,6 +73,7 @@ class Daemon:
         self._suspects = SuspectsFile(instance, folder, self._log)
         self._counts = CountsFile(instance, folder, self._log)
         self._node = Node(suspects=self._suspects.load())
+        self._deadline: float | None = None  # of the node, by the monotonic clock
         self._looks = Looks(self._loop.timers, self._log, self._workers, lambda: self._node, self._handle)
         self._reason: AgentError | None = None
 
@@ -111,36 +112,36 @@ class Daemon:
 
     def _turn(self) -> None:
         """Wait for the next fact; deal with it and with every deadline that has passed."""
-        late = self._loop.wait(self._node.next_deadline())
+        late = self._loop.wait(self._deadline)
         if late > STALL:
             with self._loop.contained("stall"):
                 self._handle(Stalled(late))
-        for queue in self._node.due(time.monotonic()):
-            self._handle_for(queue, Due(queue))
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            for queue in self._node.due(time.monotonic()):
+                self._handle_for(Due(queue))
 
     # The queues
 
-    def _happened(self, event: Happened) -> None:
-        self._handle_for(event.queue, event)
-
-    def _handle_for(self, queue: str, event: NodeEvent) -> None:
+    def _handle_for(self, event: Happened | Due | Confused) -> None:
         """Handle an event of one queue; where the agent fails at it, have that queue begin anew."""
         try:
             self._handle(event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other queues' workers must not end with it
-            self._loop.report(error, type(event).__name__, queue=queue)
-            with self._loop.contained("begin anew", queue=queue):
-                self._handle(Confused(queue))
+            self._loop.report(error, type(event).__name__, queue=event.queue)
+            with self._loop.contained("begin anew", queue=event.queue):
+                self._handle(Confused(event.queue))
 
     def _handle(self, event: NodeEvent) -> None:
         self._node, actions = supervisor.handle(self._node, event, time.monotonic())
+        self._deadline = self._node.next_deadline()
         self._suspects.keep(self._node.suspects)
         for action in actions:
             self._carry_out_for(action)
-        self._tell_systemd()
-        if not isinstance(event, (Looked, events.Inquired)):  # of which there is nothing to see
-            self._looks.soon()
-        if self._node.draining and self._node.next_deadline() is None:
+        if not isinstance(event, events.Inquired):  # by which nothing changes
+            self._tell_systemd()
+            if not isinstance(event, Looked):
+                self._looks.soon()
+        if self._node.draining and self._deadline is None:
             # All that is left was told to end by SIGKILL, and does not: then it is systemd's turn.
             self._signs.no_patience()
         if self._node.is_finished():
@@ -153,8 +154,7 @@ class Daemon:
             self._workers.carry_out(action)
         except Exception as error:  # noqa: BLE001 - the same
             self._loop.report(error, type(action).__name__, queue=queue)
-            begin_anew = partial(self._handle_for, queue, Confused(queue))
-            self._loop.timers.after(FAULT_PAUSE, f"begin anew {queue}", begin_anew)
+            self._loop.timers.after(FAULT_PAUSE, f"begin anew {queue}", partial(self._handle_for, Confused(queue)))
 
     # The instance
 
@@ -288,8 +288,8 @@ class Daemon:
     def _tell_systemd(self) -> None:
         self._agent = replace(self._agent, keeping=self._suspects.keeping, behind=self._looks.behind)
         self._notifier.status(systemd_line(self._agent, self._node))
-        workers = [queue.current for queue in self._node.queues.values()]
-        if "settled" in self._loop.timers and all(worker.state is State.CONSUMING for worker in workers):
+        states = (queue.current.state for queue in self._node.queues.values())
+        if "settled" in self._loop.timers and all(state is State.CONSUMING for state in states):
             self._live(lifecycle.Settled())
 
     def _ready(self) -> None:
