@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import celeries, leftovers
 from tests.node import Node
@@ -32,6 +33,10 @@ TIME_LIMITS = {
     "vm": 5400,
     "public": 3600,
 }
+
+# An input that takes long says nothing: each may have to wait for its CPU. A test has a limit as a whole.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 FEW_INPUTS = 2000  # of a test marked fuzz, within its tier's limit
 
