@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from agent.decide.plan import Difference
-from agent.decide.status import Status, decode_status, status_text
+from agent.decide.status import Status, decode_status
 from agent.errors import FAILURE, AgentError, ProtocolError
 from agent.guest.decoding import parse, read
 from agent.guest.values import dataclass
@@ -40,6 +40,7 @@ class Refusal:
 
 
 Answer = Status | Difference | Refusal
+Encodable = str | Difference | Refusal  # a status as its text, see agent.decide.status
 
 
 def encode_request(request: Request) -> bytes:
@@ -56,11 +57,11 @@ def decode_request(line: bytes) -> Request:
         raise ProtocolError(f"unknown request {line[:100]!r}; known: {known}") from error
 
 
-def encode_answer(answer: Answer) -> bytes:
+def encode_answer(answer: Encodable) -> bytes:
     """Return an answer as a line."""
     match answer:
-        case Status():
-            return f'{{"status": {status_text(answer)}}}\n'.encode()
+        case str():
+            return f'{{"status": {answer}}}\n'.encode()
         case Difference():
             return _line({"reloaded": asdict(answer)})
         case Refusal():

@@ -28,7 +28,7 @@ from typing import Protocol
 from agent.control import address
 from agent.control.peer import Peer, peer_of
 from agent.control.places import Place, to_be_given_up
-from agent.control.protocol import LONGEST_REQUEST, Answer, Refusal, Request, decode_request, encode_answer, refusal
+from agent.control.protocol import LONGEST_REQUEST, Encodable, Refusal, Request, decode_request, encode_answer, refusal
 from agent.errors import FAILURE, AgentError, ConfigurationError
 from agent.guest.receiving import is_gone, receive, refuse_descriptors
 
@@ -69,7 +69,7 @@ class Connection:
         """Whether an answer still reaches it."""
         return self in self._server.connections
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: Encodable) -> None:
         """Send the answer and close; harmless when the client has gone already."""
         self.deadline = time.monotonic() + CLIENT_TIMEOUT
         self._stop_listening()

@@ -47,15 +47,18 @@ def rates(looks: Looks) -> tuple[float | None, float | None]:
 
     What came is the growth of the queue and what was taken; where others take too, nobody knows how much.
     """
-    newest = looks[-1]
-    span = [each for each in looks if SHORTEST <= newest.at - each.at <= LONGEST]
-    if not span:
+    newest, first, alone = looks[-1], None, looks[-1].alone
+    for each in reversed(looks):
+        age = newest.at - each.at
+        if age > LONGEST:
+            break
+        if age >= SHORTEST:
+            first, alone = each, alone and each.alone
+    if first is None:
         return None, None
-    seconds = newest.at - span[0].at
-    went = _ended(span[0], newest) / seconds
-    if not (newest.alone and all(each.alone for each in span)):
-        return None, went
-    return max(0.0, (newest.waiting - span[0].waiting) / seconds + went), went
+    seconds = newest.at - first.at
+    went = _ended(first, newest) / seconds
+    return (max(0.0, (newest.waiting - first.waiting) / seconds + went) if alone else None), went
 
 
 def oldest(looks: Looks) -> float | None:

@@ -90,6 +90,10 @@ class Node:
         late = (each.spec.queue for each in self.processes() if each.deadline is not None and now >= each.deadline)
         return tuple(dict.fromkeys(late))
 
+    def is_served(self) -> bool:
+        """Say whether each queue is consumed from by its current worker."""
+        return all(queue.current.state is State.CONSUMING for queue in self.queues.values())
+
     def is_finished(self) -> bool:
         """Say whether the node was told to go and nothing of it is left."""
         return self.draining and not self.queues and (self.watch is None or self.watch.worker.state is State.STOPPED)

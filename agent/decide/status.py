@@ -6,7 +6,7 @@ The JSON form is documented in docs/status.md; SCHEMA grows when a reader of the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from functools import cache
 from operator import attrgetter
@@ -235,8 +235,20 @@ def encode_status(status: Status) -> dict[str, Any]:
 
 
 def status_text(status: Status) -> str:
-    """Return the same as text: of a hundred queues the daemon makes that at each question."""
-    return _JSON.encode({"schema": SCHEMA, **_fields(status)})
+    """Return the same as text."""
+    return text_with(status, map(text_of, status.queues))
+
+
+def text_with(status: Status, rows: Iterable[str]) -> str:
+    """Return the text of a status with these rows for its queues, each the text of one."""
+    head = {"schema": SCHEMA, **_fields(status)}
+    del head["queues"]
+    return f'{text_of(head)[:-1]}, "queues": [{", ".join(rows)}]}}'
+
+
+def text_of(value: Any) -> str:
+    """Return a part of a status as JSON."""
+    return _JSON.encode(value)
 
 
 def decode_status(value: Any) -> Status:

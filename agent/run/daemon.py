@@ -23,9 +23,8 @@ from agent.decide.events import Action, Adopt, Confused, Drain, Due, Fork, Happe
 from agent.decide.lifecycle import Life, Phase
 from agent.decide.node import Node
 from agent.decide.plan import Difference, Plan
+from agent.decide.rows import Rows
 from agent.decide.snapshot import Agent, snapshot, summary, systemd_line
-from agent.decide.status import Status
-from agent.decide.words import State
 from agent.errors import OK, AgentError
 from agent.guest.kernel import become_subreaper
 from agent.guest.spec import TemplateSpec
@@ -75,6 +74,7 @@ class Daemon:
         self._node = Node(suspects=self._suspects.load())
         self._deadline: float | None = None  # of the node, by the monotonic clock
         self._looks = Looks(self._loop.timers, self._log, self._workers, lambda: self._node, self._handle)
+        self._rows = Rows()
         self._reason: AgentError | None = None
 
     def run(self) -> int:
@@ -278,18 +278,17 @@ class Daemon:
         pids = [worker.pid for worker in self._node.workers() if worker.pid is not None]
         self._workers.measure([self._agent.pid, *pids], lambda samples: connection.answer(self._status(samples)))
 
-    def _status(self, samples: Samples) -> Status:
+    def _status(self, samples: Samples) -> str:
         pulses, seen = self._looks.look()
         self._handle(events.Inquired())
-        return snapshot(self._agent, self._node, pulses, seen, samples, time.monotonic())
+        return snapshot(self._agent, self._node, pulses, seen, samples, time.monotonic(), self._rows)
 
     # systemd
 
     def _tell_systemd(self) -> None:
         self._agent = replace(self._agent, keeping=self._suspects.keeping, behind=self._looks.behind)
         self._notifier.status(systemd_line(self._agent, self._node))
-        states = (queue.current.state for queue in self._node.queues.values())
-        if "settled" in self._loop.timers and all(state is State.CONSUMING for state in states):
+        if "settled" in self._loop.timers and self._node.is_served():
             self._live(lifecycle.Settled())
 
     def _ready(self) -> None:

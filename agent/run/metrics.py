@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from selectors import EVENT_READ, BaseSelector
 
-from agent.decide.snapshot import Sample
+from agent.decide.rows import Sample
 from agent.run.children import Children
 from agent.run.logs import Log
 from agent.run.own import own

@@ -19,7 +19,7 @@ from agent.control import address, client, server
 from agent.control.protocol import Refusal, Request, decode_answer, encode_answer
 from agent.control.server import MOST_CONNECTIONS, Connection, Server
 from agent.decide.plan import Difference
-from agent.decide.status import Status
+from agent.decide.status import Status, status_text
 from agent.errors import AgentError, ConfigurationError
 from agent.run.timers import Timers
 from tests.adapters.answers import STATUS
@@ -40,7 +40,7 @@ class Daemon:
 
     def _on_request(self, request: Request, connection: Connection) -> None:
         if request is Request.STATUS:
-            connection.answer(self.answer())
+            connection.answer(status_text(self.answer()))
         else:
             self.waiting.append(connection)
 

@@ -13,6 +13,7 @@ from agent.control import client
 from agent.control.peer import Peer, peer_of
 from agent.control.protocol import Refusal, encode_answer
 from agent.decide.plan import Difference
+from agent.decide.status import status_text
 from agent.errors import FAILURE, AgentError
 from tests.adapters.answers import STATUS
 from tests.adapters.other_agent import other_agent
@@ -46,13 +47,13 @@ def test_a_status_is_shown_without_what_a_terminal_would_act_upon(
 ) -> None:
     queue = replace(QUEUE, queue=HOSTILE, last_exit=HOSTILE, obstacle=HOSTILE, losing=HOSTILE, not_started=HOSTILE)
     status = replace(STATUS, summary=HOSTILE, broker=HOSTILE, reload_error=HOSTILE, queues=(queue,))
-    with other_agent(folder, encode_answer(status)):
+    with other_agent(folder, encode_answer(status_text(status))):
         main(["status", "magic"])
     assert_plain(capsys.readouterr().out, lines=12)
 
 
 def test_as_json_it_is_exact(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with other_agent(folder, encode_answer(replace(STATUS, summary=HOSTILE))):
+    with other_agent(folder, encode_answer(status_text(replace(STATUS, summary=HOSTILE)))):
         main(["status", "magic", "--json"])
     assert json.loads(capsys.readouterr().out)["summary"] == HOSTILE
 
@@ -64,7 +65,7 @@ def test_a_refusal_is_one_plain_line(folder: Path, capsys: pytest.CaptureFixture
 
 
 def test_one_that_says_that_it_is_another_process_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with other_agent(folder, encode_answer(replace(STATUS, pid=os.getppid()))):
+    with other_agent(folder, encode_answer(status_text(replace(STATUS, pid=os.getppid())))):
         assert main(["status", "magic"]) == FAILURE
     said = capsys.readouterr()
     assert said.out == "magic: no answer\n"
@@ -74,7 +75,7 @@ def test_one_that_says_that_it_is_another_process_is_none(folder: Path, capsys: 
 
 def test_one_of_a_user_who_does_not_own_its_folder_is_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "peer_of", lambda _: Peer(os.getpid(), 47_110))
-    with other_agent(folder, b"", encode_answer(STATUS)):
+    with other_agent(folder, b"", encode_answer(status_text(STATUS))):
         with pytest.raises(
             AgentError, match=r"is no agent of this node: it is process \d+ of user 47110, and the folder"
         ):
@@ -94,6 +95,6 @@ def test_the_kernel_tells_who_is_at_the_other_end() -> None:
 
 def test_what_a_reload_changes_is_one_plain_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change = Difference((HOSTILE,), (), (), (), ())
-    with other_agent(folder, encode_answer(STATUS), encode_answer(change)):
+    with other_agent(folder, encode_answer(status_text(STATUS)), encode_answer(change)):
         main(["reload", "magic"])
     assert_plain(capsys.readouterr().out, lines=1)

@@ -16,7 +16,7 @@ import pytest
 from agent.control import address, client, operators
 from agent.control.protocol import Request
 from agent.control.server import Connection
-from agent.decide.status import Status
+from agent.decide.status import Status, status_text
 from agent.errors import AgentError
 from agent.run import place
 from agent.run.lock import hold_lock
@@ -36,7 +36,7 @@ class Instance:
         self.place = Place(folder, self.loop, self.log, self._answer, group)
 
     def _answer(self, request: Request, connection: Connection) -> None:
-        connection.answer(STATUS)
+        connection.answer(status_text(STATUS))
 
     def until(self, condition: Callable[[], object]) -> None:
         """Turn its loop until a condition holds."""

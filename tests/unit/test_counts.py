@@ -1,9 +1,13 @@
 """What the processes of a queue have counted: it outlasts each of them, and nothing of it is counted twice."""
 
+import json
+
 from agent.decide.counts import Counts
 from agent.decide.events import Confused, Consuming, Exited, Happened
 from agent.decide.limits import without_cgroup
+from agent.decide.rows import Rows
 from agent.decide.snapshot import Agent, snapshot
+from agent.decide.status import decode_status
 from agent.decide.view import view
 from agent.guest.scoreboard import Pulse
 from tests.unit.specs import plan
@@ -13,7 +17,8 @@ AGENT = Agent("magic", "1.0", 1, started=0.0, enforcement=without_cgroup("none h
 
 
 def shown(world: World, pulses: dict[int, Pulse]) -> tuple[int, int, int]:
-    queue = snapshot(AGENT, world.node, pulses, view(world.node, pulses, world.now), {}, world.now).queues[0]
+    told = snapshot(AGENT, world.node, pulses, view(world.node, pulses, world.now), {}, world.now, Rows())
+    queue = decode_status(json.loads(told)).queues[0]
     return queue.succeeded, queue.failed, queue.retried
 
 

@@ -11,7 +11,8 @@ from agent.decide.keeping import Keeping
 from agent.decide.limits import without_cgroup
 from agent.decide.node import Node, Queue
 from agent.decide.plan import Difference, Way
-from agent.decide.snapshot import UNHEARD, Agent, Sample, snapshot, summary, systemd_line
+from agent.decide.rows import UNHEARD, Rows, Sample
+from agent.decide.snapshot import Agent, snapshot, summary, systemd_line
 from agent.decide.status import Status, TaskStatus
 from agent.decide.view import view
 from agent.decide.words import State
@@ -34,7 +35,8 @@ def node(*workers: Worker) -> Node:
 def taken(node: Node, pulse: Pulse | None = None, now: float = 100.0) -> Status:
     pulses = {} if pulse is None else {7: pulse}
     samples = {7: Sample(1024, 0.5, 2), 1: Sample(2048, 0.1, 1)}
-    return snapshot(AGENT, node, pulses, view(node, pulses, now), samples, now)
+    told = snapshot(AGENT, node, pulses, view(node, pulses, now), samples, now, Rows())
+    return status.decode_status(json.loads(told))
 
 
 def test_a_queue_says_what_its_worker_runs_and_has_run() -> None:
@@ -145,7 +147,8 @@ def test_a_queue_being_replaced_is_not_yet_what_was_asked_for() -> None:
 
 def test_answers_survive_the_way_to_the_command() -> None:
     seen = taken(node(worker(State.CONSUMING)), Pulse(at=99.0, active=(ActiveTask("id", "send", 1.0),)))
-    for answer in (seen, Difference(("a",), (), ("b",), (), ()), Refusal("no", 78)):
+    assert decode_answer(encode_answer(status.status_text(seen))) == seen
+    for answer in (Difference(("a",), (), ("b",), (), ()), Refusal("no", 78)):
         assert decode_answer(encode_answer(answer)) == answer
 
 
@@ -160,7 +163,7 @@ def test_what_is_no_request_is_refused_with_what_is_known(line: bytes) -> None:
 
 
 def test_a_status_of_another_schema_is_refused() -> None:
-    value = json.loads(encode_answer(taken(node(worker(State.CONSUMING)))))["status"]
+    value = status.encode_status(taken(node(worker(State.CONSUMING))))
     with pytest.raises(ProtocolError, match="schema 2"):
         status.decode_status({**value, "schema": 2})
 

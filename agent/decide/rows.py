@@ -1,0 +1,192 @@
+"""The rows of a status: what is told of each queue.
+
+Of a row most lasts until something happens to its queue. A node may have a hundred of them, and is asked every few seconds: so
+the text of what lasts is kept, and made anew where one of the values is another one that it is made of.
+
+    lasts     what the queue and its worker are, what they have counted, what the broker says
+    passes    how long that is so, the tasks that run, what the processes use
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.decide.backlog import Backlog
+from agent.decide.counts import NOTHING, Counts
+from agent.decide.endings import ending_text
+from agent.decide.health import SILENCE, Health, Verdict
+from agent.decide.limits import Enforcement, unenforced
+from agent.decide.node import Node, Queue
+from agent.decide.plan import Way
+from agent.decide.status import TaskStatus, text_of
+from agent.decide.view import View
+from agent.decide.words import State, Word
+from agent.decide.worker_state import Worker
+from agent.guest.scoreboard import Pulse
+from agent.guest.values import dataclass
+
+UNHEARD = "code in its worker has closed its socket to the agent; another is started once its tasks have ended"
+UNKNOWN = Way("", "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the kernel says of a worker's processes: bytes of memory (PSS) and seconds of CPU, pool children included."""
+
+    memory: int
+    cpu: float
+    processes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The rows of all queues as JSON, by their names; held_up: how many are consumed from by a worker that runs nothing."""
+
+    texts: tuple[str, ...]
+    held_up: int
+
+
+class Rows:
+    """Makes rows, and keeps of each what lasts: the values that it was made of, and its text."""
+
+    def __init__(self) -> None:
+        """Have made none."""
+        self._kept: dict[str, tuple[tuple[Any, ...], str]] = {}
+
+    def of(
+        self,
+        node: Node,
+        pulses: Mapping[int, Pulse],
+        seen: View,
+        samples: Mapping[int, Sample],
+        enforcement: Enforcement,
+        now: float,
+    ) -> Told:
+        """Return the rows of a node; pulses and samples by pid, seen: what is known of the brokers."""
+        ways = {} if node.plan is None else {each.queue: each for each in node.plan.ways}
+        kept, self._kept = self._kept, {}
+        texts, held_up = [], 0
+        for name, queue in sorted(node.queues.items()):
+            worker, health = queue.current, node.health.get(name)
+            pid = worker.pid or 0
+            pulse = pulses.get(pid) or Pulse(at=now)
+            counts = node.counts.get(name, NOTHING).with_those_of(pulses.get(each.pid or 0) for each in queue.workers())
+            verdict = None if health is None else health.verdict
+            silent = _unresponsive(worker, pulse, now)
+            consuming = silent is None and _runs_tasks(worker, pulse, verdict)
+            held_up += worker.wanted and worker.state is State.CONSUMING and not consuming
+            said = (pulse.obstacle, pulse.losing, pulse.clock, pulse.active_count, consuming)
+            values = (name, queue, ways.get(name, UNKNOWN), seen.backlog(name), counts, verdict, enforcement, *said)
+            before, text = kept.get(name, ((), ""))
+            if values != before:
+                text = text_of(_lasting(*values))
+            self._kept[name] = values, text
+            texts.append(f"{text[:-1]}, {_passing(worker, health, pulse, samples.get(pid), silent, now)}}}")
+        return Told(tuple(texts), held_up)
+
+
+def _lasting(
+    name: str,
+    queue: Queue,
+    way: Way,
+    backlog: Backlog,
+    counts: Counts,
+    verdict: Verdict | None,
+    enforcement: Enforcement,
+    obstacle: str,
+    losing: str,
+    clock: str,
+    active_count: int,
+    consuming: bool,
+) -> dict[str, Any]:
+    """Return those fields of `agent.decide.status.QueueStatus` that these values make, and no clock."""
+    worker = queue.current
+    return {
+        "queue": name,
+        "wanted": worker.wanted,
+        "state": worker.state.value,
+        "pid": worker.pid,
+        "generation": worker.generation,
+        "consuming": consuming,
+        "obstacle": obstacle or (UNHEARD if worker.unheard and worker.state is State.STOPPING else None),
+        "losing": losing or None,
+        "clock": clock,
+        "pool": worker.spec.pool,
+        "concurrency": worker.spec.concurrency,
+        "tasks": worker.spec.tasks,
+        "active_count": active_count,
+        "succeeded": counts.succeeded,
+        "failed": counts.failed,
+        "retried": counts.retried,
+        "revoked": counts.revoked,
+        "set_aside": counts.set_aside,
+        "results_lost": counts.results_lost,
+        "restarts": queue.restarts,
+        "last_exit": None if queue.last_exit is None else ending_text(queue.last_exit),
+        "oom_kills": queue.oom_kills,
+        "recycled": queue.recycled,
+        "not_started": worker.not_started,
+        "limits": worker.spec.limits,
+        "unenforced": unenforced(worker.spec.limits, enforcement),
+        "replacement": None if queue.successor is None else queue.successor.state.value,
+        "draining": len(queue.retiring),
+        "waiting": backlog.waiting,
+        "consumers": backlog.consumers,
+        "rate_in": _rounded(backlog.rate_in),
+        "rate_out": _rounded(backlog.rate_out),
+        "oldest": _rounded(backlog.oldest),
+        "unseen": backlog.unseen,
+        "exchange": way.exchange,
+        "dead_letters": way.dead_letters,
+        "dead": backlog.dead,
+        "health": "" if verdict is None else verdict.word.value,
+        "cause": "" if verdict is None else verdict.cause,
+    }
+
+
+def _passing(
+    worker: Worker, health: Health | None, pulse: Pulse, sample: Sample | None, silent: float | None, now: float
+) -> str:
+    """Return the other fields of it, as JSON without its braces: by hand, since each answer has them anew."""
+    until = worker.deadline if worker.state is State.BACKOFF else None
+    active = [TaskStatus(each.id, each.name, round(now - each.started, 3), each.again) for each in pulse.active]
+    return ", ".join(
+        (
+            f'"unresponsive": {_number(silent)}',
+            f'"age": {round(now - worker.since, 3)}',
+            f'"active": {text_of(active) if active else "[]"}',
+            f'"lag": {pulse.lag}',
+            f'"retry_in": {_number(None if until is None else round(until - now, 3))}',
+            f'"health_age": {0.0 if health is None else round(now - health.since, 3)}',
+            f'"memory": {_number(None if sample is None else sample.memory)}',
+            f'"cpu": {_number(None if sample is None else sample.cpu)}',
+            f'"processes": {0 if sample is None else sample.processes}',
+        )
+    )
+
+
+def _runs_tasks(worker: Worker, pulse: Pulse, verdict: Verdict | None) -> bool:
+    """Say whether a worker that is not silent has its consumer, and nothing keeps it from running tasks."""
+    is_well = verdict is None or verdict.word not in (Word.HUNG, Word.DEAF)
+    return worker.state is State.CONSUMING and not pulse.obstacle and is_well
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else repr(value)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _unresponsive(worker: Worker, pulse: Pulse, now: float) -> float | None:
+    """Return how long a worker that should be beating has been silent, if too long.
+
+    While it reaches for the broker a worker may block in the attempt; and the solo pool runs its tasks in the very loop
+    that beats, so silence during a task says nothing.
+    """
+    if worker.state is not State.CONSUMING or (worker.spec.pool == "solo" and pulse.active):
+        return None
+    silent = now - pulse.at
+    return round(silent, 3) if silent > SILENCE else None
