@@ -30,7 +30,7 @@
 # make bench-apps  memory of a project's own app, hosted in several ways; rewrites the tables of docs/apps.md
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test test-units test-rabbitmq-4 test-celery test-valkey test-public test-guide test-graph test-ansible test-vm stall chaos health causes ledger fuzz schedules innocents results pairs safe check \
+.PHONY: help demo test test-units test-rabbitmq-4 test-celery test-valkey servers-of-debian-13 test-public test-guide test-graph test-ansible test-vm stall chaos health causes ledger fuzz schedules innocents results pairs safe check \
 	ansible release graph bench bench-apps lock clean
 .DEFAULT_GOAL := help
 
@@ -80,9 +80,11 @@ test: .venv/dev .venv/ansible
 test-units: .venv/dev
 	.venv/bin/python -m pytest --no-skips $(AT_ONCE) tests/architecture tests/unit tests/adapters $(PYTEST)
 
-test-rabbitmq-4: .venv/dev
+servers-of-debian-13: .venv/dev
 	@scripts/prepare-tests
 	@.venv/bin/python -m tests.rabbitmq_4 .cache/rabbitmq-4
+
+test-rabbitmq-4: servers-of-debian-13
 	TEST_RABBITMQ=$(CURDIR)/.cache/rabbitmq-4 .venv/bin/python -m pytest --no-skips $(AT_ONCE) -m rabbitmq_4 tests/chaos tests/integration $(PYTEST)
 
 test-celery: .venv/dev
@@ -92,9 +94,7 @@ test-celery: .venv/dev
 	@set -e; for each in $$(echo $(CELERIES) | tr , ' '); do echo "Celery $$each"; \
 		$$(.venv/bin/python -m tests.celeries $$each) -m pytest --no-skips $(AT_ONCE) -m celery tests/unit tests/integration $(PYTEST); done
 
-test-valkey: .venv/dev
-	@scripts/prepare-tests
-	@.venv/bin/python -m tests.rabbitmq_4 .cache/rabbitmq-4
+test-valkey: servers-of-debian-13
 	TEST_REDIS=$(CURDIR)/.cache/rabbitmq-4/valkey-server .venv/bin/python -m pytest --no-skips $(AT_ONCE) tests/integration/test_apps_on_redis.py \
 		tests/integration/test_lock.py tests/integration/test_schedules_on_redis.py $(PYTEST)
 
