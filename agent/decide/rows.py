@@ -1,7 +1,7 @@
 """The rows of a status: what is told of each queue.
 
 Of a row most lasts until something happens to its queue. A node may have a hundred of them, and is asked every few seconds: so
-the text of what lasts is kept, and made anew where one of the values is another one that it is made of.
+the text of what lasts is kept, and made anew when a value has changed that it is made of.
 
     lasts     what the queue and its worker are, what they have counted, what the broker says
     passes    how long that is so, the tasks that run, what the processes use

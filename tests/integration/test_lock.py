@@ -47,8 +47,7 @@ def stand(redis_server: Redis, name: str) -> Iterator[Stand]:
             connection.connect()
             lock = Lock(connection, name)
             if memory is not None:
-                lock._memory, lock._process = memory, f"a host {id(memory)} "
-                lock._token = f"{lock._process}{uuid.uuid4()}"
+                lock._memory, lock._token = memory, f"{memory.process}{uuid.uuid4()}"
             lock.stand(declares=True)
             return lock
 
@@ -211,7 +210,8 @@ def test_who_led_is_followed_by_itself_when_redis_has_lost_all_and_not_by_who_le
     lose_all(second)
     first.wait(0.1)
     assert first.record is None
-    assert stand(latter).record == written
+    again = stand(latter)
+    assert again.record == again._read() == written
     first.wait(0.1)
     assert first.record is None
 

@@ -83,5 +83,5 @@ def test_a_redis_that_loses_all_has_who_led_go_on_from_there_and_repeat_no_tick(
         fleet.server.stop()
         fleet.server.start()
         fleet.wait_for_more(3)
-        assert fleet.leader() is leader
+        assert fleet.leading() == [leader]
     assert fleet.twice() == []

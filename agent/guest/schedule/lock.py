@@ -8,7 +8,7 @@ queue in one transaction with the next record, which the server takes only while
 leader that was frozen needs no clock to know, here either: what it sends, when another leads, the server refuses.
 
 What a Redis has lost, it has lost: the lock, the record, and tasks. So each process remembers the record: it reads it while
-another leads, twice a second. Who led last knows all of it, and the others leave it DEADLINE to go on from there.
+another leads, twice a second. Where lock and record are gone, who led last goes on from there: the others wait for DEADLINE.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from kombu import Connection
 from .lease import LeaseLost
 from .record import Record, decode, encode
 
-DEADLINE = 5.0  # seconds; another node follows within this and STEP
+# Seconds. Another node follows within this and STEP. It is more than the longest pause between two attempts to connect, so that
+# who led last is there before the others have waited for it.
+DEADLINE = 5.0
 RENEWAL = 1.0  # seconds; a leader may be late by four of them
 STEP = 0.5  # seconds between two attempts of who does not lead
 TIMEOUT = 2.0  # seconds for an answer, so that a leader that is cut off knows before another one leads
@@ -39,13 +41,15 @@ _log = get_logger(__name__)
 class Memory:
     """What a process knows of a record, over all its connections.
 
+    process: what its tokens begin with: its host and pid, for people, and what no other process has.
     record: as it has read or written it.
-    led_last: whether it was this process that wrote it, and no other one has led since.
-    lost: since when nobody leads and Redis has no record, by the monotonic clock; None where that is not so.
+    led_last: whether it was this process that wrote it, and it has seen no other one lead since.
+    lost: since when it has seen that nobody leads and Redis has no record, by the monotonic clock; None where that is not so.
     """
 
     def __init__(self) -> None:
         """Know of nothing."""
+        self.process = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4()} "
         self.record = Record()
         self.led_last = False
         self.lost: float | None = None
@@ -86,15 +90,15 @@ class Lock:
         self._client: Any = redis.Redis(connection_pool=self.channel.pool)
         self._name = name
         self._lock, self._kept = (f"{self.channel.global_keyprefix}{name}.{each}" for each in ("lock", "record"))
-        self._process = f"{socket.gethostname()} {os.getpid()} "
-        self._token = f"{self._process}{uuid.uuid4()}"
         self._memory = _memories.setdefault(name, Memory())
+        self._token = f"{self._memory.process}{uuid.uuid4()}"
         self._record: Record | None = None
         self._renewed = 0.0
 
     def stand(self, *, declares: bool) -> None:
         """Become a candidate; there is nothing to declare."""
         del declares
+        self._memory.lost = None  # what was between two connections nobody here has seen
         self._attempt()
 
     @property
@@ -139,13 +143,15 @@ class Lock:
         with self._client.pipeline(transaction=False) as looks:
             holder, body = looks.get(self._lock).get(self._kept).execute()
         is_led = holder is not None
-        by_another = is_led and not holder.startswith(self._process.encode())
+        by_another = is_led and not holder.startswith(self._memory.process.encode())
         self._memory.learn(_decoded(body), is_led=is_led, by_another=by_another, now=begun)
         if is_led or self._memory.leaves_it_to_another(begun):
             return
         if self._client.set(self._lock, self._token, nx=True, px=int(DEADLINE * 1000)):
             self._record = self._read().joined(self._memory.record)  # read again: one may have led for a moment
             self._renewed = begun
+            if self._record.entries:  # else there is nothing that others have to know, should it be lost again
+                self.write(self._record)
 
     def _read(self) -> Record:
         body = self._client.get(self._kept)
