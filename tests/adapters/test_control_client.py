@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.control import address, client
@@ -97,7 +97,6 @@ def test_whatever_a_request_is_it_is_understood_or_refused(line: bytes) -> None:
         pass
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(encode_status(STATUS))), JSON)
 def test_whatever_a_field_of_an_answer_is_it_is_understood_or_refused(field: str, value: object) -> None:
     line = json.dumps({"status": {**encode_status(STATUS), field: value}}).encode()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from celery import Celery
 from celery.schedules import crontab, schedule
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.guest.schedule.dues import LATE, MOST_MISSED, Missed, following, owed
@@ -93,7 +93,6 @@ def test_a_long_time_without_a_leader_is_not_counted_through(each: Any) -> None:
     assert owed(each, NOON - 3650 * DAY, NOON, Missed.ONCE) == [NOON]
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["*", "*/7", "0", "13,59"]),
     st.sampled_from(["*", "*/5", "0", "3,22"]),

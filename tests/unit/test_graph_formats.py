@@ -47,7 +47,7 @@ def test_each_form_is_well_formed(name: str) -> None:
         assert all(cells(line) <= width for line in text(graph_of(ALL[name]), width).split("\n"))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.text(st.characters(codec=None)) | st.text("<>&\"'`#;|[](){}-%\\\n\x1b\u202e\ud800é大"))
 def test_what_others_have_written_is_a_text_in_each_form_and_nothing_more(name: str) -> None:
     graph = graph_of(hostile(name))

@@ -43,7 +43,7 @@ def test_nothing_lies_on_anything_else_or_leaves_the_picture(name: str) -> None:
     assert_orderly(drawn(ALL[name]))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES, st.integers(0, 10**15), st.integers(1, 99)), min_size=1, max_size=4))
 def test_nor_does_it_whatever_the_names_and_numbers_are(given: list[tuple[str, str, str, int, int]]) -> None:
     queues = [

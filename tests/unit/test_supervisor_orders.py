@@ -52,7 +52,7 @@ def happen(world: World, chance: str, choice: int) -> None:
             world.handle(Confused("abc"[choice % 3]))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(CHANCES)
 def test_whatever_the_order_every_process_is_known_and_none_is_signalled_after_its_end(
     chances: list[tuple[str, int]],
@@ -66,7 +66,7 @@ def test_whatever_the_order_every_process_is_known_and_none_is_signalled_after_i
         assert all((world.alive[pid][0], Shutdown.KILL) in world.stopped for pid in killed_late)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(CHANCES)
 def test_from_anywhere_the_last_plan_comes_true(chances: list[tuple[str, int]]) -> None:
     world = World()
@@ -91,7 +91,7 @@ def test_from_anywhere_the_last_plan_comes_true(chances: list[tuple[str, int]]) 
     assert len(world.alive) == 2
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(CHANCES)
 def test_from_anywhere_a_drain_ends(chances: list[tuple[str, int]]) -> None:
     world = World()

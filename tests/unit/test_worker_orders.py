@@ -96,13 +96,13 @@ def live(chances: list[str]) -> tuple[Worker, World, float]:
     return worker, world, now
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(CHANCES)
 def test_whatever_the_order_never_two_processes_and_never_a_stray_signal(chances: list[str]) -> None:
     live(chances)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(CHANCES)
 def test_from_anywhere_down_leads_to_stopped(chances: list[str]) -> None:
     worker, world, now = live(chances)
@@ -125,7 +125,7 @@ def test_from_anywhere_down_leads_to_stopped(chances: list[str]) -> None:
     assert not world.alive
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(CHANCES)
 def test_every_process_has_a_generation_of_its_own(chances: list[str]) -> None:
     seen: list[int] = []
