@@ -77,7 +77,7 @@ test: .venv/dev .venv/ansible
 	@.venv/bin/python -m tests.celeries oldest >/dev/null
 	.venv/bin/python -m pytest --no-skips $(AT_ONCE) $(PYTEST)
 
-test-units: .venv/dev
+test-units: .venv/dev .venv/ansible
 	.venv/bin/python -m pytest --no-skips $(AT_ONCE) tests/architecture tests/unit tests/adapters $(PYTEST)
 
 servers-of-debian-13: .venv/dev
