@@ -15,7 +15,7 @@ from typing import Any
 from agent.cli.waiting import wait_until_consuming
 from agent.config.instances import Folders
 from agent.control import client
-from agent.decide.status import encode_status
+from agent.decide.status_json import encode_status
 from agent.errors import AgentError
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until

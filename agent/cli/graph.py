@@ -20,7 +20,8 @@ from agent.cli.plain import plain
 from agent.cli.status import looks
 from agent.cli.table import terminal_width
 from agent.config.instances import folders
-from agent.decide.status import Status, decode_status
+from agent.decide.status import Status
+from agent.decide.status_json import decode_status
 from agent.errors import OK, AgentError, NoSuchInstance
 from agent.guest.decoding import parse
 

@@ -11,7 +11,8 @@ from agent.cli.render import render
 from agent.cli.table import terminal_width
 from agent.config.instances import Folders, folders
 from agent.control import client
-from agent.decide.status import SCHEMA, Status, encode_status
+from agent.decide.status import Status
+from agent.decide.status_json import SCHEMA, encode_status
 from agent.errors import FAILURE, NOT_RUNNING, OK, AgentError, NoSuchInstance, NotRunning
 
 

@@ -1,6 +1,6 @@
 """What `agent …` commands and the daemon say to one another: one line of JSON each way, then the connection is closed.
 
-request   {"request": "status"}      answer  {"status": {…}}                        see agent.decide.status
+request   {"request": "status"}      answer  {"status": {…}}                        see agent.decide.status_json
 request   {"request": "health"}      the same answer, without what has to be measured
 request   {"request": "reload"}      answer  {"reloaded": {"added": […], …}}        see agent.decide.plan.Difference
                                      or      {"error": {"message": "…", "exit_status": 78}}
@@ -14,7 +14,8 @@ from enum import Enum
 from typing import Any
 
 from agent.decide.plan import Difference
-from agent.decide.status import Status, decode_status
+from agent.decide.status import Status
+from agent.decide.status_json import decode_status
 from agent.errors import FAILURE, AgentError, ProtocolError
 from agent.guest.decoding import parse, read
 from agent.guest.values import dataclass
@@ -40,7 +41,7 @@ class Refusal:
 
 
 Answer = Status | Difference | Refusal
-Encodable = str | Difference | Refusal  # a status as its text, see agent.decide.status
+Encodable = str | Difference | Refusal  # a status as its text, see agent.decide.status_json
 
 
 def encode_request(request: Request) -> bytes:

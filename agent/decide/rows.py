@@ -19,7 +19,8 @@ from agent.decide.health import SILENCE, Health, Verdict
 from agent.decide.limits import Enforcement, unenforced
 from agent.decide.node import Node, Queue
 from agent.decide.plan import Way
-from agent.decide.status import TaskStatus, text_of
+from agent.decide.status import TaskStatus
+from agent.decide.status_json import text_of
 from agent.decide.view import View
 from agent.decide.words import State, Word
 from agent.decide.worker_state import Worker

@@ -22,8 +22,8 @@ from agent.decide.status import (
     EntryStatus,
     ScheduleStatus,
     Status,
-    text_with,
 )
+from agent.decide.status_json import text_with
 from agent.decide.view import View
 from agent.decide.words import State
 from agent.guest.scoreboard import MORE, Pulse

@@ -19,7 +19,8 @@ from agent.control import address, client, server
 from agent.control.protocol import Refusal, Request, decode_answer, encode_answer
 from agent.control.server import MOST_CONNECTIONS, Connection, Server
 from agent.decide.plan import Difference
-from agent.decide.status import Status, status_text
+from agent.decide.status import Status
+from agent.decide.status_json import status_text
 from agent.errors import AgentError, ConfigurationError
 from agent.run.timers import Timers
 from tests.adapters.answers import STATUS

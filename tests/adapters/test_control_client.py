@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from agent.control import address, client
 from agent.control.protocol import Request, decode_answer, decode_request
-from agent.decide.status import Status, encode_status
+from agent.decide.status import Status
+from agent.decide.status_json import encode_status
 from agent.errors import AgentError, NotRunning, ProtocolError
 from tests.adapters.answers import STATUS
 from tests.adapters.other_agent import other_agent

@@ -13,7 +13,7 @@ from agent.control import client
 from agent.control.peer import Peer, peer_of
 from agent.control.protocol import Refusal, encode_answer
 from agent.decide.plan import Difference
-from agent.decide.status import status_text
+from agent.decide.status_json import status_text
 from agent.errors import FAILURE, AgentError
 from tests.adapters.answers import STATUS
 from tests.adapters.other_agent import other_agent

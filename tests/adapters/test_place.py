@@ -16,7 +16,8 @@ import pytest
 from agent.control import address, client, operators
 from agent.control.protocol import Request
 from agent.control.server import Connection
-from agent.decide.status import Status, status_text
+from agent.decide.status import Status
+from agent.decide.status_json import status_text
 from agent.errors import AgentError
 from agent.run import place
 from agent.run.lock import hold_lock

@@ -7,7 +7,7 @@ from agent.decide.events import Confused, Consuming, Exited, Happened
 from agent.decide.limits import without_cgroup
 from agent.decide.rows import Rows
 from agent.decide.snapshot import Agent, snapshot
-from agent.decide.status import decode_status
+from agent.decide.status_json import decode_status
 from agent.decide.view import view
 from agent.guest.scoreboard import Pulse
 from tests.unit.specs import plan

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from agent.control.protocol import Refusal, Request, decode_answer, decode_request, encode_answer, encode_request
-from agent.decide import status
+from agent.decide import status_json
 from agent.decide.keeping import Keeping
 from agent.decide.limits import without_cgroup
 from agent.decide.node import Node, Queue
@@ -36,7 +36,7 @@ def taken(node: Node, pulse: Pulse | None = None, now: float = 100.0) -> Status:
     pulses = {} if pulse is None else {7: pulse}
     samples = {7: Sample(1024, 0.5, 2), 1: Sample(2048, 0.1, 1)}
     told = snapshot(AGENT, node, pulses, view(node, pulses, now), samples, now, Rows())
-    return status.decode_status(json.loads(told))
+    return status_json.decode_status(json.loads(told))
 
 
 def test_a_queue_says_what_its_worker_runs_and_has_run() -> None:
@@ -62,7 +62,7 @@ def test_its_json_form_has_all_of_it() -> None:
     seen = taken(
         node(worker(State.CONSUMING), worker(State.BACKOFF)), Pulse(99.0, queues=("q0",), active=active, active_count=2)
     )
-    assert status.encode_status(seen) == {"schema": 1, **json.loads(json.dumps(asdict(seen)))}
+    assert status_json.encode_status(seen) == {"schema": 1, **json.loads(json.dumps(asdict(seen)))}
 
 
 def test_a_worker_whose_loop_is_silent_does_not_count_as_consuming() -> None:
@@ -147,7 +147,7 @@ def test_a_queue_being_replaced_is_not_yet_what_was_asked_for() -> None:
 
 def test_answers_survive_the_way_to_the_command() -> None:
     seen = taken(node(worker(State.CONSUMING)), Pulse(at=99.0, active=(ActiveTask("id", "send", 1.0),)))
-    assert decode_answer(encode_answer(status.status_text(seen))) == seen
+    assert decode_answer(encode_answer(status_json.status_text(seen))) == seen
     for answer in (Difference(("a",), (), ("b",), (), ()), Refusal("no", 78)):
         assert decode_answer(encode_answer(answer)) == answer
 
@@ -163,15 +163,15 @@ def test_what_is_no_request_is_refused_with_what_is_known(line: bytes) -> None:
 
 
 def test_a_status_of_another_schema_is_refused() -> None:
-    value = status.encode_status(taken(node(worker(State.CONSUMING))))
+    value = status_json.encode_status(taken(node(worker(State.CONSUMING))))
     with pytest.raises(ProtocolError, match="schema 2"):
-        status.decode_status({**value, "schema": 2})
+        status_json.decode_status({**value, "schema": 2})
 
 
 @pytest.mark.parametrize("value", [None, "text", 5, [], {}])
 def test_what_is_no_status_is_refused(value: object) -> None:
     with pytest.raises(ProtocolError, match="a status was expected"):
-        status.decode_status(value)
+        status_json.decode_status(value)
 
 
 def test_a_queue_says_what_leads_to_it_and_where_its_dead_letters_go() -> None:

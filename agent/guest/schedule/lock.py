@@ -55,13 +55,13 @@ class Memory:
         self.led_last = False
         self.lost: float | None = None
 
-    def learn(self, found: Record | None, *, is_led: bool, by_another: bool, now: float) -> None:
-        """Take in what a Redis has: the record, or None, and whether a process leads."""
+    def learn(self, found: Record | None, holder: bytes | None, now: float) -> None:
+        """Take in what a Redis has: the record and the token of who leads, each None where there is none."""
         if found is not None:
             self.record = found.joined(self.record)
-        if by_another:
+        if holder is not None and not holder.startswith(self.process.encode()):
             self.led_last = False
-        if found is not None or is_led:
+        if found is not None or holder is not None:
             self.lost = None
         elif self.lost is None:
             self.lost = now
@@ -143,10 +143,8 @@ class Lock:
         begun = time.monotonic()
         with self._client.pipeline(transaction=False) as looks:
             holder, body = looks.get(self._lock).get(self._kept).execute()
-        is_led = holder is not None
-        by_another = is_led and not holder.startswith(self._memory.process.encode())
-        self._memory.learn(_decoded(body), is_led=is_led, by_another=by_another, now=begun)
-        if is_led or self._memory.leaves_it_to_another(begun):
+        self._memory.learn(_decoded(body), holder, begun)
+        if holder is not None or self._memory.leaves_it_to_another(begun):
             return
         if self._client.set(self._lock, self._token, nx=True, px=int(DEADLINE * 1000)):
             self._record = self._read().joined(self._memory.record)  # read again: one may have led for a moment
