@@ -15,8 +15,9 @@ from agent.cli.monitoring.textfile import write_textfile
 from agent.cli.options import add_instance
 from agent.cli.plain import plain_lines
 from agent.cli.probe import LIVE, READY, troubles
-from agent.cli.status import answers
+from agent.cli.status import Ask, answers
 from agent.config.instances import Folders, folders
+from agent.control import client
 from agent.decide.status import Status
 from agent.errors import OK, AgentError, NoSuchInstance, NotRunning
 
@@ -49,7 +50,7 @@ def _metrics(options: argparse.Namespace) -> int:
     places = folders(os.environ)
     if options.listen is not None:
         return _listen(places, options)
-    found = answers(places, options.instance, ANSWER)
+    found = answers(places, options.instance, ANSWER, client.status if options.textfile is None else client.figures)
     text = _text(found)
     if options.textfile is not None:
         write_textfile(options.textfile, text.encode())
@@ -83,10 +84,10 @@ def _listen(places: Folders, options: argparse.Namespace) -> int:
         raise places.unknown(options.instance)
 
     def metrics() -> Page:
-        return Page(HTTPStatus.OK, CONTENT_TYPE, _text(_seen(places, options.instance)))
+        return Page(HTTPStatus.OK, CONTENT_TYPE, _text(_seen(places, options.instance, client.figures)))
 
     def probe(question: str) -> Page:
-        said = _against(question, _seen(places, options.instance))
+        said = _against(question, _seen(places, options.instance, client.status))
         status = HTTPStatus.SERVICE_UNAVAILABLE if said else HTTPStatus.OK
         return Page(status, "text/plain; charset=utf-8", "".join(line + "\n" for line in said or [question]))
 
@@ -97,10 +98,10 @@ def _listen(places: Folders, options: argparse.Namespace) -> int:
     return OK
 
 
-def _seen(places: Folders, instance: str | None) -> dict[str, Status | AgentError]:
+def _seen(places: Folders, instance: str | None, ask: Ask) -> dict[str, Status | AgentError]:
     """Return the answers of all instances that there are, which may be none: they come and go beside the listener."""
     try:
-        return answers(places, instance, ANSWER)
+        return answers(places, instance, ANSWER, ask)
     except NoSuchInstance:
         return {} if instance is None else {instance: NotRunning(f"{instance} is not running")}
 

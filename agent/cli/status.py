@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 from agent.cli.options import add_instance
 from agent.cli.render import render
@@ -14,6 +16,8 @@ from agent.control import client
 from agent.decide.status import Status
 from agent.decide.status_json import SCHEMA, encode_status
 from agent.errors import FAILURE, NOT_RUNNING, OK, AgentError, NoSuchInstance, NotRunning
+
+Ask = Callable[[Path, float], Status]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,15 +62,15 @@ def looks(places: Folders, instance: str | None) -> dict[str, Status | str]:
 
 
 def answers(
-    places: Folders, instance: str | None, timeout: float = client.STATUS_TIMEOUT
+    places: Folders, instance: str | None, timeout: float = client.STATUS_TIMEOUT, ask: Ask = client.status
 ) -> dict[str, Status | AgentError]:
     """Return the status of one instance, or of all, or the error that says why there is none; raises NoSuchInstance.
 
-    timeout: seconds for each of them.
+    timeout: seconds for each of them. ask: what of `agent.control.client` asks them.
     """
     if instance is not None and instance not in places.known():
         raise places.unknown(instance)
-    return {name: _answer(places, name, timeout) for name in _names(places, instance)}
+    return {name: _answer(places, name, timeout, ask) for name in _names(places, instance)}
 
 
 def _names(places: Folders, instance: str | None) -> tuple[str, ...]:
@@ -98,10 +102,12 @@ def _status(options: argparse.Namespace) -> int:
     return FAILURE if options.strict and any(_is_degraded(each) for each in found.values()) else OK
 
 
-def _answer(places: Folders, instance: str, timeout: float = client.STATUS_TIMEOUT) -> Status | AgentError:
+def _answer(
+    places: Folders, instance: str, timeout: float = client.STATUS_TIMEOUT, ask: Ask = client.status
+) -> Status | AgentError:
     """Return an instance's status, or the error that says why there is none: one that hangs must not hide the others."""
     try:
-        return client.status(places.runtime_folder(instance), timeout)
+        return ask(places.runtime_folder(instance), timeout)
     except AgentError as error:
         return error
 

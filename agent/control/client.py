@@ -27,6 +27,11 @@ def status(folder: Path, timeout: float = STATUS_TIMEOUT) -> Status:
     return _status(folder, Request.STATUS, timeout)
 
 
+def figures(folder: Path, timeout: float = STATUS_TIMEOUT) -> Status:
+    """Return the same by the daemon's last look at its queues, which was some seconds ago at most and costs it nothing."""
+    return _status(folder, Request.FIGURES, timeout)
+
+
 def health(folder: Path, timeout: float = STATUS_TIMEOUT) -> Status:
     """Return the same without memory and CPU, for which nothing is measured then."""
     return _status(folder, Request.HEALTH, timeout)

@@ -1,6 +1,7 @@
 """What `agent …` commands and the daemon say to one another: one line of JSON each way, then the connection is closed.
 
 request   {"request": "status"}      answer  {"status": {…}}                        see agent.decide.status_json
+          with "look": false         the same answer, by the last look at the queues: see agent.run.looks
 request   {"request": "health"}      the same answer, without what has to be measured
 request   {"request": "reload"}      answer  {"reloaded": {"added": […], …}}        see agent.decide.plan.Difference
                                      or      {"error": {"message": "…", "exit_status": 78}}
@@ -28,6 +29,7 @@ class Request(Enum):
     """What can be asked of a daemon."""
 
     STATUS = "status"
+    FIGURES = "figures"
     HEALTH = "health"
     RELOAD = "reload"
 
@@ -40,21 +42,31 @@ class Refusal:
     exit_status: int
 
 
+# A daemon of a former release knows no "look", and answers with a whole status.
+_SAID: dict[Request, dict[str, Any]] = {
+    Request.STATUS: {"request": "status"},
+    Request.FIGURES: {"request": "status", "look": False},
+    Request.HEALTH: {"request": "health"},
+    Request.RELOAD: {"request": "reload"},
+}
+
 Answer = Status | Difference | Refusal
 Encodable = str | Difference | Refusal  # a status as its text, see agent.decide.status_json
 
 
 def encode_request(request: Request) -> bytes:
     """Return a request as a line."""
-    return _line({"request": request.value})
+    return _line(_SAID[request])
 
 
 def decode_request(line: bytes) -> Request:
     """Return the request that a line holds; raises ProtocolError."""
     try:
-        return Request(parse(line)["request"])
-    except (KeyError, TypeError, ValueError) as error:
-        known = ", ".join(request.value for request in Request)
+        value = parse(line)
+        said = {"request": value["request"]} | ({"look": False} if value.get("look") is False else {})
+        return next(request for request, words in _SAID.items() if words == said)
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError) as error:
+        known = ", ".join(dict.fromkeys(words["request"] for words in _SAID.values()))
         raise ProtocolError(f"unknown request {line[:100]!r}; known: {known}") from error
 
 

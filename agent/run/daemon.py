@@ -266,20 +266,22 @@ class Daemon:
 
     def _on_request(self, request: Request, connection: Connection) -> None:
         match request:
-            case Request.STATUS:
-                self._answer_status(connection)
+            case Request.STATUS | Request.FIGURES:
+                self._answer_measured(connection, look=request is Request.STATUS)
             case Request.HEALTH:
                 connection.answer(self._status({}))
             case Request.RELOAD:
                 self._reloaders.add(connection)
                 self._live(lifecycle.AskedToReload())
 
-    def _answer_status(self, connection: Connection) -> None:
+    def _answer_measured(self, connection: Connection, *, look: bool) -> None:
         pids = [worker.pid for worker in self._node.workers() if worker.pid is not None]
-        self._workers.measure([self._agent.pid, *pids], lambda samples: connection.answer(self._status(samples)))
+        self._workers.measure(
+            [self._agent.pid, *pids], lambda samples: connection.answer(self._status(samples, look=look))
+        )
 
-    def _status(self, samples: Samples) -> str:
-        pulses, seen = self._looks.look()
+    def _status(self, samples: Samples, *, look: bool = True) -> str:
+        pulses, seen = self._looks.look() if look else self._looks.lately()
         self._handle(events.Inquired())
         return snapshot(self._agent, self._node, pulses, seen, samples, time.monotonic(), self._rows)
 

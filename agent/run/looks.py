@@ -40,12 +40,17 @@ class Looks:
         self._workers = workers
         self._node = node
         self._on_looked = on_looked
+        self._known: View | None = None
         self.behind: tuple[str, ...] = ()  # queues whose workers have met a clock that is ahead of this node's
 
     def soon(self) -> None:
         """Look in a moment."""
         if "look soon" not in self._timers:
             self._timers.after(SOON, "look soon", self._by_time)
+
+    def lately(self) -> tuple[Mapping[int, Pulse], View]:
+        """Return what `look` does, but of brokers what was known at the last look: the next one comes when it is due."""
+        return self.look() if self._known is None else (self._workers.pulses(), self._known)
 
     def _by_time(self) -> None:
         self.look()
@@ -54,7 +59,7 @@ class Looks:
         """Look at all queues, and have it decided what to do; return what workers say, by pid, and what is known of brokers."""
         self._timers.cancel("look soon")
         before, pulses = self._node(), self._workers.pulses()
-        known = view(before, pulses, time.monotonic())
+        known = self._known = view(before, pulses, time.monotonic())
         seen = {}
         for name, queue in before.queues.items():
             pid = queue.current.pid

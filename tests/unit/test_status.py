@@ -156,6 +156,10 @@ def test_requests_survive_the_way_to_the_daemon() -> None:
     assert [decode_request(encode_request(request)) for request in Request] == list(Request)
 
 
+def test_a_former_release_answers_with_a_status_where_only_figures_are_asked_for() -> None:
+    assert json.loads(encode_request(Request.FIGURES))["request"] == "status"
+
+
 @pytest.mark.parametrize("line", [b"", b"{}", b"[]", b'{"request": "explode"}', b"\xff"])
 def test_what_is_no_request_is_refused_with_what_is_known(line: bytes) -> None:
     with pytest.raises(ProtocolError, match="known: status, health, reload"):
