@@ -17,6 +17,7 @@ from agent.config.instances import Folders
 from agent.control import client
 from agent.decide.status_json import encode_status
 from agent.errors import AgentError
+from tests.producers import start
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
 
@@ -200,15 +201,8 @@ class Node:
             "import json, greek\nfrom celery_tasks.utils import create_worker_from\n"
             f"_, worker = create_worker_from(greek.{queue.capitalize()})\n{code}\n"
         )
-        producer = subprocess.Popen(
-            [self.interpreter, "-c", script],
-            env={**os.environ, "PYTHONPATH": str(self.code), **self.variables},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        with producer:
+        environment = {**os.environ, "PYTHONPATH": str(self.code), **self.variables}
+        with start(script, environment, interpreter=self.interpreter) as producer:
             try:
                 yield producer
             finally:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.workflows import instances, outcomes, prepared, produce
+from tests.integration.workflows import instances, outcomes, prepared, produce, started
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
@@ -54,7 +53,7 @@ def test_every_chain_ends_while_workers_are_killed(
             node.start()
         for node in nodes:
             node.wait_until_consuming()
-        with start(first, MANY.replace("CHAINS", str(chains))) as producer:
+        with started(first, MANY.replace("CHAINS", str(chains))) as producer:
             for _ in range(rounds):
                 for node, queue in ((first, "add"), (second, "twice"), (second, "negate")):
                     killed += kill(node, queue, chains // (6 * rounds), producer)
@@ -87,18 +86,6 @@ def kill(node: Node, queue: str, at_least: int, producer: subprocess.Popen[str])
     with suppress(ProcessLookupError):
         os.kill(found, signal.SIGKILL)
     return True
-
-
-def start(node: Node, code: str) -> subprocess.Popen[str]:
-    """Start a producer beside the contracts."""
-    return subprocess.Popen(
-        [sys.executable, "-c", f"import json\nfrom celery_tasks.utils import create_worker_from\n{code}"],
-        cwd=node.code,
-        env={**os.environ, "PYTHONPATH": str(node.code), **node.variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def test_a_step_that_nobody_hosts_yet_waits_and_the_chain_goes_on_when_somebody_does(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from tests.certificates import EXPIRED, Authority
 from tests.cluster import Cluster
 from tests.integration.bad_input import GOOD, TASKS
 from tests.node import Node
+from tests.producers import start
 from tests.rabbitmq import RabbitMQ
 from tests.truth import assert_true
 from tests.waiting import wait_until
@@ -87,11 +87,7 @@ def producing(code: str, **variables: str) -> subprocess.Popen[str]:
         "from celery_tasks.tasks import MagicCeleryTask\nfrom celery_tasks.utils import create_worker_from\n"
         f"app, worker = create_worker_from(MagicCeleryTask)\n{code}\n"
     )
-    pipe = subprocess.PIPE
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
-    return subprocess.Popen(
-        [sys.executable, "-c", script], env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
-    )
+    return start(script, {**os.environ, "PYTHONPATH": str(ROOT), **variables})
 
 
 def test_a_certificate_for_the_host_is_taken(finding: Broker, broker_by_address: RabbitMQ) -> None:

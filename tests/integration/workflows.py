@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.node import ROOT, Node
+from tests.producers import start
 from tests.rabbitmq import RabbitMQ
 
 CONTRACTS = """
@@ -191,17 +191,19 @@ def outcomes_in_a_task(node: Node, *forms: str) -> dict[str, Any]:
 
 def produce(node: Node, code: str) -> Any:
     """Run a producer's code to its end, beside the contracts; return the JSON that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"import json\nfrom celery_tasks.utils import create_worker_from\n{code}"],
-        cwd=node.code,
-        env={**os.environ, "PYTHONPATH": str(node.code), **node.variables},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    with started(node, code) as producer:
+        try:
+            out, errors = producer.communicate(timeout=400)
+        finally:
+            producer.kill()
+    assert producer.returncode == 0, errors
+    return json.loads(out)
+
+
+def started(node: Node, code: str) -> subprocess.Popen[str]:
+    """Start a producer beside the contracts."""
+    script = f"import json\nfrom celery_tasks.utils import create_worker_from\n{code}"
+    return start(script, {**os.environ, "PYTHONPATH": str(node.code), **node.variables}, node.code)
 
 
 def _produced(node: Node, calls: str) -> dict[str, Any]:
