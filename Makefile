@@ -30,7 +30,7 @@
 # make bench-apps  memory of a project's own app, hosted in several ways; rewrites the tables of docs/apps.md
 # make lock    compile the locked requirements anew
 
-.PHONY: help demo test test-units test-rabbitmq-4 test-celery test-valkey servers-of-debian-13 test-public test-guide test-graph test-ansible test-vm stall chaos health causes ledger fuzz schedules innocents results pairs safe check \
+.PHONY: help demo packages prepared test test-units test-rabbitmq-4 test-celery test-valkey servers-of-debian-13 test-public test-guide test-graph test-ansible test-vm stall chaos health causes ledger fuzz schedules innocents results pairs safe check \
 	ansible release graph bench bench-apps lock clean
 .DEFAULT_GOAL := help
 
@@ -72,23 +72,26 @@ release: .venv/run
 demo: .venv/run
 	@.venv/bin/agent demo
 
-test: .venv/dev .venv/ansible
+packages:
 	@scripts/prepare-tests
+
+# What `make test` installs. .ci/run has it done beside `make check`.
+prepared: .venv/dev .venv/ansible packages
 	@.venv/bin/python -m tests.celeries oldest >/dev/null
+
+test: prepared
 	.venv/bin/python -m pytest --no-skips $(AT_ONCE) $(PYTEST)
 
 test-units: .venv/dev .venv/ansible
 	.venv/bin/python -m pytest --no-skips $(AT_ONCE) tests/architecture tests/unit tests/adapters $(PYTEST)
 
-servers-of-debian-13: .venv/dev
-	@scripts/prepare-tests
+servers-of-debian-13: .venv/dev packages
 	@.venv/bin/python -m tests.rabbitmq_4 .cache/rabbitmq-4
 
 test-rabbitmq-4: servers-of-debian-13
 	TEST_RABBITMQ=$(CURDIR)/.cache/rabbitmq-4 .venv/bin/python -m pytest --no-skips $(AT_ONCE) -m rabbitmq_4 tests/chaos tests/integration $(PYTEST)
 
-test-celery: .venv/dev
-	@scripts/prepare-tests
+test-celery: .venv/dev packages
 	@for each in $$(echo $(CELERIES) | tr , ' '); do .venv/bin/python -m tests.celeries $$each >/dev/null || exit 1; done
 	.venv/bin/python -m pytest --no-skips $(AT_ONCE) --celeries $(CELERIES) --ledger 1000 tests/chaos/test_celeries.py tests/integration/test_celeries.py $(PYTEST)
 	@set -e; for each in $$(echo $(CELERIES) | tr , ' '); do echo "Celery $$each"; \
@@ -105,12 +108,10 @@ test-valkey: servers-of-debian-13
 	@.cache/public/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r requirements/public.txt
 	@touch .cache/public/done
 
-test-public: .venv/dev .cache/public/done
-	@scripts/prepare-tests
+test-public: .venv/dev .cache/public/done packages
 	.venv/bin/python -m pytest --no-skips tests/public $(PYTEST)
 
-test-guide: .venv/dev
-	@scripts/prepare-tests
+test-guide: .venv/dev packages
 	.venv/bin/python -m pytest --no-skips --whole-guide tests/guide $(PYTEST)
 
 # By the one way to it that is not somebody's copy.
@@ -129,58 +130,45 @@ test-graph: .venv/dev .cache/mermaid/done
 	@scripts/install-packages $$(grep -v '^#' tests/browser/packages.txt)
 	.venv/bin/python -m pytest --no-skips tests/browser $(PYTEST)
 
-test-ansible: .venv/dev .venv/ansible
-	@scripts/prepare-tests
+test-ansible: .venv/dev .venv/ansible packages
 	.venv/bin/python -m pytest --no-skips tests/ansible $(PYTEST)
 
-test-vm: .venv/dev
-	@scripts/prepare-tests
+test-vm: .venv/dev packages
 	@scripts/install-packages $$(grep -v '^#' tests/vm/packages.txt)
 	.venv/bin/python -m pytest --no-skips tests/vm $(PYTEST)
 
-stall: .venv/dev
-	@scripts/prepare-tests
+stall: .venv/dev packages
 	.venv/bin/python -m pytest -k never_sleeps_on_its_acks --bursts 10 --burst 5000 --durations 3 $(PYTEST)
 
-fuzz: .venv/dev
-	@scripts/prepare-tests
+fuzz: .venv/dev packages
 	.venv/bin/python -m tests.fuzz $(FUZZ)
 
-schedules: .venv/dev
-	@scripts/prepare-tests
+schedules: .venv/dev packages
 	.venv/bin/python -m pytest tests/integration/test_schedules.py tests/integration/test_schedules_on_redis.py --kills 10 $(PYTEST)
 
-results: .venv/dev
-	@scripts/prepare-tests
+results: .venv/dev packages
 	.venv/bin/python -m pytest tests/integration/test_unanswered.py tests/integration/test_results_heard.py --turns 100 $(PYTEST)
 	.venv/bin/python -m pytest tests/integration/test_broken_workflows.py -k every_chain --chains $(CHAINS) --timeout 3600 $(PYTEST)
 
-innocents: .venv/dev
-	@scripts/prepare-tests
+innocents: .venv/dev packages
 	.venv/bin/python -m pytest --no-skips tests/integration/test_innocents.py --innocents 1000 $(PYTEST)
 
-pairs: .venv/dev
-	@scripts/prepare-tests
+pairs: .venv/dev packages
 	.venv/bin/python -m pytest tests/chaos/test_pairs.py --every-pair --timeout 3600 -s $(PYTEST)
 
-safe: .venv/dev
-	@scripts/prepare-tests
+safe: .venv/dev packages
 	.venv/bin/python -m pytest tests/integration/test_make_safe.py tests/integration/test_move_queue.py -k "killed" --tasks 5000 --timeout 3600 $(PYTEST)
 
-chaos: .venv/dev
-	@scripts/prepare-tests
+chaos: .venv/dev packages
 	.venv/bin/python -m tests.chaos --write docs/delivery.md $(CHAOS)
 
-health: .venv/dev
-	@scripts/prepare-tests
+health: .venv/dev packages
 	.venv/bin/python -m tests.health --write docs/health.md $(HEALTH)
 
-causes: .venv/dev
-	@scripts/prepare-tests
+causes: .venv/dev packages
 	.venv/bin/python -m tests.health.provoke --write docs/causes.md $(CAUSES)
 
-ledger: .venv/dev
-	@scripts/prepare-tests
+ledger: .venv/dev packages
 	.venv/bin/python -m pytest tests/integration/test_ledger.py --entries 5000 --timeout 3600 $(PYTEST)
 
 check: .venv/dev .venv/ansible
@@ -199,8 +187,7 @@ bench: .cache/bench/done
 	@scripts/install-packages rabbitmq-server
 	@.cache/bench/bin/python -m bench $(BENCH)
 
-bench-apps: .venv/dev .cache/public/done
-	@scripts/prepare-tests
+bench-apps: .venv/dev .cache/public/done packages
 	@.venv/bin/python -m bench.apps $(BENCH)
 
 lock: .venv/dev

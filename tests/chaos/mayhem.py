@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from tests import administration
 from tests.chaos import faults
 from tests.chaos.stage import Stage
 from tests.node import children
@@ -54,5 +55,5 @@ MENU: tuple[tuple[int, Callable[[random.Random, Stage], object]], ...] = (
     (1, lambda _, stage: faults.lose_packets(5.0, stage)),
     (1, lambda _, stage: faults.forget_connections(stage)),
     (1, lambda _, stage: faults.memory_alarm(3.0, stage)),
-    (1, lambda _, stage: stage.broker.control("close_all_connections", "-p", stage.vhost, "chaos")),
+    (1, lambda _, stage: administration.close_all_connections(stage.broker, stage.vhost)),
 )

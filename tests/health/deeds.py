@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from tests import administration
 from tests.health.stage import PASSWORD, PATIENCE, QUEUE, Stage
 from tests.node import children
 from tests.waiting import wait_until
@@ -69,13 +70,13 @@ def start_broker(seconds: float, stage: Stage) -> None:
 
 def change_password(stage: Stage) -> None:
     """Change the password that the instance has, and close its connections."""
-    stage.broker.control("change_password", stage.user, "another")
+    administration.change_password(stage.broker, stage.user, "another")
     stage.end_connections()
 
 
 def restore_password(stage: Stage) -> None:
     """Have the instance's password be the right one."""
-    stage.broker.control("change_password", stage.user, PASSWORD)
+    administration.change_password(stage.broker, stage.user, PASSWORD)
 
 
 def revoke_rights(stage: Stage) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import amqp
 
+from tests import administration
 from tests.certificates import EXPIRED, VALID, Authority
 from tests.node import ROOT, Node
 from tests.ports import number, reserve
@@ -115,7 +116,7 @@ class Stage:
         self.broker = broker
         self.vhost = f"health-{uuid.uuid4().hex[:12]}"
         broker.add_vhost(self.vhost)
-        broker.control("add_user", self.user, PASSWORD)
+        administration.add_user(broker, self.user, PASSWORD)
         self.allow(".*")
         self.folder = folder
         self.node = Node(folder, broker, self.vhost)
@@ -144,15 +145,15 @@ class Stage:
 
     def allow(self, pattern: str) -> None:
         """Give the instance's user these rights to configure, write and read."""
-        self.broker.control("set_permissions", "-p", self.vhost, self.user, pattern, pattern, pattern)
+        administration.set_permissions(self.broker, self.vhost, self.user, pattern, pattern, pattern)
 
     def shut_out(self) -> None:
         """Take the virtual host from the instance's user."""
-        self.broker.control("clear_permissions", "-p", self.vhost, self.user)
+        administration.clear_permissions(self.broker, self.vhost, self.user)
 
     def end_connections(self) -> None:
         """Have the broker close the connections of this stage, as a restart of it does."""
-        self.broker.control("close_all_connections", "-p", self.vhost, "tests")
+        administration.close_all_connections(self.broker, self.vhost)
 
     def be_impatient(self, milliseconds: int, tick: int) -> None:
         """Have the broker wait so long for an ack, and look every `tick` milliseconds; for channels that are opened later."""
@@ -204,7 +205,7 @@ class Stage:
         if self._port is not None:
             self._port.close()
         self.broker.delete_vhost(self.vhost)
-        self.broker.control("delete_user", self.user)
+        administration.delete_user(self.broker, self.user)
 
     def freeze_link(self) -> None:
         """Have nothing pass any more between the instance and the broker; the connections stay open."""

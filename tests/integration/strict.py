@@ -11,6 +11,7 @@ from typing import Any
 import amqp
 
 from agent.errors import OK
+from tests import administration
 from tests.node import Node
 from tests.truth import assert_true
 
@@ -83,7 +84,7 @@ def declared(node: Node, folder: Path, results: str) -> Iterator[Strict]:
     finally:
         node.close()
         for user in strict.users.values():
-            node.broker.control("delete_user", user)
+            administration.delete_user(node.broker, user)
 
 
 def in_order(values: list[dict[str, Any]]) -> list[dict[str, Any]]:

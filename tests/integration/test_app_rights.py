@@ -8,6 +8,7 @@ from pathlib import Path
 import amqp
 import pytest
 
+from tests import administration
 from tests.projects import Project
 
 SOURCE = """
@@ -107,7 +108,7 @@ def test_all_that_an_app_does_works_with_the_rights_that_are_printed_and_no_othe
     finally:
         project.close()
         for user in (node, producer):
-            project.broker.control("delete_user", user)
+            administration.delete_user(project.broker, user)
 
 
 def test_the_tables_say_who_declares(project: Project) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import administration
 from tests.integration.workflows import instances, outcomes, prepared, produce, started
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
@@ -152,7 +153,7 @@ def test_a_node_sends_to_queues_of_others_as_its_rights_say(
                 assert "For tasks of an agent's instance name it there, CELERY_AGENT_SENDS=twice, and give" in text
                 assert "\n" not in text
         for name in ("first", "second", "producer"):
-            broker.control("delete_user", f"{name}-{first.vhost}")
+            administration.delete_user(broker, f"{name}-{first.vhost}")
 
 
 def declare(node: Node, user: str, sends: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import administration
 from tests.integration import watched_worker
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
@@ -129,7 +130,7 @@ def test_a_worker_stays_mended_when_it_has_lost_its_connection(
     broker: RabbitMQ, vhost: str, start: Callable[..., Worker]
 ) -> None:
     mended = start(MENDED, "--pool", "solo", "--prefetch-multiplier", "4")
-    broker.control("close_all_connections", "--vhost", vhost, "as the test wants")
+    administration.close_all_connections(broker, vhost)
     wait_until(lambda: "Connection to broker lost" in mended.log(), what="the worker has lost its connection")
     mended.serve(100)
     assert mended.terminate() == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import administration
 from tests.node import Node
 from tests.truth import assert_well
 from tests.waiting import wait_until
@@ -44,7 +45,7 @@ def test_what_is_delivered_again_to_the_worker_that_runs_it_is_run_once(
     sent = node.produce(f"print(json.dumps([worker.delay({str(file)!r}).id for _ in range({count})]))", "alpha")
     node.wait_for("alpha", lambda queue: queue["active_count"] == running, "runs what it can")
     for times in (1, 2):
-        node.broker.control("close_all_connections", "--vhost", node.vhost, "as the test wants")
+        administration.close_all_connections(node.broker, node.vhost)
         if pool == "threads":  # a solo worker learns of it when its task has ended
             again = partial(delivered_again, node, times * 2 * running)
             wait_until(again, 60, "the broker has delivered again all that the worker had")

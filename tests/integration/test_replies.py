@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests import administration
 from tests.node import Node
 from tests.truth import assert_well
 from tests.waiting import wait_until
@@ -104,8 +105,8 @@ def test_a_task_gets_the_result_of_one_that_it_sent_before(node: Node, pool: str
 def test_a_task_sends_tasks_where_its_worker_has_no_right_to_a_queue_for_results(node: Node) -> None:
     (node.code / "outer.py").write_text(OUTER)
     broker, guest = node.broker, dict(node.variables)
-    broker.control("add_user", "narrow", "narrow")
-    broker.control("set_permissions", "-p", node.vhost, "narrow", "^(?!replies)", ".*", ".*")
+    administration.add_user(broker, "narrow", "narrow")
+    administration.set_permissions(broker, node.vhost, "narrow", "^(?!replies)", ".*", ".*")
     try:
         node.variables |= {"RABBITMQ_USER": "narrow", "RABBITMQ_PWD": "narrow"}
         run(node, TASKS="outer:Outer,greek:Alpha", DEFAULTS__POOL="solo")
@@ -116,7 +117,7 @@ def test_a_task_sends_tasks_where_its_worker_has_no_right_to_a_queue_for_results
         assert [node.produce(code, "alpha") for _ in range(2)] == [7, 7]
         node.wait_for("alpha", lambda queue: queue["succeeded"] == 2, "has run what was sent")
     finally:
-        broker.control("delete_user", "narrow")
+        administration.delete_user(broker, "narrow")
 
 
 def test_a_result_goes_to_no_queue_but_those_for_results(node: Node) -> None:
@@ -200,7 +201,7 @@ with ThreadPoolExecutor(10) as threads:
         assert producer.stdout is not None
         assert producer.stdin is not None
         assert producer.stdout.readline() == "waiting\n"
-        node.broker.control("close_all_connections", "--vhost", node.vhost, "as the test wants")
+        administration.close_all_connections(node.broker, node.vhost)
         producer.stdin.write("\n")
         producer.stdin.flush()
         assert producer.stdout.readline() == "later\n"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests import administration
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.redis import Redis
@@ -91,8 +92,8 @@ print(waiting.get(timeout=90), worker.apply_async(("return", 2), confirm_timeout
 
 def test_a_missing_right_to_read_results_is_an_error_at_once(node: Node) -> None:
     broker, vhost = node.broker, node.vhost
-    broker.control("add_user", "deaf", "deaf")
-    broker.control("set_permissions", "-p", vhost, "deaf", ".*", ".*", "^alpha")
+    administration.add_user(broker, "deaf", "deaf")
+    administration.set_permissions(broker, vhost, "deaf", ".*", ".*", "^alpha")
     try:
         node.variables |= {"RABBITMQ_USER": "deaf", "RABBITMQ_PWD": "deaf"}
         code = """
@@ -102,7 +103,7 @@ except Exception as error:
     print(json.dumps([type(error).__name__, "refused for user 'deaf'" in str(error)]))"""
         assert node.produce(code, "alpha") == ["AccessRefused", True]
     finally:
-        broker.control("delete_user", "deaf")
+        administration.delete_user(broker, "deaf")
 
 
 def test_a_task_that_is_done_has_not_failed_because_the_broker_takes_no_result(node: Node, broker: RabbitMQ) -> None:
@@ -164,6 +165,7 @@ def test_replies_to_one_process_share_one_queue_and_one_connection(node: Node) -
     node.configure("alpha", "beta", "gamma", DEFAULTS__POOL="solo")
     node.start()
     node.wait_until_consuming()
+    node.wait_for("alpha", lambda queue: queue["waiting"] is not None, "is watched")  # by a process with a connection, too
     before = connections(node)
     ready, end = node.code / "ready", node.code / "end"
     code = f"""
@@ -184,4 +186,4 @@ while not os.path.exists({str(end)!r}): time.sleep(0.05)"""
 
 
 def connections(node: Node) -> int:
-    return node.broker.control("list_connections", "vhost").splitlines().count(node.vhost)
+    return administration.count_connections(node.broker, node.vhost)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import administration
 from tests.adopting import LINE, Adopted
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
@@ -55,7 +56,7 @@ def project(tmp_path: Path, broker: RabbitMQ, vhost: str) -> Iterator[Narrow]:
     yield project
     project.close()
     for role in ROLES:
-        broker.control("delete_user", project.user(role))
+        administration.delete_user(broker, project.user(role))
 
 
 @pytest.mark.rabbitmq_4

@@ -9,6 +9,7 @@ import amqp
 import pytest
 
 from agent.errors import CONFIGURATION
+from tests import administration
 from tests.integration.schedules import LEASE, schedule_of
 from tests.integration.strict import Strict
 from tests.node import Node
@@ -97,7 +98,7 @@ def test_the_rights_that_are_printed_are_enough(node: Node, tmp_path: Path) -> N
     finally:
         node.close()
         for user in strict.users.values():
-            node.broker.control("delete_user", user)
+            administration.delete_user(node.broker, user)
 
 
 def test_neither_a_queue_that_is_not_there_nor_what_others_do_to_the_record_stops_the_other_entries(node: Node) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import administration
 from tests.node import Node
 from tests.rabbitmq import RabbitMQ
 from tests.waiting import wait_until
@@ -105,7 +106,7 @@ print(json.dumps([before, outcome(), outcome()]))"""
         assert producer.stdout is not None
         assert producer.stdin is not None
         assert producer.stdout.readline() == "cut\n"
-        node.broker.control("close_all_connections", "--vhost", node.vhost, "as the test wants")
+        administration.close_all_connections(node.broker, node.vhost)
         producer.stdin.write("\n")
         producer.stdin.flush()
         assert json.loads(producer.stdout.readline()) == ["accepted"] * 3

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import administration
 from tests.node import Node, is_alive
 from tests.truth import assert_well
 from tests.waiting import wait_until
@@ -137,5 +138,5 @@ def test_a_task_that_is_to_end_does_with_the_programs_it_has_started(node: Node,
     pids = json.loads(file.read_text())
     if by == "a lost connection":
         assert all(map(is_alive, pids))
-        node.broker.control("close_all_connections", "--vhost", node.vhost, "as the test wants")
+        administration.close_all_connections(node.broker, node.vhost)
     wait_until(lambda: not any(map(is_alive, pids)), 60, "it and all that it started has ended")

@@ -13,6 +13,7 @@ from itertools import count
 
 import pytest
 
+from tests import administration
 from tests.integration.web import asked, server
 from tests.node import Node
 from tests.ports import HOST, number, reserve
@@ -121,7 +122,7 @@ def test_no_result_is_lost_to_loops_threads_and_forked_servers_when_the_broker_r
     ):
         answers = clients.map(ask, range(CLIENTS))
         assert lines(unread, loop, threads) == ["under way\n"] * 3
-        node.broker.control("close_all_connections", "--vhost", node.vhost, "as the test wants")
+        administration.close_all_connections(node.broker, node.vhost)
         node.broker.settle()
         node.broker.kill()
         node.broker.start()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agent.guest.spec import watcher_of
+from tests import administration
 from tests.certificates import EXPIRED, Authority, Identity
 from tests.node import Node, children
 from tests.ports import number, reserve
@@ -76,9 +77,9 @@ def test_what_waits_and_who_consumes_is_seen(alpha: Node) -> None:
 def started_as_its_own_user(node: Node, broker: RabbitMQ, request: pytest.FixtureRequest, password: str) -> str:
     """Start a node that has a user of its own, with all rights; return its name."""
     user = f"user{os.getpid()}"
-    broker.control("add_user", user, password)
-    request.addfinalizer(lambda: broker.control("delete_user", user))
-    broker.control("set_permissions", "-p", node.vhost, user, ".*", ".*", ".*")
+    administration.add_user(broker, user, password)
+    request.addfinalizer(lambda: administration.delete_user(broker, user))
+    administration.set_permissions(broker, node.vhost, user, ".*", ".*", ".*")
     node.variables |= {"RABBITMQ_USER": user, "RABBITMQ_PWD": password}
     node.configure("alpha", DEFAULTS__POOL="solo")
     node.start()
@@ -91,8 +92,8 @@ def test_a_broker_that_is_away_is_told_from_one_that_refuses_the_password(
 ) -> None:
     user = started_as_its_own_user(node, broker, request, "before")
     before = wait_until_watched(node)
-    broker.control("change_password", user, "after")
-    broker.control("close_all_connections", "--vhost", node.vhost, "as the test wants")
+    administration.change_password(broker, user, "after")
+    administration.close_all_connections(broker, node.vhost)
     seen = node.wait_for("alpha", lambda found: bool(found["unseen"]), "can't be asked about")
     assert (seen["waiting"], seen["consumers"], seen["oldest"]) == (None, None, None)
     assert seen["unseen"] == "the broker refuses the login"
@@ -103,7 +104,7 @@ def test_a_broker_that_is_away_is_told_from_one_that_refuses_the_password(
     other = "health queue=alpha health=broker_down was=broker_down cause=\"the broker can't be reached"
     wait_until(lambda: other in node.log.read_text(), 30, "so it does of the queue")
     broker.start()
-    broker.control("change_password", user, "before")
+    administration.change_password(broker, user, "before")
     wait_for(node, "alpha", "is seen again", waiting=0, consumers=1, unseen="")
     attempts = [
         line for line in node.log.read_text().splitlines() if "Cannot connect to" in line and "refused." in line
@@ -122,13 +123,13 @@ def test_a_virtual_host_that_is_taken_away_is_told(
 ) -> None:
     user = started_as_its_own_user(node, broker, request, "its own")
     wait_until_watched(node)
-    broker.control("clear_permissions", "-p", node.vhost, user)
-    broker.control("close_all_connections", "--vhost", node.vhost, "as the test wants")
+    administration.clear_permissions(broker, node.vhost, user)
+    administration.close_all_connections(broker, node.vhost)
     wait_until(lambda: [each["reason"] for each in node.status()["brokers"]] == ["rights"], 60, "the watcher says so")
     seen = wait_for(node, "alpha", "is refused", health="broker_down")
     assert seen["cause"].startswith("the broker refuses the virtual host: ")
     assert seen["cause"].count("refuses") == 1
-    broker.control("set_permissions", "-p", node.vhost, user, ".*", ".*", ".*")
+    administration.set_permissions(broker, node.vhost, user, ".*", ".*", ".*")
     wait_for(node, "alpha", "is seen again", waiting=0, consumers=1, unseen="")
 
 
