@@ -38,8 +38,11 @@ class Queue:
 
     def workers(self) -> tuple[Worker, ...]:
         """Return all workers of the queue, the current one first."""
-        successor = () if self.successor is None else (self.successor,)
-        return (self.current, *successor, *self.retiring)
+        return (self.current, *self.others())
+
+    def others(self) -> tuple[Worker, ...]:
+        """Return those that take its place, or have had it."""
+        return self.retiring if self.successor is None else (self.successor, *self.retiring)
 
     def worker(self, generation: int) -> Worker | None:
         """Return the worker whose newest process is of this generation."""

@@ -29,6 +29,8 @@ from agent.guest.values import dataclass
 
 UNHEARD = "code in its worker has closed its socket to the agent; another is started once its tasks have ended"
 UNKNOWN = Way("", "", "")
+PASSING = ("at", "lag", "still")  # what a pulse begins with
+SAID = slice(len(PASSING), Pulse._fields.index("leads"))  # what of it lasts, and belongs to a queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,11 @@ class Told:
 
 
 class Rows:
-    """Makes rows, and keeps of each what lasts: the values that it was made of, and its text."""
+    """Makes rows, and keeps of each what lasts: the values that it was made of, its text, and whether it consumes."""
 
     def __init__(self) -> None:
         """Have made none."""
-        self._kept: dict[str, tuple[tuple[Any, ...], str]] = {}
+        self._kept: dict[str, tuple[tuple[Any, ...], str, bool]] = {}
 
     def of(
         self,
@@ -72,18 +74,17 @@ class Rows:
             worker, health = queue.current, node.health.get(name)
             pid = worker.pid or 0
             pulse = pulses.get(pid) or Pulse(at=now)
-            counts = node.counts.get(name, NOTHING).with_those_of(pulses.get(each.pid or 0) for each in queue.workers())
-            verdict = None if health is None else health.verdict
             silent = _unresponsive(worker, pulse, now)
-            consuming = silent is None and _runs_tasks(worker, pulse, verdict)
+            verdict = None if health is None else health.verdict
+            others = [told[SAID] for each in queue.others() if (told := pulses.get(each.pid or 0)) is not None]
+            known = (seen.backlog(name), node.counts.get(name, NOTHING), verdict, enforcement, silent is None)
+            values: tuple[Any, ...] = (name, queue, ways.get(name, UNKNOWN), known, pulse[SAID], others)
+            before = kept.get(name)
+            row = before if before is not None and before[0] == values else (values, *_lasting(*values))
+            self._kept[name] = row
+            _, text, consuming = row
             held_up += worker.wanted and worker.state is State.CONSUMING and not consuming
-            said = (pulse.obstacle, pulse.losing, pulse.clock, pulse.active_count, consuming)
-            values = (name, queue, ways.get(name, UNKNOWN), seen.backlog(name), counts, verdict, enforcement, *said)
-            before, text = kept.get(name, ((), ""))
-            if values != before:
-                text = text_of(_lasting(*values))
-            self._kept[name] = values, text
-            texts.append(f"{text[:-1]}, {_passing(worker, health, pulse, samples.get(pid), silent, now)}}}")
+            texts.append(f"{text}, {_passing(worker, health, pulse, samples.get(pid), silent, now)}}}")
         return Told(tuple(texts), held_up)
 
 
@@ -91,32 +92,33 @@ def _lasting(
     name: str,
     queue: Queue,
     way: Way,
-    backlog: Backlog,
-    counts: Counts,
-    verdict: Verdict | None,
-    enforcement: Enforcement,
-    obstacle: str,
-    losing: str,
-    clock: str,
-    active_count: int,
-    consuming: bool,
-) -> dict[str, Any]:
-    """Return those fields of `agent.decide.status.QueueStatus` that these values make, and no clock."""
-    worker = queue.current
-    return {
+    known: tuple[Backlog, Counts, Verdict | None, Enforcement, bool],
+    said: tuple[Any, ...],
+    by_others: list[tuple[Any, ...]],
+) -> tuple[str, bool]:
+    """Return those fields of `agent.decide.status.QueueStatus` that these values make, and no clock; and whether it consumes.
+
+    The fields are JSON, up to the brace that ends them.
+    said: what of its worker's pulse is told here, by_others: the same of its other workers.
+    """
+    backlog, former, verdict, enforcement, is_heard = known
+    worker, pulse = queue.current, _pulse(said)
+    counts = former.with_those_of((pulse, *map(_pulse, by_others)))
+    consuming = is_heard and _runs_tasks(worker, pulse, verdict)
+    fields = {
         "queue": name,
         "wanted": worker.wanted,
         "state": worker.state.value,
         "pid": worker.pid,
         "generation": worker.generation,
         "consuming": consuming,
-        "obstacle": obstacle or (UNHEARD if worker.unheard and worker.state is State.STOPPING else None),
-        "losing": losing or None,
-        "clock": clock,
+        "obstacle": pulse.obstacle or (UNHEARD if worker.unheard and worker.state is State.STOPPING else None),
+        "losing": pulse.losing or None,
+        "clock": pulse.clock,
         "pool": worker.spec.pool,
         "concurrency": worker.spec.concurrency,
         "tasks": worker.spec.tasks,
-        "active_count": active_count,
+        "active_count": pulse.active_count,
         "succeeded": counts.succeeded,
         "failed": counts.failed,
         "retried": counts.retried,
@@ -144,6 +146,7 @@ def _lasting(
         "health": "" if verdict is None else verdict.word.value,
         "cause": "" if verdict is None else verdict.cause,
     }
+    return text_of(fields)[:-1], consuming
 
 
 def _passing(
@@ -152,19 +155,18 @@ def _passing(
     """Return the other fields of it, as JSON without its braces: by hand, since each answer has them anew."""
     until = worker.deadline if worker.state is State.BACKOFF else None
     active = [TaskStatus(each.id, each.name, round(now - each.started, 3), each.again) for each in pulse.active]
-    return ", ".join(
-        (
-            f'"unresponsive": {_number(silent)}',
-            f'"age": {round(now - worker.since, 3)}',
-            f'"active": {text_of(active) if active else "[]"}',
-            f'"lag": {pulse.lag}',
-            f'"retry_in": {_number(None if until is None else round(until - now, 3))}',
-            f'"health_age": {0.0 if health is None else round(now - health.since, 3)}',
-            f'"memory": {_number(None if sample is None else sample.memory)}',
-            f'"cpu": {_number(None if sample is None else sample.cpu)}',
-            f'"processes": {0 if sample is None else sample.processes}',
-        )
+    retry_in = None if until is None else round(until - now, 3)
+    memory, cpu, processes = (None, None, 0) if sample is None else (sample.memory, sample.cpu, sample.processes)
+    return (
+        f'"unresponsive": {_number(silent)}, "age": {round(now - worker.since, 3)}, '
+        f'"active": {text_of(active) if active else "[]"}, "lag": {pulse.lag}, "retry_in": {_number(retry_in)}, '
+        f'"health_age": {0.0 if health is None else round(now - health.since, 3)}, '
+        f'"memory": {_number(memory)}, "cpu": {_number(cpu)}, "processes": {processes}'
     )
+
+
+def _pulse(said: tuple[Any, ...]) -> Pulse:
+    return Pulse(0.0, 0.0, 0.0, *said)
 
 
 def _runs_tasks(worker: Worker, pulse: Pulse, verdict: Verdict | None) -> bool:
