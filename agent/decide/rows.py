@@ -10,7 +10,7 @@ the text of what lasts is kept, and made anew when a value has changed that it i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.decide.backlog import Backlog
 from agent.decide.counts import NOTHING, Counts
@@ -33,8 +33,7 @@ PASSING = ("at", "lag", "still")  # what a pulse begins with
 SAID = slice(len(PASSING), Pulse._fields.index("leads"))  # what of it lasts, and belongs to a queue
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """What the kernel says of a worker's processes: bytes of memory (PSS) and seconds of CPU, pool children included."""
 
     memory: int
@@ -155,13 +154,13 @@ def _passing(
     """Return the other fields of it, as JSON without its braces: by hand, since each answer has them anew."""
     until = worker.deadline if worker.state is State.BACKOFF else None
     active = [TaskStatus(each.id, each.name, round(now - each.started, 3), each.again) for each in pulse.active]
-    retry_in = None if until is None else round(until - now, 3)
-    memory, cpu, processes = (None, None, 0) if sample is None else (sample.memory, sample.cpu, sample.processes)
+    memory, cpu, processes = ("null", "null", 0) if sample is None else sample
     return (
-        f'"unresponsive": {_number(silent)}, "age": {round(now - worker.since, 3)}, '
-        f'"active": {text_of(active) if active else "[]"}, "lag": {pulse.lag}, "retry_in": {_number(retry_in)}, '
+        f'"unresponsive": {"null" if silent is None else silent}, "age": {round(now - worker.since, 3)}, '
+        f'"active": {text_of(active) if active else "[]"}, "lag": {pulse.lag}, '
+        f'"retry_in": {"null" if until is None else round(until - now, 3)}, '
         f'"health_age": {0.0 if health is None else round(now - health.since, 3)}, '
-        f'"memory": {_number(memory)}, "cpu": {_number(cpu)}, "processes": {processes}'
+        f'"memory": {memory}, "cpu": {cpu}, "processes": {processes}'
     )
 
 
@@ -173,10 +172,6 @@ def _runs_tasks(worker: Worker, pulse: Pulse, verdict: Verdict | None) -> bool:
     """Say whether a worker that is not silent has its consumer, and nothing keeps it from running tasks."""
     is_well = verdict is None or verdict.word not in (Word.HUNG, Word.DEAF)
     return worker.state is State.CONSUMING and not pulse.obstacle and is_well
-
-
-def _number(value: float | None) -> str:
-    return "null" if value is None else repr(value)
 
 
 def _rounded(value: float | None) -> float | None:

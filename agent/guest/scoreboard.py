@@ -127,7 +127,7 @@ class Scoreboard:
             body = self._page[_HEADER.size : _HEADER.size + length]
             if zlib.crc32(body) == checksum:
                 try:
-                    return Pulse(*_numbers(body), *self._read(body[_NUMBERS.size :]))
+                    return Pulse._make(_numbers(body) + self._read(body[_NUMBERS.size :]))
                 except (ValueError, RecursionError):  # RecursionError: lists in lists in lists
                     return None
         return None

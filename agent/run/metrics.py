@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from selectors import EVENT_READ, BaseSelector
+from typing import Any
 
 from agent.decide.rows import Sample
 from agent.run.children import Children
@@ -49,7 +50,7 @@ class Metrics:
         self._program = program
         self._samples: dict[int, tuple[float, Sample]] = {}
         self._sampler: tuple[int, socket.socket] | None = None
-        self._asked: list[int] = []  # what the sampler has not answered yet, in its order
+        self._asked: dict[int, None] = {}  # what the sampler has not answered yet, in its order
         self._stuck: set[int] = set()
         self._waiting: list[Callable[[Samples], None]] = []
 
@@ -80,7 +81,7 @@ class Metrics:
             self._log.trouble("sampler-failed", reason=error)
             self._drop()
             return
-        self._asked = pids
+        self._asked = dict.fromkeys(pids)
         self._timers.after(WAIT, "samples", self._answer)
         self._timers.after(STUCK, "sampler", self._replace)
 
@@ -111,16 +112,16 @@ class Metrics:
                 self._log.trouble("sampler-failed", reason="it has ended")
                 self._drop()
                 return
-            for row in json.loads(datagram):
-                self._take(*row)
+            self._take(json.loads(datagram))
 
-    def _take(self, pid: int, *sums: float) -> None:
-        self._asked.remove(pid)
-        self._stuck.discard(pid)
-        self._samples.pop(pid, None)
-        if sums:
-            memory, cpu, processes = sums
-            self._samples[pid] = (time.monotonic(), Sample(int(memory), cpu, int(processes)))
+    def _take(self, rows: list[list[Any]]) -> None:
+        now = time.monotonic()
+        for pid, *sums in rows:
+            del self._asked[pid]
+            self._stuck.discard(pid)
+            self._samples.pop(pid, None)
+            if sums:
+                self._samples[pid] = (now, Sample._make(sums))
         if not self._asked:
             self._timers.after(IDLE, "sampler", self._drop)
             self._answer()
@@ -132,7 +133,7 @@ class Metrics:
             self._waiting.pop(0)(samples)
 
     def _replace(self) -> None:
-        pid = self._asked[0]
+        pid = next(iter(self._asked))
         self._log.trouble("sampler-stuck", pid=pid)
         self._stuck.add(pid)
         self._samples.pop(pid, None)
@@ -141,7 +142,7 @@ class Metrics:
     def _drop(self) -> None:
         """End the sampler; the next question starts another."""
         sampler, self._sampler = self._sampler, None
-        self._asked = []
+        self._asked = {}
         self._timers.cancel("sampler")
         if sampler is not None:
             self._selector.unregister(sampler[1])

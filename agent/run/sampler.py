@@ -25,7 +25,7 @@ from agent.guest.kernel import die_with_parent, set_name, set_title
 
 CONTROL = 3  # the descriptor of the socket to the daemon
 LARGEST = 262_144  # bytes
-GATHERING = 0.05
+GATHERING = 0.15  # half of what `agent.run.metrics` waits for an answer
 
 
 class _Answers:
