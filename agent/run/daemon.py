@@ -275,10 +275,8 @@ class Daemon:
                 self._live(lifecycle.AskedToReload())
 
     def _answer_measured(self, connection: Connection, *, look: bool) -> None:
-        pids = [worker.pid for worker in self._node.workers() if worker.pid is not None]
-        self._workers.measure(
-            [self._agent.pid, *pids], lambda samples: connection.answer(self._status(samples, look=look))
-        )
+        pids = [self._agent.pid, *(worker.pid for worker in self._node.workers() if worker.pid is not None)]
+        self._workers.measure(pids, lambda samples: connection.answer(self._status(samples, look=look)))
 
     def _status(self, samples: Samples, *, look: bool = True) -> str:
         pulses, seen = self._looks.look() if look else self._looks.lately()
