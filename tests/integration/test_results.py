@@ -165,7 +165,8 @@ def test_replies_to_one_process_share_one_queue_and_one_connection(node: Node) -
     node.configure("alpha", "beta", "gamma", DEFAULTS__POOL="solo")
     node.start()
     node.wait_until_consuming()
-    node.wait_for("alpha", lambda queue: queue["waiting"] is not None, "is watched")  # by a process with a connection, too
+    # By a process that has a connection, too.
+    node.wait_for("alpha", lambda queue: queue["waiting"] is not None, "is watched")
     before = connections(node)
     ready, end = node.code / "ready", node.code / "end"
     code = f"""
