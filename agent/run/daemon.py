@@ -32,7 +32,7 @@ from agent.run.children import Children
 from agent.run.counts import CountsFile
 from agent.run.links import raise_descriptor_limit
 from agent.run.logs import Log
-from agent.run.looks import Looks
+from agent.run.looks import Look, Looks
 from agent.run.loop import Loop
 from agent.run.metrics import Samples
 from agent.run.place import Place
@@ -266,20 +266,18 @@ class Daemon:
 
     def _on_request(self, request: Request, connection: Connection) -> None:
         match request:
-            case Request.STATUS | Request.FIGURES:
-                self._answer_measured(connection, look=request is Request.STATUS)
+            case Request.STATUS:
+                self._workers.measure(lambda samples: connection.answer(self._status(samples, self._looks.look)))
+            case Request.FIGURES:
+                self._workers.measure(lambda samples: connection.answer(self._status(samples, self._looks.lately)))
             case Request.HEALTH:
-                connection.answer(self._status({}))
+                connection.answer(self._status({}, self._looks.look))
             case Request.RELOAD:
                 self._reloaders.add(connection)
                 self._live(lifecycle.AskedToReload())
 
-    def _answer_measured(self, connection: Connection, *, look: bool) -> None:
-        pids = [self._agent.pid, *(worker.pid for worker in self._node.workers() if worker.pid is not None)]
-        self._workers.measure(pids, lambda samples: connection.answer(self._status(samples, look=look)))
-
-    def _status(self, samples: Samples, *, look: bool = True) -> str:
-        pulses, seen = self._looks.look() if look else self._looks.lately()
+    def _status(self, samples: Samples, look: Look) -> str:
+        pulses, seen = look()
         self._handle(events.Inquired())
         return snapshot(self._agent, self._node, pulses, seen, samples, time.monotonic(), self._rows)
 

@@ -22,6 +22,8 @@ from agent.run.workers import Workers
 SOON = 0.2  # seconds from something that happened to the look at what came of it
 QUIET = IDLE_BEAT + 0.5  # seconds without a pulse after which the kernel is asked whether a process is stopped
 
+Look = Callable[[], tuple[Mapping[int, Pulse], View]]  # what workers say, by pid, and what is known of brokers
+
 
 class Looks:
     """Looks when it is time, and says in the log what has become better or worse."""

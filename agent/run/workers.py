@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 
 from agent.decide.endings import exit_text, last_words
@@ -133,9 +134,10 @@ class Workers:
         found = ((each.pid, self._links.pulse(each.spec.queue, each.generation)) for each in self._node().processes())
         return {pid: pulse for pid, pulse in found if pid is not None and pulse is not None}
 
-    def measure(self, pids: Collection[int], on_samples: Callable[[Samples], None]) -> None:
-        """Have a function called with what these processes use, by pid, once that is known or has taken too long."""
-        self._metrics.ask(pids, on_samples)
+    def measure(self, on_samples: Callable[[Samples], None]) -> None:
+        """Have a function called with what workers and agent use, by pid, once that is known or has taken too long."""
+        pids = [worker.pid for worker in self._node().workers() if worker.pid is not None]
+        self._metrics.ask([os.getpid(), *pids], on_samples)
 
     def _fork(self, fork: Fork) -> None:
         queue, generation = fork.spec.queue, fork.generation
