@@ -1,5 +1,6 @@
 # make demo    watch a node do real Celery work, no broker needed
 # make test    install what the tests need and run them all
+# make prepared  install what the tests need, and run none
 # make test-units  those of them that need no broker and no host: a minute
 # make test-rabbitmq-4  those tests that RabbitMQ decides about, on Debian 13's 4.0
 # make test-celery  those tests that Celery decides about, on each release that a project may have, and a ledger under kill -9
@@ -58,7 +59,7 @@ help:
 
 # Beside the agent itself, by which settings are looked at before a host is touched.
 .venv/ansible: requirements/ansible.txt | .venv/run
-	@.venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/ansible.txt
+	@flock .cache/venv.lock .venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/ansible.txt
 	@touch .venv/ansible
 
 ansible: .venv/ansible
@@ -75,7 +76,6 @@ demo: .venv/run
 packages:
 	@scripts/prepare-tests
 
-# What `make test` installs. .ci/run has it done beside `make check`.
 prepared: .venv/dev .venv/ansible packages
 	@.venv/bin/python -m tests.celeries oldest >/dev/null
 

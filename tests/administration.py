@@ -36,7 +36,7 @@ def clear_permissions(broker: RabbitMQ, vhost: str, user: str) -> None:
 
 def close_all_connections(broker: RabbitMQ, vhost: str) -> None:
     """Close each connection to a vhost, and say so to who has it."""
-    broker.evaluate(f"[rabbit_networking:close_connection(Pid, {WHO}) || {_connections(vhost)}].")
+    broker.evaluate(f"[catch rabbit_networking:close_connection(Pid, {WHO}) || {_connections(vhost)}].")
 
 
 def count_connections(broker: RabbitMQ, vhost: str) -> int:

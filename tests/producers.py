@@ -1,6 +1,7 @@
 """Producers for tests: each a process of its own, forked from one that has imported Celery already.
 
-That import takes 0.4 s of CPU, which all producers of a run would take a twentieth of it.
+That import takes 0.4 s of CPU, a tenth of what a test of an agent takes. What a process inherits they have of the prepared one,
+not of who starts them: network namespace, limits, umask.
 
     this process ── the prepared one ── one that waits for a producer, and tells how it ended ── the producer
 """
@@ -43,6 +44,7 @@ class Producer(subprocess.Popen[str]):
         """Start it in a folder, or in that of this process, with a pipe for each of its standard streams."""
         where = str(folder or os.getcwd())
         self._request = json.dumps({"script": script, "environment": dict(environment), "folder": where}).encode()
+        assert len(self._request) <= LARGEST
         self._teller, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pipe = subprocess.PIPE
         super().__init__(["python", "-c", script], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
@@ -50,21 +52,31 @@ class Producer(subprocess.Popen[str]):
     def _execute_child(self, *given: Any) -> None:
         stdin, _, _, stdout, _, stderr = given[PIPES]
         with self._theirs:
-            socket.send_fds(_prepared(), [self._request], [stdin, stdout, stderr, self._theirs.fileno()])
+            try:
+                socket.send_fds(_prepared(), [self._request], [stdin, stdout, stderr, self._theirs.fileno()])
+            except OSError:
+                _prepared.cache_clear()  # the next one gets another
+                raise
         for descriptor in (stdin, stdout, stderr):
             os.close(descriptor)
         self._closed_child_pipe_fds = True
-        self.pid = int(self._teller.recv(TOLD))
+        self.pid = self._told()
         self._child_created = True
+
+    def _told(self, flags: int = 0) -> int:
+        told = self._teller.recv(TOLD, flags)
+        if not told:
+            raise RuntimeError("a process between this one and the producer has ended")
+        return int(told)
 
     def _try_wait(self, wait_flags: int) -> tuple[int, int]:
         """Return what `os.waitpid` does for a child of this process."""
         try:
-            told = self._teller.recv(TOLD, socket.MSG_DONTWAIT if wait_flags & os.WNOHANG else 0)
+            status = self._told(socket.MSG_DONTWAIT if wait_flags & os.WNOHANG else 0)
         except BlockingIOError:
             return 0, 0
         self._teller.close()
-        return self.pid, int(told)
+        return self.pid, status
 
     def _internal_poll(self, _deadstate: int | None = None) -> int | None:
         waited: int | None = super()._internal_poll(_deadstate, lambda _, flags: self._try_wait(flags))  # type: ignore[misc]
@@ -113,7 +125,8 @@ def serve(descriptor: int) -> None:
         for each in given:
             os.close(each)
         with suppress(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)  # for one that has ended before
+            while os.waitpid(-1, os.WNOHANG)[0]:  # those that have ended before
+                pass
     *streams, teller = given
     if pid := os.fork():
         _tell_of(pid, teller, streams)

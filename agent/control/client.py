@@ -28,12 +28,12 @@ def status(folder: Path, timeout: float = STATUS_TIMEOUT) -> Status:
 
 
 def figures(folder: Path, timeout: float = STATUS_TIMEOUT) -> Status:
-    """Return the same by the daemon's last look at its queues, which was some seconds ago at most and costs it nothing."""
+    """Return the status by the daemon's last look at its queues, some seconds ago: it does not look for this."""
     return _status(folder, Request.FIGURES, timeout)
 
 
 def health(folder: Path, timeout: float = STATUS_TIMEOUT) -> Status:
-    """Return the same without memory and CPU, for which nothing is measured then."""
+    """Return the status without memory and CPU, for which nothing is measured then."""
     return _status(folder, Request.HEALTH, timeout)
 
 

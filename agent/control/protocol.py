@@ -1,8 +1,8 @@
 """What `agent …` commands and the daemon say to one another: one line of JSON each way, then the connection is closed.
 
 request   {"request": "status"}      answer  {"status": {…}}                        see agent.decide.status_json
-          with "look": false         the same answer, by the last look at the queues: see agent.run.looks
-request   {"request": "health"}      the same answer, without what has to be measured
+          with "look": false         a status by the last look at the queues: see agent.run.looks
+request   {"request": "health"}      a status without what has to be measured
 request   {"request": "reload"}      answer  {"reloaded": {"added": […], …}}        see agent.decide.plan.Difference
                                      or      {"error": {"message": "…", "exit_status": 78}}
 """

@@ -95,10 +95,10 @@ def _lasting(
     said: tuple[Any, ...],
     by_others: list[tuple[Any, ...]],
 ) -> tuple[str, bool]:
-    """Return those fields of `agent.decide.status.QueueStatus` that these values make, and no clock; and whether it consumes.
+    """Return what lasts of a row, as JSON without the brace that ends it, and whether the queue is consumed from.
 
-    The fields are JSON, up to the brace that ends them.
-    said: what of its worker's pulse is told here, by_others: the same of its other workers.
+    known: what is known of its backlog, of processes that are gone, of its health, of its limits, and whether its worker beats.
+    said: what its worker says (`SAID`), by_others: the same of its other workers.
     """
     backlog, former, verdict, enforcement, is_heard = known
     worker, pulse = queue.current, _pulse(said)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from math import inf
 
 from agent.decide.backlog import UNASKED, UNREACHED, Backlog, Broker
 from agent.decide.events import Account, Own
+from agent.decide.health import A_MOMENT
 from agent.decide.looks import added, oldest, rates
 from agent.decide.node import Node, Queue
 from agent.decide.watch import Watch
@@ -27,6 +29,7 @@ class View:
     brokers, backlogs: by queue; of a queue that is not there nothing is known.
     reaches: each broker that was tried, and how that went.
     own: what the workers have to do with their queues, which the watcher can't see.
+    until: when what the watcher said will be too old to be told, in seconds of the monotonic clock.
     """
 
     watcher: str = ""
@@ -34,6 +37,7 @@ class View:
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
     reaches: tuple[Reach, ...] = ()
     own: Account = field(default_factory=dict)
+    until: float = inf
 
     def broker(self, queue: str) -> Broker:
         """Return what is known of the brokers that the worker of a queue may use."""
@@ -72,7 +76,7 @@ def view(node: Node, pulses: Mapping[int, Pulse], now: float) -> View:
             brokers[asked.queue] = _broker(sight.reaches, at, watch.turned)
             backlogs[asked.queue] = _backlog(watch, asked, own, now)
     reaches = dict.fromkeys(reach for sight in watch.sights for reach in sight.reaches)
-    return View(watcher, brokers, backlogs, tuple(reaches), own)
+    return View(watcher, brokers, backlogs, tuple(reaches), own, at + SILENT + A_MOMENT)
 
 
 def _of_schedules(node: Node) -> dict[str, Backlog]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from agent.decide.events import Looked
-from agent.decide.health import next_look
+from agent.decide.health import LONGEST_PAUSE, SHORTEST_PAUSE, next_look
 from agent.decide.node import Node
 from agent.decide.seen import Seen
 from agent.decide.view import View, heard, view
@@ -51,7 +51,10 @@ class Looks:
             self._timers.after(SOON, "look soon", self._by_time)
 
     def lately(self) -> tuple[Mapping[int, Pulse], View]:
-        """Return what `look` does, but of brokers what was known at the last look: the next one comes when it is due."""
+        """Return what workers say now, and what was known of brokers at the last look. Judges nothing.
+
+        Looks where nobody has yet.
+        """
         return self.look() if self._known is None else (self._workers.pulses(), self._known)
 
     def _by_time(self) -> None:
@@ -60,6 +63,7 @@ class Looks:
     def look(self) -> tuple[Mapping[int, Pulse], View]:
         """Look at all queues, and have it decided what to do; return what workers say, by pid, and what is known of brokers."""
         self._timers.cancel("look soon")
+        self._timers.after(LONGEST_PAUSE, "look", self._by_time)  # also where the agent fails at this one
         before, pulses = self._node(), self._workers.pulses()
         known = self._known = view(before, pulses, time.monotonic())
         seen = {}
@@ -74,7 +78,8 @@ class Looks:
         self._tell(before, after)
         now = time.monotonic()
         serving = [each.pulse for each in seen.values() if each.pulse is not None]
-        self._timers.after(next_look(serving, after.health.values(), now) - now, "look", self._by_time)
+        due = min(next_look(serving, after.health.values(), now), max(known.until, now + SHORTEST_PAUSE))
+        self._timers.after(due - now, "look", self._by_time)
         return pulses, known
 
     def _tell(self, before: Node, after: Node) -> None:

@@ -76,12 +76,13 @@ class Metrics:
     def _measure(self, pids: list[int]) -> None:
         try:
             _, control = self._sampler = self._sampler or self._start()
-            control.send(json.dumps(pids).encode())
+            asked = dict.fromkeys(pids)
+            control.send(json.dumps(list(asked)).encode())
         except OSError as error:  # no process or memory left, or it has ended just now
             self._log.trouble("sampler-failed", reason=error)
             self._drop()
             return
-        self._asked = dict.fromkeys(pids)
+        self._asked = asked
         self._timers.after(WAIT, "samples", self._answer)
         self._timers.after(STUCK, "sampler", self._replace)
 
@@ -117,7 +118,7 @@ class Metrics:
     def _take(self, rows: list[list[Any]]) -> None:
         now = time.monotonic()
         for pid, *sums in rows:
-            del self._asked[pid]
+            self._asked.pop(pid, None)
             self._stuck.discard(pid)
             self._samples.pop(pid, None)
             if sums:
