@@ -90,9 +90,9 @@ def test_check_tells_of_a_store_that_takes_results_and_leaves_nothing_there(
 ) -> None:
     configure(node, redis_server.url)
     with redis.Redis(port=redis_server.port) as client:
-        before = client.keys()
+        before = set(client.keys())
         assert results_line(node) == (0, f"ok    results   {redis_server.url} takes results")
-        assert client.keys() == before
+        assert set(client.keys()) <= before  # what other tests have left there runs out meanwhile
     (tmp_path / "results").mkdir()
     for store in (f"file://{tmp_path}/results", f"db+sqlite:///{tmp_path}/results/database"):
         assert asked(store)["fault"] == ""
