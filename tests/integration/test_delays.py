@@ -128,10 +128,10 @@ def test_a_delay_leads_to_a_queue_whatever_its_name(node: Node, letters: int) ->
 def test_delayed_tasks_survive_the_brokers_death(node: Node, broker: RabbitMQ) -> None:
     code = """
 for number in range(100):
-    worker.apply_async(("return", number), countdown=12 + number % 4)
+    worker.apply_async(("return", number), countdown=24 + number % 4)
 print(1)"""
     node.produce(code, "alpha")
-    assert messages(node, level(3)) == 100
+    assert messages(node, level(4)) == 100
     broker.settle()
     broker.kill()
     broker.start()
