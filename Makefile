@@ -1,6 +1,6 @@
 # make demo    watch a node do real Celery work, no broker needed
-# make test    install what the tests need and run them all
 # make prepared  install what the tests need, and run none
+# make test    install what the tests need and run them all
 # make test-units  those of them that need no broker and no host: a minute
 # make test-rabbitmq-4  those tests that RabbitMQ decides about, on Debian 13's 4.0
 # make test-celery  those tests that Celery decides about, on each release that a project may have, and a ledger under kill -9
