@@ -1,7 +1,7 @@
 """Producers for tests: each a process of its own, forked from one that has imported Celery already.
 
-That import takes 0.4 s of CPU; the start of an agent takes 1.5 s. What a process inherits they have of the prepared one, not of who
-starts them: network namespace, limits, umask.
+That import takes 0.4 s of CPU; the start of an agent takes 1.5 s. What a process inherits they have of the prepared one,
+not of who starts them: network namespace, limits, umask.
 
     this process ── the prepared one ── one that waits for a producer, and tells how it ended ── the producer
 """
