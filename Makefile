@@ -59,7 +59,7 @@ help:
 
 # Beside the agent itself, by which settings are looked at before a host is touched.
 .venv/ansible: requirements/ansible.txt | .venv/run
-	@flock .cache/venv.lock .venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/ansible.txt
+	@flock .venv .venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/ansible.txt
 	@touch .venv/ansible
 
 ansible: .venv/ansible

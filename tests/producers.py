@@ -1,7 +1,8 @@
 """Producers for tests: each a process of its own, forked from one that has imported Celery already.
 
-That import takes 0.4 s of CPU; the start of an agent takes 1.5 s. What a process inherits they have of the prepared one,
-not of who starts them: network namespace, limits, umask.
+That import takes 0.4 s of CPU; the start of an agent takes 1.5 s. The fork server of `multiprocessing` gives neither standard streams
+nor the `Popen` that tests expect. What a process inherits they have of the prepared one, not of who starts them: network
+namespace, limits, umask.
 
     this process ── the prepared one ── one that waits for a producer, and tells how it ended ── the producer
 """
@@ -53,7 +54,7 @@ class Producer(subprocess.Popen[str]):
         stdin, _, _, stdout, _, stderr = given[PIPES]
         with self._theirs:
             try:
-                socket.send_fds(_prepared(), [self._request], [stdin, stdout, stderr, self._theirs.fileno()])
+                socket.send_fds(_prepared()[0], [self._request], [stdin, stdout, stderr, self._theirs.fileno()])
             except OSError:
                 _prepared.cache_clear()  # the next one gets another
                 raise
@@ -96,17 +97,14 @@ def start(
 
 
 @cache
-def _prepared() -> socket.socket:
-    """Return where the process is asked that producers are forked from; it ends when this one does."""
+def _prepared() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Return the process that producers are forked from, and where it is asked; it ends when this one does."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * LARGEST)
     with theirs:
         code = f"from tests import producers; producers.serve({theirs.fileno()})"
-        _PROCESSES.append(subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, pass_fds=[theirs.fileno()]))
-    return ours
-
-
-_PROCESSES: list[subprocess.Popen[bytes]] = []
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, pass_fds=[theirs.fileno()])
+    return ours, process
 
 
 def serve(descriptor: int) -> None:

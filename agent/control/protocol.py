@@ -26,12 +26,12 @@ LONGEST_ANSWER = 16_777_216  # bytes; a status has some 1,000 for each queue, an
 
 
 class Request(Enum):
-    """What can be asked of a daemon."""
+    """What can be asked of a daemon: a word, and whether it is to look. One of a former release always looks."""
 
-    STATUS = "status"
-    FIGURES = "figures"
-    HEALTH = "health"
-    RELOAD = "reload"
+    STATUS = ("status", True)
+    FIGURES = ("status", False)
+    HEALTH = ("health", True)
+    RELOAD = ("reload", True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +42,23 @@ class Refusal:
     exit_status: int
 
 
-# A daemon of a former release knows no "look", and answers with a whole status.
-_SAID: dict[Request, dict[str, Any]] = {
-    Request.STATUS: {"request": "status"},
-    Request.FIGURES: {"request": "status", "look": False},
-    Request.HEALTH: {"request": "health"},
-    Request.RELOAD: {"request": "reload"},
-}
-
 Answer = Status | Difference | Refusal
 Encodable = str | Difference | Refusal  # a status as its text, see agent.decide.status_json
 
 
 def encode_request(request: Request) -> bytes:
     """Return a request as a line."""
-    return _line(_SAID[request])
+    word, look = request.value
+    return _line({"request": word} if look else {"request": word, "look": False})
 
 
 def decode_request(line: bytes) -> Request:
     """Return the request that a line holds; raises ProtocolError."""
     try:
         value = parse(line)
-        said = {"request": value["request"]} | ({"look": False} if value.get("look") is False else {})
-        return next(request for request, words in _SAID.items() if words == said)
-    except (AttributeError, KeyError, StopIteration, TypeError, ValueError) as error:
-        known = ", ".join(dict.fromkeys(words["request"] for words in _SAID.values()))
+        return Request((value["request"], value.get("look") is not False))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        known = ", ".join(dict.fromkeys(word for word, _ in (each.value for each in Request)))
         raise ProtocolError(f"unknown request {line[:100]!r}; known: {known}") from error
 
 

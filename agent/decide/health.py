@@ -206,12 +206,13 @@ def common(healths: Mapping[str, Health], most: int = 3) -> str:
     return "; ".join([*texts, *([f"{len(causes) - most} more causes"] if len(causes) > most else [])])
 
 
-def next_look(pulses: Iterable[Pulse], healths: Iterable[Health], now: float) -> float:
+def next_look(pulses: Iterable[Pulse], healths: Iterable[Health], until: float, now: float) -> float:
     """Return when to look again: once a pulse would be too old, a task is beyond its limit, or a worker is to be replaced.
 
+    until: when what the watcher said is too old, see `agent.decide.view.View`.
     Workers beat every IDLE_BEAT seconds, and more often beside tasks: so nobody looks more often than that, where all is well.
     """
-    times, known = [now + LONGEST_PAUSE], list(healths)
+    times, known = [now + LONGEST_PAUSE, until], list(healths)
     for pulse in pulses:
         times.append(pulse.at + SILENCE)
         times += [task.started + task.limit for task in pulse.active if task.limit is not None]

@@ -29,8 +29,9 @@ from agent.guest.values import dataclass
 
 UNHEARD = "code in its worker has closed its socket to the agent; another is started once its tasks have ended"
 UNKNOWN = Way("", "", "")
-PASSING = ("at", "lag", "still")  # what a pulse begins with
-SAID = slice(len(PASSING), Pulse._fields.index("leads"))  # what of it lasts, and belongs to a queue
+SAID = slice(
+    Pulse._fields.index("active_count"), Pulse._fields.index("leads")
+)  # what of a pulse lasts, and belongs to a queue
 
 
 class Sample(NamedTuple):
@@ -76,12 +77,12 @@ class Rows:
             silent = _unresponsive(worker, pulse, now)
             verdict = None if health is None else health.verdict
             others = [told[SAID] for each in queue.others() if (told := pulses.get(each.pid or 0)) is not None]
-            known = (seen.backlog(name), node.counts.get(name, NOTHING), verdict, enforcement, silent is None)
-            values: tuple[Any, ...] = (name, queue, ways.get(name, UNKNOWN), known, pulse[SAID], others)
-            before = kept.get(name)
-            row = before if before is not None and before[0] == values else (values, *_lasting(*values))
-            self._kept[name] = row
-            _, text, consuming = row
+            known = (ways.get(name, UNKNOWN), seen.backlog(name), node.counts.get(name, NOTHING), verdict, enforcement)
+            values: tuple[Any, ...] = (name, queue, *known, silent is None, pulse[SAID], others)
+            before, text, consuming = kept.get(name, ((), "", False))
+            if values != before:
+                text, consuming = _lasting(*values)
+            self._kept[name] = values, text, consuming
             held_up += worker.wanted and worker.state is State.CONSUMING and not consuming
             texts.append(f"{text}, {_passing(worker, health, pulse, samples.get(pid), silent, now)}}}")
         return Told(tuple(texts), held_up)
@@ -91,19 +92,22 @@ def _lasting(
     name: str,
     queue: Queue,
     way: Way,
-    known: tuple[Backlog, Counts, Verdict | None, Enforcement, bool],
+    backlog: Backlog,
+    former: Counts,
+    verdict: Verdict | None,
+    enforcement: Enforcement,
+    beats: bool,
     said: tuple[Any, ...],
     by_others: list[tuple[Any, ...]],
 ) -> tuple[str, bool]:
     """Return what lasts of a row, as JSON without the brace that ends it, and whether the queue is consumed from.
 
-    known: what is known of its backlog, of processes that are gone, of its health, of its limits, and whether its worker beats.
-    said: what its worker says (`SAID`), by_others: the same of its other workers.
+    former: what processes have counted that are gone. beats: whether its worker does. said: what that says (`SAID`),
+    by_others: the same of its other workers.
     """
-    backlog, former, verdict, enforcement, is_heard = known
     worker, pulse = queue.current, _pulse(said)
     counts = former.with_those_of((pulse, *map(_pulse, by_others)))
-    consuming = is_heard and _runs_tasks(worker, pulse, verdict)
+    consuming = beats and _runs_tasks(worker, pulse, verdict)
     fields = {
         "queue": name,
         "wanted": worker.wanted,
@@ -165,7 +169,7 @@ def _passing(
 
 
 def _pulse(said: tuple[Any, ...]) -> Pulse:
-    return Pulse(0.0, 0.0, 0.0, *said)
+    return Pulse(at=0.0, **dict(zip(Pulse._fields[SAID], said, strict=True)))
 
 
 def _runs_tasks(worker: Worker, pulse: Pulse, verdict: Verdict | None) -> bool:

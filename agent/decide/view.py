@@ -8,7 +8,6 @@ from math import inf
 
 from agent.decide.backlog import UNASKED, UNREACHED, Backlog, Broker
 from agent.decide.events import Account, Own
-from agent.decide.health import A_MOMENT
 from agent.decide.looks import added, oldest, rates
 from agent.decide.node import Node, Queue
 from agent.decide.watch import Watch
@@ -76,7 +75,7 @@ def view(node: Node, pulses: Mapping[int, Pulse], now: float) -> View:
             brokers[asked.queue] = _broker(sight.reaches, at, watch.turned)
             backlogs[asked.queue] = _backlog(watch, asked, own, now)
     reaches = dict.fromkeys(reach for sight in watch.sights for reach in sight.reaches)
-    return View(watcher, brokers, backlogs, tuple(reaches), own, at + SILENT + A_MOMENT)
+    return View(watcher, brokers, backlogs, tuple(reaches), own, at + SILENT)
 
 
 def _of_schedules(node: Node) -> dict[str, Backlog]:

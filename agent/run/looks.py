@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from agent.decide.events import Looked
-from agent.decide.health import LONGEST_PAUSE, SHORTEST_PAUSE, next_look
+from agent.decide.health import LONGEST_PAUSE, next_look
 from agent.decide.node import Node
 from agent.decide.seen import Seen
 from agent.decide.view import View, heard, view
@@ -78,8 +78,7 @@ class Looks:
         self._tell(before, after)
         now = time.monotonic()
         serving = [each.pulse for each in seen.values() if each.pulse is not None]
-        due = min(next_look(serving, after.health.values(), now), max(known.until, now + SHORTEST_PAUSE))
-        self._timers.after(due - now, "look", self._by_time)
+        self._timers.after(next_look(serving, after.health.values(), known.until, now) - now, "look", self._by_time)
         return pulses, known
 
     def _tell(self, before: Node, after: Node) -> None:

@@ -76,13 +76,12 @@ class Metrics:
     def _measure(self, pids: list[int]) -> None:
         try:
             _, control = self._sampler = self._sampler or self._start()
-            asked = dict.fromkeys(pids)
-            control.send(json.dumps(list(asked)).encode())
+            control.send(json.dumps(pids).encode())
         except OSError as error:  # no process or memory left, or it has ended just now
             self._log.trouble("sampler-failed", reason=error)
             self._drop()
             return
-        self._asked = asked
+        self._asked = dict.fromkeys(pids)
         self._timers.after(WAIT, "samples", self._answer)
         self._timers.after(STUCK, "sampler", self._replace)
 

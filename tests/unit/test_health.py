@@ -1,6 +1,7 @@
 """How a queue fares: each row of the table in agent.decide.health is a row here."""
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -180,10 +181,12 @@ def test_what_was_seen_before_a_worker_came_into_its_state_is_said_of_it_no_more
 
 
 def test_where_all_is_well_it_is_looked_at_no_more_often_than_workers_beat() -> None:
-    assert next_look([Pulse(NOW - 4.9)], [], NOW) >= NOW + 5
-    assert next_look([Pulse(NOW - 4.9)], [], NOW) <= NOW - 4.9 + SILENCE + 1
-    assert next_look([], [Health(Verdict(Word.HUNG, grace=60.0), NOW - 58, NOW)], NOW) <= NOW + 3
-    assert next_look([Pulse(NOW - 90)], [], NOW) > NOW
+    assert next_look([Pulse(NOW - 4.9)], [], inf, NOW) >= NOW + 5
+    assert next_look([Pulse(NOW - 4.9)], [], inf, NOW) <= NOW - 4.9 + SILENCE + 1
+    assert next_look([], [Health(Verdict(Word.HUNG, grace=60.0), NOW - 58, NOW)], inf, NOW) <= NOW + 3
+    assert next_look([Pulse(NOW - 90)], [], inf, NOW) > NOW
+    assert NOW + 3 < next_look([], [], NOW + 3, NOW) <= NOW + 4
+    assert next_look([], [], NOW - 1, NOW) > NOW
 
 
 def test_a_hung_worker_is_replaced_after_its_grace_and_its_task_is_suspected() -> None:
