@@ -1,8 +1,8 @@
 """Producers for tests: each a process of its own, forked from one that has imported Celery already.
 
-That import takes 0.4 s of CPU; the start of an agent takes 1.5 s. The fork server of `multiprocessing` gives neither standard streams
-nor the `Popen` that tests expect. What a process inherits they have of the prepared one, not of who starts them: network
-namespace, limits, umask.
+That import takes 0.4 s of CPU; the start of an agent takes 1.5 s. The fork server of `multiprocessing` has neither
+standard streams nor the `Popen` that tests expect. What a process inherits they have of the prepared one, not of who
+starts them: network namespace, limits, umask.
 
     this process ── the prepared one ── one that waits for a producer, and tells how it ended ── the producer
 """
