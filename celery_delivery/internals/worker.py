@@ -177,11 +177,15 @@ REDELIVERIES = Mend(
         f"{_CONSUMER}.__init__.initial_prefetch_count",
         "celery.worker.request:Request.message",
         "celery.worker.request:Request.on_accepted.time_start",
+        "celery.worker.request:Request.execute_using_pool._apply_result",
         "celery.worker.state:active_requests",
+        f"{_POOL}.flush._write_to",
+        "billiard.pool:ApplyResult.__init__._cache",
+        "billiard.pool:ApplyResult.__init__._job",
         "kombu.message:Message.ack_log_error",
         "kombu.message:Message.reject_log_error",
     ),
-    "what is delivered again after a lost connection runs again, in threads beside its first run",
+    "what is delivered again after a lost connection runs again, perhaps beside its first run",
 )
 CERTAIN = Mend(
     "certain outcomes",

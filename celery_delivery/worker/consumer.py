@@ -34,7 +34,7 @@
     no heartbeats while a solo task runs                          a task of 30 s is cut off, runs again  Heart
     no heartbeats and no acks while a pool stops                  a stop of 30 s: all of its tasks run   drain
                                                                   again
-    what is delivered again after a lost connection is run again  a task runs twice at once, in threads  Redeliveries
+    what is delivered again after a lost connection is run again  a task runs twice at once              Redeliveries
 
 The figures were measured with Celery 5.7.0; 5.5 and 5.6 have the same faults, and more. `celery_delivery.internals` has what
 each mend needs of Celery; one that lacks it is off, and Celery's own behaviour stays.
@@ -127,7 +127,7 @@ class Consumer(StockConsumer):
         hosting.host_all(self.app)
         if isinstance(pool, SoloPool | ThreadPool):
             hosting.enforce_limits()
-        self.redeliveries = Redeliveries(self.initial_prefetch_count or 1, isinstance(pool, ThreadPool))
+        self.redeliveries = Redeliveries(self.initial_prefetch_count or 1, pool)
 
     def _give(self, run: Any, request: Any) -> None:
         self.redeliveries.given(request)

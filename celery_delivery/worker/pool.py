@@ -100,6 +100,12 @@ class PatientPool(StockTaskPool.Pool):
                     job._accepted = False
 
 
+def is_with_a_process(request: Any) -> bool:
+    """Say whether a task that was given to a pool is written to one of its processes, and not forgotten."""
+    job = request._apply_result and request._apply_result()
+    return job is not None and job._write_to is not None and job._job in job._cache
+
+
 class MendedPool(StockTaskPool):
     """Celery's pool of processes, mended."""
 

@@ -1,11 +1,13 @@
 """What the broker delivers again while this worker runs it, or has run it: it is not run twice, and acked once.
 
 With a connection go the acks that were on their way on it, and all that was not acked is delivered again. Stock Celery runs
-it again: beside the first run in a threads pool, whose tasks can't be ended; after it in the solo pool (celery #10490).
+it again: beside the first run in a threads pool, whose tasks can't be ended; after it in the solo pool (celery #10490); and
+beside the first run in a pool of processes, where one has the task and the worker has not read yet that it has begun. What is
+known to run there ends with the connection (`cancelled`).
 
     the first delivery           the message that comes again
     ---------------------------  -----------------------------------------------------------
-    runs, or waits for a thread  takes its place: it is acked or rejected when the run ends
+    runs, or is in the pool      takes its place: it is acked or rejected when the run ends
     was acked                    is acked at once; a result that could not be stored is stored first
     was rejected, or dropped     is a new task
 
@@ -21,11 +23,14 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ReferenceType, ref
 
+from celery.concurrency.prefork import TaskPool as ProcessPool
+from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.request import Request
 
 from celery_delivery.results.losses import losses
+from celery_delivery.worker.pool import is_with_a_process
 
 FEWEST = 256  # deliveries that are known before those are looked for that are no more
 
@@ -48,13 +53,13 @@ class _Delivery:
 class Redeliveries:
     """The deliveries of one worker; called by its main thread, and by those of its pool."""
 
-    def __init__(self, most: int, waits_in_pool: bool) -> None:
+    def __init__(self, most: int, pool: Any) -> None:
         """Know of none yet.
 
         most: how many messages the broker lets the worker have at once, and so how many acks can be lost: it delivers no
-        more before it has got some. waits_in_pool: whether what the pool was given is run although the connection is lost.
+        more before it has got some. pool: what the worker gives them to.
         """
-        self._waits_in_pool = waits_in_pool
+        self._pool = pool
         self._of: dict[int, ReferenceType[_Delivery]] = {}  # a WeakValueDictionary takes 5 times as long
         self._room = FEWEST
         self._acked: deque[_Delivery] = deque(maxlen=most)
@@ -116,7 +121,17 @@ class Redeliveries:
         request = None if delivery.request is None else delivery.request()
         if request is None or delivery.is_settled:
             return False
-        return request in state.active_requests or (self._waits_in_pool and request.time_start is None)
+        return request in state.active_requests or (request.time_start is None and self._is_in_pool(request))
+
+    def _is_in_pool(self, request: Request) -> bool:
+        """Say whether a task that has not begun, as far as is known, is run although its connection is lost."""
+        match self._pool:
+            case ThreadPool():
+                return True
+            case ProcessPool():  # it forgets the others
+                return is_with_a_process(request)
+            case _:
+                return False
 
 
 def _identity(message: Any) -> int:

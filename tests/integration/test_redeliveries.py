@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import signal
+import struct
+import termios
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests import administration
-from tests.node import Node
+from tests.node import Node, children
 from tests.truth import assert_well
 from tests.waiting import wait_until
 
@@ -61,6 +67,29 @@ def test_what_is_delivered_again_to_the_worker_that_runs_it_is_run_once(
     assert ("goes on, though its connection is lost" in log) == (pool == "threads")
 
 
+def test_what_a_process_has_and_has_not_told_of_is_run_once(node: Node, tmp_path: Path) -> None:
+    notes, file = tmp_path / "notes", tmp_path / "file"
+    (node.code / "greek.py").write_text(NOTED)
+    node.configure("alpha", DEFAULTS__POOL="prefork", DEFAULTS__CONCURRENCY="2")
+    node.start(NOTES=str(notes))
+    node.wait_until_consuming()
+    processes = children(node.pids()["alpha"])
+    for each in processes:
+        os.kill(each, signal.SIGSTOP)
+    sent = node.produce(f"print(json.dumps([worker.delay({str(file)!r}).id for _ in range(2)]))", "alpha")
+    wait_until(lambda: all(map(unread, processes)), what="each has a task, and does not read it")
+    administration.close_all_connections(node.broker, node.vhost)
+    wait_until(partial(delivered_again, node, 2), what="both are delivered again")
+    for each in processes:
+        os.kill(each, signal.SIGCONT)
+    node.wait_for("alpha", lambda queue: queue["active_count"] == 2, "runs both")
+    file.touch()
+    wait_until(lambda: node.queue("alpha")["succeeded"] == 2, 60, "both are done")
+    assert Counter(notes.read_text().split()) == dict.fromkeys(sent, 1)
+    assert node.stop() == 0
+    assert node.broker.messages("alpha", node.vhost) == 0, "both are acked"
+
+
 def test_what_has_run_while_the_broker_was_away_is_told_and_followed_later(node: Node, tmp_path: Path) -> None:
     notes, file = tmp_path / "notes", tmp_path / "file"
     (node.code / "greek.py").write_text(NOTED)
@@ -108,6 +137,18 @@ def test_a_task_with_the_id_of_one_that_runs_is_a_task_of_its_own(node: Node, tm
     wait_until(lambda: notes.read_text().split() == ["twice", "twice"], what="both have run")
     assert node.stop() == 0
     assert node.broker.messages("alpha", node.vhost) == 0, "both are acked"
+
+
+def unread(pid: int) -> int:
+    """Return the bytes that wait in the pipes of a process."""
+    found = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        if link.readlink().name.startswith("pipe:"):
+            with suppress(OSError):  # only its other end is open
+                pipe = os.open(link, os.O_RDONLY | os.O_NONBLOCK)
+                found += struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+                os.close(pipe)
+    return found
 
 
 def delivered_again(node: Node, count: int) -> bool:

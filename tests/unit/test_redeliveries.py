@@ -40,39 +40,39 @@ def delivered(redeliveries: Redeliveries, given: Message, *, ack: bool = True) -
 
 
 def test_what_was_acked_on_a_lost_channel_is_acked_once_more() -> None:
-    redeliveries, before, now = Redeliveries(1, waits_in_pool=False), Channel(), Channel()
+    redeliveries, before, now = Redeliveries(1, None), Channel(), Channel()
     delivered(redeliveries, message(before, 1))
     assert redeliveries.is_known(message(now, 7, redelivered=True), ())
     assert now.acked == [7]
 
 
 def test_what_another_worker_left_is_a_new_task_with_the_same_id_too() -> None:
-    redeliveries, channel = Redeliveries(1, waits_in_pool=False), Channel()
+    redeliveries, channel = Redeliveries(1, None), Channel()
     delivered(redeliveries, message(channel, 1))
     delivered(redeliveries, message(channel, 2, redelivered=True))
     assert channel.acked == [1, 2]
 
 
 def test_what_is_sent_again_is_a_new_task() -> None:
-    redeliveries, before, now = Redeliveries(1, waits_in_pool=False), Channel(), Channel()
+    redeliveries, before, now = Redeliveries(1, None), Channel(), Channel()
     delivered(redeliveries, message(before, 1))
     delivered(redeliveries, message(now, 2))
 
 
 def test_what_was_rejected_is_a_new_task() -> None:
-    redeliveries, before, now = Redeliveries(1, waits_in_pool=False), Channel(), Channel()
+    redeliveries, before, now = Redeliveries(1, None), Channel(), Channel()
     delivered(redeliveries, message(before, 1), ack=False)
     delivered(redeliveries, message(now, 2, redelivered=True))
 
 
 def test_other_arguments_make_another_task() -> None:
-    redeliveries, before, now = Redeliveries(1, waits_in_pool=False), Channel(), Channel()
+    redeliveries, before, now = Redeliveries(1, None), Channel(), Channel()
     delivered(redeliveries, message(before, 1))
     delivered(redeliveries, message(now, 2, redelivered=True, body="[[1], {}, {}]"))
 
 
 def test_acks_that_can_not_be_lost_any_more_are_forgotten() -> None:
-    redeliveries, before, now = Redeliveries(1, waits_in_pool=False), Channel(), Channel()
+    redeliveries, before, now = Redeliveries(1, None), Channel(), Channel()
     delivered(redeliveries, message(before, 1))
     delivered(redeliveries, message(before, 2, body="[[2], {}, {}]"))
     delivered(redeliveries, message(now, 3, redelivered=True))
