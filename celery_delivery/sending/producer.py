@@ -34,7 +34,7 @@ from celery_delivery.sending.routing import is_passed_on
 from celery_delivery.sending.unanswered import Unanswered, look
 from celery_delivery.settings.safe import CONNECT_TIMEOUT
 from celery_delivery.topology import delays
-from celery_delivery.topology.queues import TaskQueue, declare
+from celery_delivery.topology.queues import TaskQueue
 
 SEND_TIMEOUT = 10.0  # seconds; a quorum queue has another leader in 3 s
 # Of the time that is given, how much goes to what the broker has refused to take (nack). On a quiet machine a queue whose
@@ -225,10 +225,8 @@ class Producer(StockProducer):
         expiration = {"expiration": None}
         if not seconds:
             return {"exchange": queue.exchange.name, "routing_key": queue.routing_key, **expiration}
-        levels = f"the delays of {queue.name}"
-        if not queue.no_declare and levels not in self.connection.declared_entities:
-            declare(delays.topology([queue.name]), channel)
-            self.connection.declared_entities.add(levels)
+        if not queue.no_declare:
+            delays.prepare(queue.name, seconds, channel, self.connection.declared_entities)
         return {"exchange": delays.FIRST, "routing_key": delays.routing_key(seconds, queue.name), **expiration}
 
     def place(self, message: Outgoing) -> tuple[TaskQueue | None, int]:

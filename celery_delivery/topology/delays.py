@@ -8,13 +8,14 @@ seconds, from which the broker moves the task on (at-least-once dead-lettering):
 
 All tasks of such a queue wait equally long, so the one at its head is always the next to go: in a queue of tasks with
 times of their own a long one would hold up all behind it. `docs/decisions/0010-delays.md` has the figures beside the
-alternatives. The levels are declared when a process first needs them, and shared by all queues of a virtual host.
+alternatives. A queue is declared when a process first needs it, and shared by all task queues of a virtual host.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from math import ceil
+from typing import Any
 from urllib.parse import quote
 
 from celery_delivery.errors import DelayError
@@ -25,9 +26,11 @@ from celery_delivery.topology.queues import (
     ExchangeDeclaration,
     QueueDeclaration,
     Topology,
+    declare,
 )
 
 LEVELS = 25
+ALL = range(LEVELS - 1, -1, -1)  # their numbers, in the order in which tasks meet them
 LONGEST = 2**LEVELS - 1  # seconds: 388 days
 LONGEST_WORD = LONGEST_TEXT - 2 * LEVELS  # characters of a routing key that are left for a queue
 PREFIX = "celery-tasks.delay."
@@ -68,19 +71,28 @@ def routing_key(seconds: int, queue: str) -> str:
     return ".".join((*f"{seconds:0{LEVELS}b}", word(queue)))
 
 
-def topology(queues: Iterable[str]) -> Topology:
-    """Return what delays need, and what leads from them to some queues."""
-    numbers = range(LEVELS - 1, -1, -1)
+def topology(queues: Iterable[str], numbers: Sequence[int] = ALL) -> Topology:
+    """Return what delays need whose binary digits of these numbers may be 1, and what leads from them to some queues."""
     bindings = []
-    for number in numbers:
+    for number in ALL:
         before = "*." * (LEVELS - 1 - number)
-        bindings.append(Binding(level(number), level(number), f"{before}1.#"))
+        if number in numbers:
+            bindings.append(Binding(level(number), level(number), f"{before}1.#"))
         bindings.append(Binding(level(number), level(number - 1), f"{before}0.#", to="exchange"))
     return Topology(
-        exchanges=tuple(ExchangeDeclaration(level(number), "topic") for number in (*numbers, -1)),
+        exchanges=tuple(ExchangeDeclaration(level(number), "topic") for number in (*ALL, -1)),
         queues=tuple(QueueDeclaration(level(number), _arguments(number)) for number in numbers),
         bindings=(*bindings, *(Binding(DUE, name, f"#.{word(name)}") for name in sorted(set(queues)))),
     )
+
+
+def prepare(queue: str, seconds: int, channel: Any, declared: set[Any]) -> None:
+    """Declare what leads through a delay to a queue, without waiting, but for what its connection has declared before."""
+    digits = [number for number in ALL if seconds >> number & 1]
+    missing = [number for number in digits if ("delay", number, queue) not in declared]
+    if missing:
+        declare(topology([queue], missing), channel)
+        declared.update(("delay", number, queue) for number in missing)
 
 
 def _arguments(number: int) -> dict[str, str | int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from celery_delivery.topology.delays import level
+from celery_delivery.topology.delays import LEVELS, level
 from tests.node import EACH_POOL, TASKS, Node
 from tests.rabbitmq import RabbitMQ
 from tests.truth import assert_well
@@ -57,6 +57,8 @@ print(json.dumps([soon, time.time() - sent, tomorrow.ready()]))"""
     soon, seconds, is_ready = node.produce(code, "alpha")
     assert (soon, is_ready) == ("soon", False)
     assert seconds >= 2
+    made = [number for number in range(LEVELS) if node.broker.queue(level(number), node.vhost) is not None]
+    assert made == [1, 7, 8, 12, 14, 16], "the queues that these two delays need: 2 s, and 86,400 s"
 
 
 @pytest.mark.usefixtures("impatient")

@@ -14,6 +14,7 @@ from celery_delivery.topology.delays import (
     LEVELS,
     LONGEST,
     level,
+    prepare,
     routing_key,
     seconds_until,
     topology,
@@ -56,6 +57,46 @@ def stay(seconds: int, queue: str, queues: tuple[str, ...]) -> tuple[int, set[st
 @given(st.integers(1, LONGEST))
 def test_a_task_is_kept_for_its_delay_and_comes_to_its_queue_alone(seconds: int) -> None:
     assert stay(seconds, "mails", ("mails", "other")) == (seconds, {"mails"})
+
+
+class Channel:
+    """Notes the queues that are declared, with the seconds that a task stays there, and what leads from them."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, int] = {}
+        self.leading: list[str] = []
+
+    def queue_declare(self, name: str, arguments: dict[str, int], **_options: bool) -> None:
+        self.queues[name] = arguments["x-message-ttl"] // 1000
+
+    def queue_bind(self, queue: str, *_binding: str, **_options: bool) -> None:
+        self.leading.append(queue)
+
+    def exchange_declare(self, *_exchange: str, **_options: bool) -> None:
+        pass
+
+    def exchange_bind(self, *_binding: str, **_options: bool) -> None:
+        pass
+
+
+@given(st.integers(1, LONGEST))
+def test_a_delay_declares_the_queues_that_its_tasks_stay_in_and_no_other(seconds: int) -> None:
+    channel = Channel()
+    prepare("mails", seconds, channel, set())
+    assert sum(channel.queues.values()) == seconds
+    assert set(channel.leading) == {*channel.queues, "mails"}
+
+
+def test_what_a_connection_has_declared_is_not_declared_again_for_the_same_queue() -> None:
+    channel, declared = Channel(), set[object]()
+    prepare("mails", 5, channel, declared)
+    channel.queues.clear()
+    prepare("mails", 4, channel, declared)
+    assert channel.queues == {}
+    prepare("mails", 7, channel, declared)
+    assert channel.queues == {level(1): 2}
+    prepare("other", 7, channel, declared)
+    assert "other" in channel.leading
 
 
 @pytest.mark.parametrize("queue", ["out", "mails.out", "a.*", "#", "ä b", "mails%2Eout"])
