@@ -220,8 +220,7 @@ class Node:
     def template(self) -> int:
         """Return the pid of the template: the daemon's child that is no worker."""
         assert self.process is not None
-        found = children(self.process.pid)
-        return next(pid for pid in found if Path(f"/proc/{pid}/comm").read_text().strip() == "agent-template")
+        return next(pid for pid in children(self.process.pid) if name_of(pid) == "agent-template")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the agent."""
@@ -244,6 +243,14 @@ class Node:
 def children(pid: int) -> list[int]:
     """Return the pids of a process's children."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def name_of(pid: int) -> str:
+    """Return the name that the kernel has for a process, "" where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def is_alive(pid: int) -> bool:

@@ -22,7 +22,7 @@ from pathlib import Path
 from agent.guest.spec import watcher_of
 from tests.chaos.ledger import Fact
 from tests.chaos.stage import QUEUE, Stage
-from tests.node import children, is_alive
+from tests.node import children, is_alive, name_of
 from tests.waiting import wait_until
 
 DAEMON, PLANNER, IMPORTER, TEMPLATE, WORKER, CHILD, WATCHER = (
@@ -135,7 +135,7 @@ def _planners(daemon: int) -> list[int]:
 
 
 def _named(daemon: int, name: str) -> int:
-    return next((pid for pid in _children(daemon) if _text(pid, "comm").strip() == name), 0)
+    return next((pid for pid in _children(daemon) if name_of(pid) == name), 0)
 
 
 def _descendants(pid: int) -> list[int]:

@@ -17,7 +17,7 @@ import pytest
 from agent.guest.spec import watcher_of
 from tests import administration
 from tests.certificates import EXPIRED, Authority, Identity
-from tests.node import Node, children
+from tests.node import Node, children, name_of
 from tests.ports import number, reserve
 from tests.projects import Project
 from tests.rabbitmq import RabbitMQ
@@ -43,8 +43,7 @@ def watcher(node: Node) -> int:
     """Return the pid of the watcher, 0 where there is none."""
     assert node.process is not None
     name = watcher_of(node.instance)[:15]
-    found = (pid for pid in children(node.process.pid) if Path(f"/proc/{pid}/comm").read_text().strip() == name)
-    return next(found, 0)
+    return next((pid for pid in children(node.process.pid) if name_of(pid) == name), 0)
 
 
 def wait_until_watched(node: Node) -> int:
