@@ -57,9 +57,14 @@ help:
 	@scripts/make-venv dev
 	@touch .venv/dev .venv/run
 
-# Beside the agent itself, by which settings are looked at before a host is touched.
+# In an environment of its own, or each process would import what Celery uses where it is there: PyYAML and cffi. Behind it
+# stands the agent, by which settings are looked at before a host is touched.
 .venv/ansible: requirements/ansible.txt | .venv/run
-	@flock .venv .venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/ansible.txt
+	@.venv/bin/python -m venv --clear .venv/of-ansible
+	@.venv/of-ansible/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/ansible.txt
+	@for site in .venv/lib/python3*/site-packages; do \
+		echo "import site; site.addsitedir('$(CURDIR)/$$site')" >.venv/of-ansible/$${site#.venv/}/behind.pth; done
+	@ln -sf $(CURDIR)/.venv/of-ansible/bin/ansible* $(CURDIR)/.venv/of-ansible/bin/yamllint .venv/bin
 	@touch .venv/ansible
 
 ansible: .venv/ansible
