@@ -85,19 +85,27 @@ class PatientPool(StockTaskPool.Pool):
     @mending.where(internals.worker.PATIENT_POOL)
     def flush(self) -> None:
         """Forget the tasks that no child has; the broker delivers them again."""
-        held = [job for job in tuple(self._cache.values()) if job._write_to is not None]
-        unread = [job for job in held if not job._accepted]
+        held = [(job, job._write_to) for job in tuple(self._cache.values()) if self._is_with_a_child(job)]
+        unread = [job for job, _ in held if not job._accepted]
         for job in unread:
             job._accepted = True
         try:
             super().flush()
         finally:
-            for job in held:
-                if job._write_to._is_alive() and not job.ready():
-                    self._cache.setdefault(job._job, job)
             for job in unread:
-                if job._job in self._cache:
+                if job._worker_pid is None:  # nor was its start read meanwhile
                     job._accepted = False
+            for job, child in held:  # its place may be another's by now
+                if job.ready():
+                    continue
+                if child._is_alive():
+                    self._cache.setdefault(job._job, job)
+                elif not job._accepted:
+                    self._cache.pop(job._job, None)
+
+    def _is_with_a_child(self, job: Any) -> bool:
+        """Say whether a child that lives has a task, or a part of it; what a dead one has left waits for another."""
+        return job._write_to is not None and job._write_to._is_alive() and job not in self.outbound_buffer
 
 
 def is_with_a_process(request: Any) -> bool:

@@ -82,6 +82,7 @@ class Redeliveries:
                 return False
             if not was_acked:
                 before.again, before.channel = message, ref(message.channel)
+                _keep_known(before)
         name, task_id = message.headers.get("task"), message.headers.get("id")
         if was_acked:
             _log.warning("Task %s[%s] is delivered again, and was run: it is acked once more", name, task_id)
@@ -132,6 +133,13 @@ class Redeliveries:
                 return is_with_a_process(request)
             case _:
                 return False
+
+
+def _keep_known(delivery: _Delivery) -> None:
+    """Have a task that has not begun be found by who revokes it; the worker forgot it with the connection."""
+    request = None if delivery.request is None else delivery.request()
+    if request is not None and request.time_start is None:
+        state.task_reserved(request)
 
 
 def _identity(message: Any) -> int:

@@ -43,6 +43,30 @@ pool.terminate()
 os._exit(0)
 """
 
+# The child that has a job ends without having read it, and the pool is flushed before it has seen that, or after. The broker
+# delivers the task again, as a new one.
+ENDED = """
+first = pool.apply_async(pow, (2, 3))
+while not first.ready():
+    next(loop)
+pid = pool._pool._pool[0].pid
+os.kill(pid, 19)
+job = pool.apply_async(pow, (2, 3))
+while job._write_to is None or pool._pool._active_writers:
+    next(loop)
+os.kill(pid, 9)
+while job._write_to._is_alive():
+    time.sleep(0.01)
+if sys.argv[2] == "after":
+    pool._pool.maintain_pool()
+    assert job in pool._pool.outbound_buffer
+pool.flush()
+print(job._job in pool._pool._cache)
+sys.stdout.flush()
+pool.terminate()
+os._exit(0)
+"""
+
 # A child closes its files, as the kernel does for one that ends, and has ended a while later. The pool's look every 5 s is off.
 ENDING = """
 def end():
@@ -99,6 +123,11 @@ def printed(script: str, *arguments: str) -> str:
 
 def test_what_a_child_has_is_not_forgotten_when_the_pool_is_flushed() -> None:
     assert results_after_a_flush("mended", PATIENCE) == "[8]"
+
+
+@pytest.mark.parametrize("seen", ["before", "after"])
+def test_what_a_child_had_that_has_ended_is_forgotten(seen: str) -> None:
+    assert printed(ENDED, "mended", seen) == "False"
 
 
 def test_the_stock_pool_still_forgets_it() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import struct
 import termios
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -68,26 +67,31 @@ def test_what_is_delivered_again_to_the_worker_that_runs_it_is_run_once(
 
 
 def test_what_a_process_has_and_has_not_told_of_is_run_once(node: Node, tmp_path: Path) -> None:
-    notes, file = tmp_path / "notes", tmp_path / "file"
+    notes, first, file = tmp_path / "notes", tmp_path / "first", tmp_path / "file"
     (node.code / "greek.py").write_text(NOTED)
     node.configure("alpha", DEFAULTS__POOL="prefork", DEFAULTS__CONCURRENCY="2")
     node.start(NOTES=str(notes))
     node.wait_until_consuming()
+    send = "print(json.dumps([worker.delay({!r}).id for _ in range(2)]))"
+    sent = node.produce(send.format(str(first)), "alpha")
+    node.wait_for("alpha", lambda queue: queue["active_count"] == 2, "both processes run a task")
+    first.touch()
+    node.wait_for("alpha", lambda queue: queue["succeeded"] == 2, "both wait for another one")
     processes = children(node.pids()["alpha"])
     for each in processes:
         os.kill(each, signal.SIGSTOP)
-    sent = node.produce(f"print(json.dumps([worker.delay({str(file)!r}).id for _ in range(2)]))", "alpha")
-    wait_until(lambda: all(map(unread, processes)), what="each has a task, and does not read it")
+    sent += node.produce(send.format(str(file)), "alpha")
+    wait_until(lambda: len(unread(processes)) == 2, what="each has a task, and does not read it")
     administration.close_all_connections(node.broker, node.vhost)
     wait_until(partial(delivered_again, node, 2), what="both are delivered again")
     for each in processes:
         os.kill(each, signal.SIGCONT)
     node.wait_for("alpha", lambda queue: queue["active_count"] == 2, "runs both")
     file.touch()
-    wait_until(lambda: node.queue("alpha")["succeeded"] == 2, 60, "both are done")
+    node.wait_for("alpha", lambda queue: queue["succeeded"] == 4, "both are done")
     assert Counter(notes.read_text().split()) == dict.fromkeys(sent, 1)
     assert node.stop() == 0
-    assert node.broker.messages("alpha", node.vhost) == 0, "both are acked"
+    assert node.broker.messages("alpha", node.vhost) == 0, "all are acked"
 
 
 def test_what_has_run_while_the_broker_was_away_is_told_and_followed_later(node: Node, tmp_path: Path) -> None:
@@ -139,14 +143,18 @@ def test_a_task_with_the_id_of_one_that_runs_is_a_task_of_its_own(node: Node, tm
     assert node.broker.messages("alpha", node.vhost) == 0, "both are acked"
 
 
-def unread(pid: int) -> int:
-    """Return the bytes that wait in the pipes of a process."""
-    found = 0
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        if link.readlink().name.startswith("pipe:"):
-            with suppress(OSError):  # only its other end is open
+def unread(processes: Iterable[int]) -> set[str]:
+    """Return the pipes of processes, but for their standard streams, in which something waits."""
+    found = set()
+    for each in processes:
+        folder = Path(f"/proc/{each}/fd")
+        standard = {(folder / number).readlink() for number in "012"}
+        for link in folder.iterdir():
+            name = link.readlink()
+            if name.name.startswith("pipe:") and name not in standard:
                 pipe = os.open(link, os.O_RDONLY | os.O_NONBLOCK)
-                found += struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+                if fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)) != bytes(4):
+                    found.add(name.name)
                 os.close(pipe)
     return found
 
