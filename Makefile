@@ -64,7 +64,7 @@ help:
 	@.venv/of-ansible/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/ansible.txt
 	@for site in .venv/lib/python3*/site-packages; do \
 		echo "import site; site.addsitedir('$(CURDIR)/$$site')" >.venv/of-ansible/$${site#.venv/}/behind.pth; done
-	@ln -sf $(CURDIR)/.venv/of-ansible/bin/ansible* $(CURDIR)/.venv/of-ansible/bin/yamllint .venv/bin
+	@cd .venv/bin && ln -sf ../of-ansible/bin/ansible* ../of-ansible/bin/yamllint .
 	@touch .venv/ansible
 
 ansible: .venv/ansible
