@@ -196,7 +196,10 @@ class Node:
 
     @contextmanager
     def producing(self, code: str, queue: str) -> Iterator[subprocess.Popen[str]]:
-        """Start producer code that has `worker`, the task of a queue; it is ended afterwards if it still runs."""
+        """Start producer code that has `worker`, the task of a queue; it is ended afterwards if it still runs.
+
+        Where something fails meanwhile, what it has written to standard error is shown.
+        """
         script = (
             "import json, greek\nfrom celery_tasks.utils import create_worker_from\n"
             f"_, worker = create_worker_from(greek.{queue.capitalize()})\n{code}\n"
@@ -205,6 +208,11 @@ class Node:
         with start(script, environment, interpreter=self.interpreter) as producer:
             try:
                 yield producer
+            except Exception:
+                producer.kill()
+                assert producer.stderr is not None
+                print(producer.stderr.read())
+                raise
             finally:
                 producer.kill()
 
