@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.rabbitmq import RabbitMQ
 
 WHO = '<<"tests">>'
@@ -42,6 +44,15 @@ def close_all_connections(broker: RabbitMQ, vhost: str) -> None:
 def count_connections(broker: RabbitMQ, vhost: str) -> int:
     """Return how many connections there are to a vhost."""
     return int(broker.evaluate(f"length([Pid || {_connections(vhost)}])."))
+
+
+def messages(broker: RabbitMQ, vhost: str) -> dict[str, int]:
+    """Return how many messages each queue of a vhost has, those at a consumer included."""
+    line = 'io_lib:format("~ts ~b~n", [element(4, Name), Messages])'
+    listed = f"[{{name, Name}}, {{messages, Messages}}] <- rabbit_amqqueue:info_all({_text(vhost)}, [name, messages])"
+    said = broker.evaluate(f"lists:flatten([{line} || {listed}]).")
+    lines = "" if said == "[]" else json.loads(said)
+    return {name: int(count) for name, count in (line.rsplit(" ", 1) for line in lines.splitlines())}
 
 
 def _connections(vhost: str) -> str:

@@ -208,10 +208,10 @@ class Node:
         with start(script, environment, interpreter=self.interpreter) as producer:
             try:
                 yield producer
-            except Exception:
+            except Exception as error:
                 producer.kill()
                 assert producer.stderr is not None
-                print(producer.stderr.read())
+                error.add_note(producer.stderr.read())
                 raise
             finally:
                 producer.kill()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import amqp
 
+from tests import administration
 from tests.chaos.ledger import Fact, Ledger
 from tests.chaos.network import Network
 from tests.chaos.producer import Load
@@ -178,8 +179,7 @@ class Stage:
 
     def waiting(self) -> int:
         """Return how many messages the queue still has, those at a consumer included."""
-        listed = self.broker.control("list_queues", "-p", self.vhost, "name", "messages", "--no-table-headers")
-        return next((int(line.split("\t")[1]) for line in listed.splitlines() if line.split("\t")[0] == QUEUE), 0)
+        return administration.messages(self.broker, self.vhost).get(QUEUE, 0)
 
     def close(self) -> None:
         """End what is left of the run, and remove its vhost."""

@@ -57,8 +57,7 @@ with worker.app.amqp.producer_pool.acquire() as producer:
 
 
 def queues(node: Node) -> list[str]:
-    lines = node.broker.control("list_queues", "-p", node.vhost, "name").splitlines()
-    return [name for name in lines if name.startswith("replies.")]
+    return [name for name in administration.messages(node.broker, node.vhost) if name.startswith("replies.")]
 
 
 def run(node: Node, *queues: str, **settings: str) -> None:

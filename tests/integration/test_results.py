@@ -26,9 +26,8 @@ def run(node: Node, results: str, pool: str = "solo") -> None:
 
 def queues(node: Node) -> dict[str, int]:
     """Return the messages of each queue that is no task's."""
-    lines = node.broker.control("list_queues", "-p", node.vhost, "name", "messages").splitlines()[1:]
-    found = (line.split("\t") for line in lines)
-    return {name: int(count) for name, count in found if name.startswith("replies.")}
+    found = administration.messages(node.broker, node.vhost)
+    return {name: count for name, count in found.items() if name.startswith("replies.")}
 
 
 @pytest.mark.parametrize("backend", ["redis", "database"], indirect=True)
