@@ -19,6 +19,7 @@ may write to all of them                                      of queues that it 
 import re
 import threading
 import uuid
+from collections import deque
 from typing import Any
 from weakref import WeakSet
 
@@ -121,9 +122,10 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
             if not name == self.queues[-1].name == self._declared:
                 return
             if not self._is_named:
-                self._queues.pop()  # nothing comes by it
+                self._unread.append(self._queues.pop().name)  # nothing comes by it, but the broker may have it
             self._is_named = False
             self._queues.append(self._queue())
+            self._unread.extend(queue.name for queue in self._queues[: -1 - FORMER])
             del self._queues[: -1 - FORMER]
 
     def goes_without(self) -> bool:
@@ -136,7 +138,7 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
         """Delete the queues; what the broker can't be told now, it does after `result_expires`."""
         if not self._declared:
             return
-        names = [queue.name for queue in reversed(self.queues)]
+        names = [*(queue.name for queue in reversed(self.queues)), *self._unread]
         self._declared = ""
         try:
             with self.app.amqp.producer_pool.acquire(block=True) as producer:
@@ -180,6 +182,7 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
     def _start(self) -> None:
         self.lock = threading.RLock()  # of what waits for results
         self._queues: list[Any] = []
+        self._unread: deque[str] = deque(maxlen=FORMER)  # queues that are read no more
         self._declared = ""  # the queue that was declared last
         self._is_named = False  # whether the newest queue may stand in a task
         self._is_refused = False

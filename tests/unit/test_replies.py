@@ -1,5 +1,9 @@
 """The queue for results that a process has, and when it has another one."""
 
+from collections.abc import Sequence
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import celery
 import pytest
 
@@ -31,3 +35,21 @@ def test_connections_that_are_lost_again_and_again_drop_no_queue_that_a_task_nam
         backend.renew(backend.newest.name)
     assert backend.queues[0].name == named
     assert len(backend.queues) == 2
+
+
+def test_at_the_end_queues_are_deleted_that_no_task_named_and_are_read_no_more(
+    backend: ReplyBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted: list[str] = []
+
+    class Producer:
+        def delete(self, queues: Sequence[str]) -> None:
+            deleted.extend(queues)
+
+    pool = SimpleNamespace(acquire=lambda **_: nullcontext(Producer()))
+    monkeypatch.setattr(backend.app, "amqp", SimpleNamespace(producer_pool=pool))
+    unnamed = backend.newest.name
+    backend.renew(unnamed)
+    last = backend.binding.name
+    backend.leave_broker()
+    assert deleted == [last, unnamed]
