@@ -207,8 +207,7 @@ with ThreadPoolExecutor(10) as threads:
         go.touch()
         assert json.loads(producer.stdout.readline()) == [str(go)] * 3
         assert producer.wait(30) == 0
-    # With its end it deletes the queue that it read last, and waits; the former one it only asks to be deleted.
-    wait_until(lambda: queues(node) == [], what="no queue for results is left")
+    assert queues(node) == []
 
 
 def test_the_result_of_what_a_link_calls_comes_to_who_has_sent_the_task(node: Node) -> None:
