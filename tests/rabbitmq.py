@@ -88,12 +88,10 @@ class RabbitMQ:
 
     def configure(self, configuration: str) -> None:
         """Write rabbitmq.conf, for the next start; none where there is nothing to write: to read one takes 3 s of CPU."""
-        lines = [*configuration.splitlines(), *self._tls_configuration()]
-        file = self._folder / "rabbitmq.conf"
-        if lines:
-            file.write_text("\n".join([*lines, ""]))
-        else:
-            file.unlink(missing_ok=True)
+        file, text = self._folder / "rabbitmq.conf", "\n".join([configuration, *self._tls_configuration()])
+        file.unlink(missing_ok=True)
+        if text:
+            file.write_text(f"{text}\n")
 
     def start(self) -> None:
         """Start the node, with the data it had; return when it takes connections."""

@@ -49,8 +49,8 @@ class Channel(filesystem.Channel):
     @mending.where(internals.client.EMBEDDED)
     def _queue_bind(self, exchange: str, *binding: Any) -> None:
         """Bind a queue; kombu changes a file that is there under a lock."""
-        file: Path = self._exchange_file(exchange)
-        if not file.exists():
+        file = self.control_folder / f"{exchange}.exchange"
+        if file.parent == self.control_folder and not file.exists():  # kombu refuses a name that leads elsewhere
             _whole(file, "[]")
         super()._queue_bind(exchange, *binding)
 

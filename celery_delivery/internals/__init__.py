@@ -8,14 +8,14 @@ A name is "module:path". Below a function it is a name that the function's code 
 Behind it stands of which releases of its package it is needed, where not of all: "since 5.7", "before 5.7".
 """
 
-from celery_delivery.internals import client, crashes, worker
+from celery_delivery.internals import client, crashes, pool, worker
 from celery_delivery.internals.mend import Mend
 
 REQUIRED = (client.CONFIRMS, client.SHARED_CONNECTIONS, client.OWN_SETTINGS)
 REQUIRED_OF_OTHERS = (*REQUIRED, client.ADOPTED)  # of apps that were made by others
 OPTIONAL = tuple(
     each
-    for room in (worker, crashes, client)
+    for room in (worker, pool, crashes, client)
     for each in vars(room).values()
     if isinstance(each, Mend) and each not in REQUIRED_OF_OTHERS
 )

@@ -10,8 +10,6 @@ TLS = Mend(
 EMBEDDED = Mend(
     "embedded messages",
     (
-        "kombu.transport.filesystem:Channel._exchange_file",
-        "kombu.transport.filesystem:Channel._get.partition",
         "kombu.transport.filesystem:Channel._put.data_folder_out",
         "kombu.transport.filesystem:Channel._put.monotonic",
         "kombu.transport.filesystem:Channel._queue_bind.control_folder",

@@ -66,7 +66,7 @@ class Producer(StockProducer):
         self._replies = replies
 
     def delete(self, queues: Sequence[str]) -> None:
-        """Delete queues, the first one before the node of another may be found to be down. Raises AMQPError, OSError."""
+        """Delete queues, the first one at first: the node of another may be down. Raises AMQPError, OSError."""
         with self._results.turn:
             try:
                 self._delete(queues)
@@ -185,7 +185,7 @@ class Producer(StockProducer):
         for name in queues:
             channel.queue_delete(name, nowait=name is not queues[0])
         if len(queues) > 1:
-            channel.queue_delete(queues[0])  # once it is answered, the others were read: the process may end
+            channel.queue_delete(queues[0])  # its answer comes after the others were read: the process may end
 
     def _write_alone(self, message: Outgoing, channel: Any, confirms: Confirms, deadline: float) -> None:
         """Write what may be above the broker's limit, and wait: it closes the channel for that, and drops what comes behind."""

@@ -12,7 +12,7 @@ alternatives. A queue is declared when a process first needs it, and shared by a
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
@@ -71,28 +71,51 @@ def routing_key(seconds: int, queue: str) -> str:
     return ".".join((*f"{seconds:0{LEVELS}b}", word(queue)))
 
 
-def topology(queues: Iterable[str], numbers: Sequence[int] = ALL) -> Topology:
-    """Return what delays need whose binary digits of these numbers may be 1, and what leads from them to some queues."""
-    bindings = []
-    for number in ALL:
-        before = "*." * (LEVELS - 1 - number)
-        if number in numbers:
-            bindings.append(Binding(level(number), level(number), f"{before}1.#"))
-        bindings.append(Binding(level(number), level(number - 1), f"{before}0.#", to="exchange"))
+def topology(queues: Iterable[str]) -> Topology:
+    """Return what delays need, and what leads from them to some queues."""
+    chain, stays = _chain(queues), [_stay(number) for number in ALL]
     return Topology(
-        exchanges=tuple(ExchangeDeclaration(level(number), "topic") for number in (*ALL, -1)),
-        queues=tuple(QueueDeclaration(level(number), _arguments(number)) for number in numbers),
-        bindings=(*bindings, *(Binding(DUE, name, f"#.{word(name)}") for name in sorted(set(queues)))),
+        exchanges=chain.exchanges,
+        queues=tuple(queue for stay in stays for queue in stay.queues),
+        bindings=(*chain.bindings, *(binding for stay in stays for binding in stay.bindings)),
     )
 
 
 def prepare(queue: str, seconds: int, channel: Any, declared: set[Any]) -> None:
-    """Declare what leads through a delay to a queue, without waiting, but for what its connection has declared before."""
-    digits = [number for number in ALL if seconds >> number & 1]
-    missing = [number for number in digits if ("delay", number, queue) not in declared]
-    if missing:
-        declare(topology([queue], missing), channel)
-        declared.update(("delay", number, queue) for number in missing)
+    """Declare what leads through a delay to a queue, without waiting, but for what its connection has declared before.
+
+    Of the 25 queues only those that the delay needs: the broker takes half a second for all.
+    """
+    if (way := f"the way to {queue}") not in declared:
+        declare(_chain([queue]), channel)
+        declared.add(way)
+    for number in ALL:
+        if seconds >> number & 1 and level(number) not in declared:
+            declare(_stay(number), channel)
+            declared.add(level(number))
+
+
+def _chain(queues: Iterable[str]) -> Topology:
+    """Return the exchanges, each bound to the next for a digit that is 0, and the last to the queues."""
+    return Topology(
+        exchanges=tuple(ExchangeDeclaration(level(number), "topic") for number in (*ALL, -1)),
+        queues=(),
+        bindings=(
+            *(Binding(level(number), level(number - 1), f"{_before(number)}0.#", to="exchange") for number in ALL),
+            *(Binding(DUE, name, f"#.{word(name)}") for name in sorted(set(queues))),
+        ),
+    )
+
+
+def _stay(number: int) -> Topology:
+    """Return the queue in which a task stays for a digit that is 1, once its exchange is there."""
+    queue = QueueDeclaration(level(number), _arguments(number))
+    return Topology((), (queue,), (Binding(level(number), level(number), f"{_before(number)}1.#"),))
+
+
+def _before(number: int) -> str:
+    """Return the part of a binding that stands for the digits before one."""
+    return "*." * (LEVELS - 1 - number)
 
 
 def _arguments(number: int) -> dict[str, str | int]:

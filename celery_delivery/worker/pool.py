@@ -41,13 +41,13 @@ LONGEST = 5.0  # what is left to the pool's own looks: a child that has closed i
 class TimeoutHandler(StockTaskPool.Pool.TimeoutHandler):
     """What ends tasks at their limits, but leaves those whose child has ended to the pool, which gives them back."""
 
-    @mending.where(internals.worker.ENDED_CHILDREN)
+    @mending.where(internals.pool.ENDED_CHILDREN)
     def on_soft_timeout(self, job: Any) -> None:
         """Have the task raise, where its child still runs."""
         if not self._has_ended(job):
             super().on_soft_timeout(job)
 
-    @mending.where(internals.worker.ENDED_CHILDREN)
+    @mending.where(internals.pool.ENDED_CHILDREN)
     def on_hard_timeout(self, job: Any) -> None:
         """End the task, where its child still runs."""
         if not self._has_ended(job):
@@ -64,14 +64,14 @@ class PatientPool(StockTaskPool.Pool):
 
     TimeoutHandler = TimeoutHandler
 
-    @mending.where(internals.worker.ENDING_CHILDREN)
+    @mending.where(internals.pool.ENDING_CHILDREN)
     def _event_process_exit(self, hub: Any, proc: Any, pause: float = SOON) -> None:
         """Replace a child that ends; look again soon where it has not quite ended."""
         super()._event_process_exit(hub, proc)
         if proc in self._pool and pause < LONGEST:
             hub.call_later(pause, self._event_process_exit, hub, proc, 2 * pause)
 
-    @mending.where(internals.worker.PATIENT_POOL)
+    @mending.where(internals.pool.PATIENT_POOL)
     def apply_async(self, *args: Any, **options: Any) -> Any:
         """Give a task to a child; raises where it can't be written, and forgets it."""
         try:
@@ -82,10 +82,10 @@ class PatientPool(StockTaskPool.Pool):
                 self._cache.pop(getattr(newest, "_job", None), None)
             raise
 
-    @mending.where(internals.worker.PATIENT_POOL)
+    @mending.where(internals.pool.PATIENT_POOL)
     def flush(self) -> None:
         """Forget the tasks that no child has; the broker delivers them again."""
-        held = [(job, job._write_to) for job in tuple(self._cache.values()) if self._is_with_a_child(job)]
+        held = [(job, job._write_to) for job in tuple(self._cache.values()) if self._has_child(job)]
         unread = [job for job, _ in held if not job._accepted]
         for job in unread:
             job._accepted = True
@@ -103,15 +103,15 @@ class PatientPool(StockTaskPool.Pool):
                 elif not job._accepted:
                     self._cache.pop(job._job, None)
 
-    def _is_with_a_child(self, job: Any) -> bool:
+    def _has_child(self, job: Any) -> bool:
         """Say whether a child that lives has a task, or a part of it; what a dead one has left waits for another."""
         return job._write_to is not None and job._write_to._is_alive() and job not in self.outbound_buffer
 
 
-def is_with_a_process(request: Any) -> bool:
-    """Say whether a task that was given to a pool is written to one of its processes, and not forgotten."""
+def is_held(request: Any) -> bool:
+    """Say whether a pool that was flushed holds a task, since a process has it."""
     job = request._apply_result and request._apply_result()
-    return job is not None and job._write_to is not None and job._job in job._cache
+    return job is not None and job._job in job._cache
 
 
 class MendedPool(StockTaskPool):

@@ -30,7 +30,7 @@ from celery.worker import state
 from celery.worker.request import Request
 
 from celery_delivery.results.losses import losses
-from celery_delivery.worker.pool import is_with_a_process
+from celery_delivery.worker.pool import is_held
 
 FEWEST = 256  # deliveries that are known before those are looked for that are no more
 
@@ -82,7 +82,7 @@ class Redeliveries:
                 return False
             if not was_acked:
                 before.again, before.channel = message, ref(message.channel)
-                _keep_known(before)
+                self._keep_known(before)
         name, task_id = message.headers.get("task"), message.headers.get("id")
         if was_acked:
             _log.warning("Task %s[%s] is delivered again, and was run: it is acked once more", name, task_id)
@@ -124,22 +124,24 @@ class Redeliveries:
             return False
         return request in state.active_requests or (request.time_start is None and self._is_in_pool(request))
 
+    def _keep_known(self, delivery: _Delivery) -> None:
+        """Have a task that a process has not begun be found by who revokes it: the worker forgot it with the connection.
+
+        One that waits for a thread may begin and end meanwhile; no thread can be ended anyway.
+        """
+        request = None if delivery.request is None else delivery.request()
+        if isinstance(self._pool, ProcessPool) and request is not None and request.time_start is None:
+            state.task_reserved(request)
+
     def _is_in_pool(self, request: Request) -> bool:
         """Say whether a task that has not begun, as far as is known, is run although its connection is lost."""
         match self._pool:
             case ThreadPool():
                 return True
-            case ProcessPool():  # it forgets the others
-                return is_with_a_process(request)
+            case ProcessPool():
+                return is_held(request)
             case _:
                 return False
-
-
-def _keep_known(delivery: _Delivery) -> None:
-    """Have a task that has not begun be found by who revokes it; the worker forgot it with the connection."""
-    request = None if delivery.request is None else delivery.request()
-    if request is not None and request.time_start is None:
-        state.task_reserved(request)
 
 
 def _identity(message: Any) -> int:

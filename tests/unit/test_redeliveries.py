@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from celery.concurrency.prefork import TaskPool as ProcessPool
+from celery.worker import state
 from kombu.message import Message
 
 from celery_delivery.worker.redeliveries import Redeliveries
@@ -69,6 +73,37 @@ def test_other_arguments_make_another_task() -> None:
     redeliveries, before, now = Redeliveries(1, None), Channel(), Channel()
     delivered(redeliveries, message(before, 1))
     delivered(redeliveries, message(now, 2, redelivered=True, body="[[1], {}, {}]"))
+
+
+class Given:
+    """A task that was given to a pool of processes, and has not begun."""
+
+    id = "1"
+    time_start = None
+
+    def __init__(self, message: Message, cache: dict[int, object]) -> None:
+        self.message = message
+        self._job = SimpleNamespace(_job=5, _cache=cache)
+
+    def _apply_result(self) -> object:
+        return self._job
+
+
+@pytest.mark.parametrize(("cache", "is_known"), [({5: "it"}, True), ({}, False)])
+def test_what_a_process_has_is_known_and_can_be_revoked_and_what_its_pool_forgot_is_a_new_task(
+    cache: dict[int, object], is_known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "task_reserved", (reserved := list[object]()).append)
+    redeliveries, before, now = Redeliveries(1, ProcessPool.__new__(ProcessPool)), Channel(), Channel()
+    first = message(before, 1)
+    assert not redeliveries.is_known(first, ())
+    given: Any = Given(first, cache)
+    redeliveries.given(given)
+    again = message(now, 2, redelivered=True)
+    assert redeliveries.is_known(again, ()) == is_known
+    assert reserved == [given] * is_known
+    redeliveries.settled(first.ack_log_error)(log, ())
+    assert (before.acked, now.acked) == (([], [2]) if is_known else ([1], []))
 
 
 def test_acks_that_can_not_be_lost_any_more_are_forgotten() -> None:
