@@ -27,7 +27,7 @@ from tests.waiting import wait_until
 
 COLLECTION = ROOT / "deploy/ansible"
 PACKAGES = ("python3-venv", "rabbitmq-server", "tzdata")
-PLAY_TIMEOUT = 1800.0  # seconds; a whole site takes one minute on a quiet machine
+PLAY_TIMEOUT = 1800.0  # seconds; a whole site takes three minutes on a quiet machine
 
 SECRETS = {
     "vault_fleet_secret": "4f3c5d9e0b7a4f3c5d9e0b7a4f3c5d9e",
