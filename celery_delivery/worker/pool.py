@@ -22,6 +22,7 @@ Each is off where `celery_delivery.internals` says so.
 
 from typing import Any
 
+from billiard.pool import RUN
 from celery.concurrency.prefork import TaskPool as StockTaskPool
 
 from celery_delivery import internals, mending
@@ -85,8 +86,8 @@ class PatientPool(StockTaskPool.Pool):
     @mending.where(internals.pool.PATIENT_POOL)
     def flush(self) -> None:
         """Forget the tasks that no child has; the broker delivers them again."""
-        held = [(job, job._write_to) for job in tuple(self._cache.values()) if self._has_child(job)]
-        unread = [job for job, _ in held if not job._accepted]
+        given = [(job, job._write_to) for job in tuple(self._cache.values()) if self._is_given(job)]
+        unread = [job for job, _ in given if not job._accepted]
         for job in unread:
             job._accepted = True
         try:
@@ -95,17 +96,24 @@ class PatientPool(StockTaskPool.Pool):
             for job in unread:
                 if job._worker_pid is None:  # nor was its start read meanwhile
                     job._accepted = False
-            for job, child in held:  # its place may be another's by now
-                if job.ready():
-                    continue
-                if child._is_alive():
-                    self._cache.setdefault(job._job, job)
-                elif not job._accepted:
-                    self._cache.pop(job._job, None)
+            held = {job for job, child in given if not job.ready() and self._has(child)}
+            for job in held:
+                self._cache.setdefault(job._job, job)
+            for job in tuple(self._cache.values()):
+                if not job._accepted and job not in held:
+                    job.discard()
 
-    def _has_child(self, job: Any) -> bool:
-        """Say whether a child that lives has a task, or a part of it; what a dead one has left waits for another."""
-        return job._write_to is not None and job._write_to._is_alive() and job not in self.outbound_buffer
+    def _is_given(self, job: Any) -> bool:
+        """Say whether a task, or a part of it, was written to a child; what a dead one has left may wait for another."""
+        return job._write_to is not None and job not in self.outbound_buffer
+
+    def _has(self, child: Any) -> bool:
+        """Say whether a child runs what it was given, or the pool is still to see that it has ended.
+
+        Then the pool gives the task to another child, and drops the pipe, in which the task may lie unread. A pool that
+        stops gives nothing to another.
+        """
+        return child._is_alive() or (self._state == RUN and child in self._pool)
 
 
 def is_held(request: Any) -> bool:

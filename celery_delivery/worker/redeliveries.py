@@ -30,7 +30,7 @@ from celery.worker import state
 from celery.worker.request import Request
 
 from celery_delivery.results.losses import losses
-from celery_delivery.worker.pool import is_held
+from celery_delivery.worker.pool import MendedPool, is_held
 
 FEWEST = 256  # deliveries that are known before those are looked for that are no more
 
@@ -138,7 +138,7 @@ class Redeliveries:
         match self._pool:
             case ThreadPool():
                 return True
-            case ProcessPool():
+            case MendedPool():
                 return is_held(request)
             case _:
                 return False

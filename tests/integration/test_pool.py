@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,14 +45,14 @@ os._exit(0)
 """
 
 # The child that has a job ends without having read it, and the pool is flushed before it has seen that, or after. The broker
-# delivers the task again, as a new one.
+# delivers the task again, as a new one. A child that had the pipe of the first would read what was forgotten first.
 ENDED = """
 first = pool.apply_async(pow, (2, 3))
 while not first.ready():
     next(loop)
 pid = pool._pool._pool[0].pid
 os.kill(pid, 19)
-job = pool.apply_async(pow, (2, 3))
+job = pool.apply_async(os.mkdir, (sys.argv[3],))
 while job._write_to is None or pool._pool._active_writers:
     next(loop)
 os.kill(pid, 9)
@@ -61,7 +62,53 @@ if sys.argv[2] == "after":
     pool._pool.maintain_pool()
     assert job in pool._pool.outbound_buffer
 pool.flush()
-print(job._job in pool._pool._cache)
+forgotten = job._job not in pool._pool._cache
+again = pool.apply_async(pow, (2, 3))
+while not again.ready():
+    hub.call_later(0.1, lambda: None)
+    next(loop)
+print(forgotten, os.path.exists(sys.argv[3]))
+sys.stdout.flush()
+pool.terminate()
+os._exit(0)
+"""
+
+# A child has run a job and told so, and ends; then the pool is flushed. What is 3,000 bytes long is in a pipe as a whole.
+TOLD = """
+import fcntl, operator, struct, termios
+results = []
+job = pool.apply_async(operator.mul, ("x", 3000), callback=results.append)
+while job._write_to is None or pool._pool._active_writers:
+    next(loop)
+told = job._write_to.outq._reader.fileno()
+while struct.unpack("i", fcntl.ioctl(told, termios.FIONREAD, bytes(4)))[0] < 3000:
+    time.sleep(0.01)
+os.kill(job._write_to.pid, 9)
+while job._write_to._is_alive():
+    time.sleep(0.01)
+pool.flush()
+print(len(results), job._job in pool._pool._cache)
+sys.stdout.flush()
+pool.terminate()
+os._exit(0)
+"""
+
+# The pool is flushed while it has written a part of one job, and another waits. The child reads on meanwhile.
+WAITING = """
+import threading
+first = pool.apply_async(pow, (2, 3))
+while not first.ready():
+    next(loop)
+pid = pool._pool._pool[0].pid
+os.kill(pid, 19)
+large = pool.apply_async(len, ("x" * 300_000,))
+while large._write_to is None:
+    next(loop)
+waiting = pool.apply_async(pow, (2, 3))
+assert pool._pool._active_writers and waiting in pool._pool.outbound_buffer
+threading.Timer(0.5, os.kill, (pid, 18)).start()
+pool.flush()
+print(waiting._job in pool._pool._cache, large._job in pool._pool._cache)
 sys.stdout.flush()
 pool.terminate()
 os._exit(0)
@@ -126,8 +173,16 @@ def test_what_a_child_has_is_not_forgotten_when_the_pool_is_flushed() -> None:
 
 
 @pytest.mark.parametrize("seen", ["before", "after"])
-def test_what_a_child_had_that_has_ended_is_forgotten(seen: str) -> None:
-    assert printed(ENDED, "mended", seen) == "False"
+def test_what_a_child_had_that_has_ended_is_forgotten_and_never_run(seen: str, tmp_path: Path) -> None:
+    assert printed(ENDED, "mended", seen, str(tmp_path / "run")) == "True False"
+
+
+def test_what_a_child_told_before_it_ended_is_read_when_the_pool_is_flushed() -> None:
+    assert printed(TOLD, "mended") == "1 False"
+
+
+def test_what_waits_beside_a_half_written_task_is_forgotten_when_the_pool_is_flushed() -> None:
+    assert printed(WAITING, "mended") == "False True"
 
 
 def test_the_stock_pool_still_forgets_it() -> None:

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import administration
-from tests.node import Node, children
+from tests.node import Node, children, is_alive
 from tests.truth import assert_well
 from tests.waiting import wait_until
 
@@ -94,6 +95,35 @@ def test_what_a_process_has_and_has_not_told_of_is_run_once(node: Node, tmp_path
     assert node.broker.messages("alpha", node.vhost) == 0, "all are acked"
 
 
+def test_what_a_process_that_has_ended_had_not_begun_is_run_once(node: Node, tmp_path: Path) -> None:
+    notes, file = tmp_path / "notes", tmp_path / "file"
+    file.touch()
+    (node.code / "greek.py").write_text(NOTED)
+    node.configure("alpha", DEFAULTS__POOL="prefork", DEFAULTS__CONCURRENCY="1")
+    node.start(NOTES=str(notes))
+    node.wait_until_consuming()
+    send = f"print(json.dumps(worker.delay({str(file)!r}).id))"
+    sent = [node.produce(send, "alpha")]
+    node.wait_for("alpha", lambda queue: queue["succeeded"] == 1, "it is done")
+    worker = node.pids()["alpha"]
+    (process,) = children(worker)
+    os.kill(process, signal.SIGSTOP)
+    sent.append(node.produce(send, "alpha"))
+    wait_until(lambda: len(unread([process])) == 1, what="it has a task, and does not read it")
+    os.kill(worker, signal.SIGSTOP)  # so that it learns of both at once
+    administration.close_all_connections(node.broker, node.vhost)
+    wait_until(lambda: is_told(worker), what="it is told that its connection is closed")
+    os.kill(process, signal.SIGKILL)
+    wait_until(lambda: not is_alive(process), what="the process has ended")
+    os.kill(worker, signal.SIGCONT)
+    node.wait_for("alpha", lambda queue: queue["succeeded"] == 2, "it is done by another process")
+    sent.append(node.produce(send, "alpha"))  # behind all that lies in that one's pipe
+    node.wait_for("alpha", lambda queue: queue["succeeded"] == 3, "so is the last")
+    assert Counter(notes.read_text().split()) == dict.fromkeys(sent, 1)
+    assert node.stop() == 0
+    assert node.broker.messages("alpha", node.vhost) == 0, "all are acked"
+
+
 def test_what_has_run_while_the_broker_was_away_is_told_and_followed_later(node: Node, tmp_path: Path) -> None:
     notes, file = tmp_path / "notes", tmp_path / "file"
     (node.code / "greek.py").write_text(NOTED)
@@ -157,6 +187,13 @@ def unread(processes: Iterable[int]) -> set[str]:
                     found.add(name.name)
                 os.close(pipe)
     return found
+
+
+def is_told(pid: int) -> bool:
+    """Say whether something waits in a TCP connection of a process."""
+    own = {f"{each.laddr.port:04X}" for each in psutil.Process(pid).net_connections("tcp4")}
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1].split(":")[1] in own and int(row[4].split(":")[1], 16) for row in rows)
 
 
 def delivered_again(node: Node, count: int) -> bool:

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery.concurrency.prefork import TaskPool as ProcessPool
+from celery.concurrency.prefork import TaskPool as StockPool
 from celery.worker import state
 from kombu.message import Message
 
+from celery_delivery.worker.pool import MendedPool
 from celery_delivery.worker.redeliveries import Redeliveries
 
 log = logging.getLogger(__name__)
@@ -89,12 +90,15 @@ class Given:
         return self._job
 
 
-@pytest.mark.parametrize(("cache", "is_known"), [({5: "it"}, True), ({}, False)])
+@pytest.mark.parametrize(
+    ("pool", "cache", "is_known"),
+    [(MendedPool, {5: "it"}, True), (MendedPool, {}, False), (StockPool, {5: "what Celery 5.5 has left there"}, False)],
+)
 def test_what_a_process_has_is_known_and_can_be_revoked_and_what_its_pool_forgot_is_a_new_task(
-    cache: dict[int, object], is_known: bool, monkeypatch: pytest.MonkeyPatch
+    pool: type[StockPool], cache: dict[int, object], is_known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state, "task_reserved", (reserved := list[object]()).append)
-    redeliveries, before, now = Redeliveries(1, ProcessPool.__new__(ProcessPool)), Channel(), Channel()
+    redeliveries, before, now = Redeliveries(1, object.__new__(pool)), Channel(), Channel()
     first = message(before, 1)
     assert not redeliveries.is_known(first, ())
     given: Any = Given(first, cache)
