@@ -4,7 +4,7 @@ A connection is lost, or a worker stops, while a child holds a task whose start 
 `flush` forgets the task. Its result is never read, so it is not acked and runs again (1 stop in 14), and the child waits
 30 s for its result to be taken (TERM lasted 32 s; with this 1.8 to 2.8 s, 20 times of 20).
 
-Celery 5.5 forgets those that have started, too, where it writes nothing at that moment.
+Celery 5.5 forgets those that have started, too, where it writes nothing at that moment; else it keeps those that wait.
 
 With another release of Celery look whether `AsynPool.flush` still discards jobs that are not `_accepted` though `_write_to`
 names a child. `tests/integration/test_pool.py` shows the fault.
@@ -108,10 +108,10 @@ class PatientPool(StockTaskPool.Pool):
         return job._write_to is not None and job not in self.outbound_buffer
 
     def _has(self, child: Any) -> bool:
-        """Say whether a child runs what it was given, or the pool is still to see that it has ended.
+        """Say whether a child lives, or the pool is still to see that it has ended.
 
-        Then the pool gives the task to another child, and drops the pipe, in which the task may lie unread. A pool that
-        stops gives nothing to another.
+        Where it sees that, it gives the child's task to another, and drops the pipe, in which the task may lie unread. A
+        pool that stops gives nothing to another.
         """
         return child._is_alive() or (self._state == RUN and child in self._pool)
 
