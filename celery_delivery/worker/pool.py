@@ -6,6 +6,9 @@ A connection is lost, or a worker stops, while a child holds a task whose start 
 
 Celery 5.5 forgets those that have started, too, where it writes nothing at that moment; else it keeps those that wait.
 
+A child has ended by then, and the pool has not seen it yet: stock 5.7 forgets its task first. So what it told of the task is
+not read, and its pipe goes to the next child, which runs a task that lay there unread, beside the one that comes again.
+
 With another release of Celery look whether `AsynPool.flush` still discards jobs that are not `_accepted` though `_write_to`
 names a child. `tests/integration/test_pool.py` shows the fault.
 
@@ -96,7 +99,7 @@ class PatientPool(StockTaskPool.Pool):
             for job in unread:
                 if job._worker_pid is None:  # nor was its start read meanwhile
                     job._accepted = False
-            held = {job for job, child in given if not job.ready() and self._has(child)}
+            held = {job for job, child in given if not job.ready() and self._keeps_its_task(child)}
             for job in held:
                 self._cache.setdefault(job._job, job)
             for job in tuple(self._cache.values()):
@@ -104,14 +107,16 @@ class PatientPool(StockTaskPool.Pool):
                     job.discard()
 
     def _is_given(self, job: Any) -> bool:
-        """Say whether a task, or a part of it, was written to a child; what a dead one has left may wait for another."""
+        """Say whether a task, or a part of it, was written to a child, be it one that has ended.
+
+        What waits for another child, since its own has ended, is in the buffer again.
+        """
         return job._write_to is not None and job not in self.outbound_buffer
 
-    def _has(self, child: Any) -> bool:
-        """Say whether a child lives, or the pool is still to see that it has ended.
+    def _keeps_its_task(self, child: Any) -> bool:
+        """Say whether a child lives, or the pool is still to see that it has ended, and to give its task to another.
 
-        Where it sees that, it gives the child's task to another, and drops the pipe, in which the task may lie unread. A
-        pool that stops gives nothing to another.
+        A pool that stops gives nothing to another.
         """
         return child._is_alive() or (self._state == RUN and child in self._pool)
 

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ReferenceType, ref
 
-from celery.concurrency.prefork import TaskPool as ProcessPool
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.utils.log import get_logger
 from celery.worker import state
@@ -130,7 +129,7 @@ class Redeliveries:
         One that waits for a thread may begin and end meanwhile; no thread can be ended anyway.
         """
         request = None if delivery.request is None else delivery.request()
-        if isinstance(self._pool, ProcessPool) and request is not None and request.time_start is None:
+        if isinstance(self._pool, MendedPool) and request is not None and request.time_start is None:
             state.task_reserved(request)
 
     def _is_in_pool(self, request: Request) -> bool:
@@ -138,7 +137,7 @@ class Redeliveries:
         match self._pool:
             case ThreadPool():
                 return True
-            case MendedPool():
+            case MendedPool():  # in the cache of a stock one may be what nobody runs
                 return is_held(request)
             case _:
                 return False
