@@ -19,8 +19,7 @@ the broker has accepted its consumer, so the queue is never without one; the old
     Happened   Exited, and nobody had told it to        the tasks that it ran are suspects; the next worker is careful
     Happened   Exited, and the agent replaced it        the same, of the tasks that may be guilty
     Happened   Died, and nobody had told it to go       the task that ended a process of its pool is a suspect
-    Looked     any                                      its health is judged; where that has lasted too long, its worker is
-                                                        replaced
+    Looked     any                                      its health is judged; ill for too long, its worker is replaced
     Confused   any                                      what is known of its workers is killed, its current one begins
                                                         anew after a pause; where it is not wanted it is forgotten
     Drain      any                                      all of its workers go Down: how gently, its health says
