@@ -118,9 +118,12 @@ class ReplyConsumer(ResultConsumer):
             return dict(newest or {"status": PENDING, "result": None})
 
     def _ask(self, _connection: Any) -> None:
-        """Ask the broker for the queue, before whose answer comes all that it has there."""
-        (bound,) = self._consumers[self.backend.newest.name].queues
-        bound.queue_declare(passive=True)
+        """Ask the broker for the newest queue that is read, before whose answer comes all that it has there."""
+        read = (queue.name for queue in reversed(self.backend.queues) if queue.name in self._consumers)
+        name = next(read, None)
+        if name is not None:  # another thread, which sends, may have left the only one meanwhile
+            (bound,) = self._consumers[name].queues
+            bound.queue_declare(passive=True)
 
     def _read(self, read: Callable[[Any], None]) -> None:
         try:

@@ -91,14 +91,16 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
     @property
     def oid(self) -> str:
         """The name of the queue for results, for whoever names it in a task."""
-        self._is_named = True
-        return str(self.queues[-1].name)
+        with self.lock:
+            self._is_named = True
+            return str(self.queues[-1].name)
 
     @property
     def binding(self) -> Any:
         """The queue for results, for whoever sends a task that names it, and declares it."""
-        self._is_named = True
-        return self.newest
+        with self.lock:  # else `renew` in another thread gives a queue that is taken for one that no task names
+            self._is_named = True
+            return self.newest
 
     @property
     def newest(self) -> Any:

@@ -29,7 +29,7 @@ from kombu.messaging import Producer as StockProducer
 from celery_delivery.sending import priorities
 from celery_delivery.sending.confirms import Answer, Confirms
 from celery_delivery.sending.outgoing import Fate, Outgoing, encoded
-from celery_delivery.sending.reply_queues import is_about_replies, renew_replies
+from celery_delivery.sending.reply_queues import delete_queues, is_about_replies, renew_replies
 from celery_delivery.sending.routing import is_passed_on
 from celery_delivery.sending.unanswered import Unanswered, look
 from celery_delivery.settings.safe import CONNECT_TIMEOUT
@@ -66,7 +66,7 @@ class Producer(StockProducer):
         self._replies = replies
 
     def delete(self, queues: Sequence[str]) -> None:
-        """Delete queues, the first one at first: the node of another may be down. Raises AMQPError, OSError."""
+        """Delete queues; those whose node is down are left to the broker. Raises AMQPError, OSError."""
         with self._results.turn:
             try:
                 self._delete(queues)
@@ -181,11 +181,8 @@ class Producer(StockProducer):
         return self.channel
 
     def _delete(self, queues: Sequence[str]) -> None:
-        channel = self._connect(CONNECT_TIMEOUT)
-        for name in queues:
-            channel.queue_delete(name, nowait=name is not queues[0])
-        if len(queues) > 1:
-            channel.queue_delete(queues[0])  # its answer comes after the others were read: the process may end
+        self._connect(CONNECT_TIMEOUT)
+        delete_queues(queues, self.connection)
 
     def _write_alone(self, message: Outgoing, channel: Any, confirms: Confirms, deadline: float) -> None:
         """Write what may be above the broker's limit, and wait: it closes the channel for that, and drops what comes behind."""

@@ -1,6 +1,8 @@
 """The queues for results that messages on their way name: what is done where the broker has none of them, or refuses one."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 from amqp.exceptions import AccessRefused, NotFound
 
@@ -35,3 +37,21 @@ def is_about_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
     for message in refused:
         message.keeps(text, error)
     return bool(refused)
+
+
+def delete_queues(names: Sequence[str], connection: Any) -> None:
+    """Delete queues over channels of a connection, but for those whose node is down: they go when their `expires` is over.
+
+    RabbitMQ 3.10 closes the channel for such a queue, and deletes none that comes behind it; RabbitMQ 4.0 deletes them all.
+    """
+    first, *others = names
+    channel = connection.channel()
+    try:
+        channel.queue_delete(first)
+        for name in others:
+            channel.queue_delete(name, nowait=True)
+        channel.queue_delete(first)  # its answer comes after the others were read: the process may end
+    except NotFound:
+        for name in names:
+            with suppress(NotFound):
+                connection.channel().queue_delete(name)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from kombu import Connection
 
+from celery_delivery.sending.producer import Producer
 from tests.cluster import Cluster, leader
 from tests.node import Node
 from tests.truth import assert_true
@@ -11,8 +13,9 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    cluster = Cluster()
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Give three nodes, or as many as a test asks for."""
+    cluster = Cluster(getattr(request, "param", 3))
     try:
         cluster.start()
         yield cluster
@@ -59,3 +62,18 @@ print(result(2), worker.app.backend.oid, flush=True)"""
         assert_true(node)
     finally:
         node.close()
+
+
+@pytest.mark.rabbitmq_4
+@pytest.mark.parametrize("cluster", [2], indirect=True)
+def test_queues_for_results_are_deleted_though_the_node_of_one_of_them_is_down(cluster: Cluster) -> None:
+    lasting, dying = cluster.nodes
+    for name, node in (("replies.1", lasting), ("replies.2", dying), ("replies.3", lasting)):
+        with node.connect() as connection:
+            connection.channel().queue_declare(name, durable=True, auto_delete=False)  # on the node that is asked
+    dying.kill()
+    wait_until(lambda: len(cluster.running()) == 1, 60, "the cluster has lost a node")
+    with Connection(f"amqp://{lasting.host}:{lasting.port}") as connection:
+        Producer(connection).delete(["replies.1", "replies.2", "replies.3"])
+    left = lasting.control("list_queues", "name", "--no-table-headers").split()
+    assert set(left) <= {"replies.2"}  # RabbitMQ 3.10 can't delete it

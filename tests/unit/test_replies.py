@@ -1,13 +1,18 @@
 """The queue for results that a process has, and when it has another one."""
 
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
+from typing import Any
 
 import celery
 import pytest
 
+from celery_delivery.results import replies
 from celery_delivery.results.replies import FORMER, ReplyBackend
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -53,3 +58,42 @@ def test_at_the_end_queues_are_deleted_that_no_task_named_and_are_read_no_more(
     last = backend.binding.name
     backend.leave_broker()
     assert deleted == [last, unnamed]
+
+
+@pytest.mark.parametrize(
+    "name", [lambda backend: backend.binding.name, lambda backend: backend.oid], ids=["binding", "oid"]
+)
+def test_a_queue_that_a_thread_is_given_to_name_is_read_on_whatever_another_thread_loses(
+    backend: ReplyBackend, name: Callable[[ReplyBackend], str]
+) -> None:
+    given: list[str] = []
+    first = backend.newest.name
+    asking = threading.Thread(target=lambda: given.append(name(backend)))
+    with backend.lock:
+        asking.start()
+        wait_until(lambda: _is_in(asking, replies.__file__), 10, "the other thread asks for the queue")
+        backend.renew(first)
+    asking.join()
+    backend.renew(backend.newest.name)
+    assert backend.expects(given[0])
+
+
+def test_a_queue_that_another_thread_leaves_while_the_broker_is_asked_is_no_error(
+    backend: ReplyBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = backend.result_consumer
+    reading = consumer._reading
+
+    def left_meanwhile() -> Any:
+        connection = reading()
+        backend.renew(backend.newest.name)
+        return connection
+
+    monkeypatch.setattr(consumer, "_reading", left_meanwhile)
+    assert backend.get_state("a task of another") == "PENDING"
+
+
+def _is_in(thread: threading.Thread, file: str) -> bool:
+    """Say whether a thread waits in a function of a file."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and frame.f_code.co_filename == file
