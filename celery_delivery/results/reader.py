@@ -118,10 +118,10 @@ class ReplyConsumer(ResultConsumer):
             return dict(newest or {"status": PENDING, "result": None})
 
     def _ask(self, _connection: Any) -> None:
-        """Ask the broker for the newest queue that is read, before whose answer comes all that it has there."""
+        """Ask for the newest of the queues that are read: all that is in it comes before the answer."""
         read = (queue.name for queue in reversed(self.backend.queues) if queue.name in self._consumers)
         name = next(read, None)
-        if name is not None:  # another thread, which sends, may have left the only one meanwhile
+        if name is not None:  # none is read where a thread that sends has just replaced the only one
             (bound,) = self._consumers[name].queues
             bound.queue_declare(passive=True)
 
@@ -205,10 +205,10 @@ class ReplyConsumer(ResultConsumer):
         time.sleep(PAUSE)
 
     def _is_of_former_queue(self, error: Exception) -> bool:
-        """Say whether it is a former queue that is not found; it is left alone for a while."""
-        current, *former = reversed(self.backend.queues)
-        lost = next((queue.name for queue in former if isinstance(error, NotFound) and queue.name in str(error)), None)
-        if lost is None or current.name not in self._consumers:
+        """Say whether it is a former queue that was read and is not found; it is left alone for a while."""
+        former = (queue.name for queue in self.backend.queues[:-1] if queue.name in self._consumers)
+        lost = next((name for name in former if isinstance(error, NotFound) and name in str(error)), None)
+        if lost is None:
             return False
         del self._consumers[lost]
         self._not_before[lost] = time.monotonic() + PAUSE_OF_OLD

@@ -98,16 +98,19 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
     @property
     def binding(self) -> Any:
         """The queue for results, for whoever sends a task that names it, and declares it."""
-        with self.lock:  # else `renew` in another thread gives a queue that is taken for one that no task names
+        with (
+            self.lock
+        ):  # else another thread's `renew`, between these lines, puts one here that counts as named by no task
             self._is_named = True
             return self.newest
 
     @property
     def newest(self) -> Any:
         """The queue for results, for whoever declares it."""
-        queue = self.queues[-1]
-        self._declared = queue.name
         ends.at_end(_leave_broker)
+        with self.lock:
+            queue = self.queues[-1]
+            self._declared = queue.name
         return queue
 
     def expects(self, queue: str | None) -> bool:
@@ -138,10 +141,11 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
 
     def leave_broker(self) -> None:
         """Delete the queues; what the broker can't be told now, it does after `result_expires`."""
-        if not self._declared:
-            return
-        names = [*(queue.name for queue in reversed(self.queues)), *self._unread]
-        self._declared = ""
+        with self.lock:
+            if not self._declared:
+                return
+            names = [*(queue.name for queue in reversed(self.queues)), *self._unread]
+            self._declared = ""
         try:
             with self.app.amqp.producer_pool.acquire(block=True) as producer:
                 producer.delete(names)

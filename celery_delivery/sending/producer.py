@@ -66,16 +66,20 @@ class Producer(StockProducer):
         self._replies = replies
 
     def delete(self, queues: Sequence[str]) -> None:
-        """Delete queues; those whose node is down are left to the broker. Raises AMQPError, OSError."""
+        """Delete queues, by any of the brokers; `delete_queues` says which may stay. Raises AMQPError, OSError."""
+        brokers = len(self.connection.alt) or 1
         with self._results.turn:
-            try:
-                self._delete(queues)
-            except TimeoutError:  # the broker is silent, and would be again
-                self._leave()
-                raise
-            except PASSING:  # the connection was lost since the last task
-                self._leave()
-                self._delete(queues)
+            for left in reversed(range(brokers + 1)):  # one more: the connection may have been lost since the last task
+                try:
+                    self._connect(CONNECT_TIMEOUT)
+                    delete_queues(queues, self.connection)
+                except PASSING as error:
+                    self._leave()
+                    if not left or (brokers == 1 and isinstance(error, TimeoutError)):  # silent, as it would be again
+                        raise
+                    self.connection.maybe_switch_next()
+                else:
+                    return
 
     def publish(self, body: Any, **options: Any) -> None:
         """Publish a message, again and again until it is confirmed or its time is over.
@@ -179,10 +183,6 @@ class Producer(StockProducer):
         connection.connect_timeout = max(0.1, min(CONNECT_TIMEOUT, seconds))
         connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         return self.channel
-
-    def _delete(self, queues: Sequence[str]) -> None:
-        self._connect(CONNECT_TIMEOUT)
-        delete_queues(queues, self.connection)
 
     def _write_alone(self, message: Outgoing, channel: Any, confirms: Confirms, deadline: float) -> None:
         """Write what may be above the broker's limit, and wait: it closes the channel for that, and drops what comes behind."""

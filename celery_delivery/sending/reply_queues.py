@@ -40,9 +40,10 @@ def is_about_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
 
 
 def delete_queues(names: Sequence[str], connection: Any) -> None:
-    """Delete queues over channels of a connection, but for those whose node is down: they go when their `expires` is over.
+    """Delete queues, over a channel of their own.
 
-    RabbitMQ 3.10 closes the channel for such a queue, and deletes none that comes behind it; RabbitMQ 4.0 deletes them all.
+    RabbitMQ 3.10 refuses to delete one whose node is down, and ignores what comes behind it. Each is deleted by itself then;
+    what is refused goes when its `expires` is over. RabbitMQ 4.0 deletes it like the others.
     """
     first, *others = names
     channel = connection.channel()
@@ -50,8 +51,9 @@ def delete_queues(names: Sequence[str], connection: Any) -> None:
         channel.queue_delete(first)
         for name in others:
             channel.queue_delete(name, nowait=True)
-        channel.queue_delete(first)  # its answer comes after the others were read: the process may end
+        if others:
+            channel.queue_delete(first)  # answered when all the others are done: the process may end then
     except NotFound:
         for name in names:
-            with suppress(NotFound):
-                connection.channel().queue_delete(name)
+            with suppress(NotFound):  # after which amqp has opened the channel again
+                channel.queue_delete(name)

@@ -90,6 +90,7 @@ class Look:
         self._wake = threading.Event()
         self._starting = threading.Lock()
         self._is_started = False
+        self._is_looking = False  # the thread is at places that it has taken
 
     def after(self, connection: Any, kind: Any) -> None:
         """Have the thread look soon at the results that went over a connection, by this kind of producer."""
@@ -111,13 +112,16 @@ class Look:
         while self._wake.wait():
             time.sleep(LOOK)
             self._wake.clear()
+            self._is_looking = True
             for place in tuple(self._places):
                 self._look(*place)
+            self._is_looking = False
 
     def _last(self) -> None:
         deadline = time.monotonic() + LAST_LOOK
-        while self._places and time.monotonic() < deadline:
-            self._look(*next(iter(self._places)))
+        while (self._places or self._is_looking) and time.monotonic() < deadline:
+            for place in tuple(self._places)[:1]:
+                self._look(*place)
             time.sleep(0.01)
 
     def _look(self, connection: Any, kind: Any) -> None:

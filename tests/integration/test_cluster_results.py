@@ -71,9 +71,10 @@ def test_queues_for_results_are_deleted_though_the_node_of_one_of_them_is_down(c
     for name, node in (("replies.1", lasting), ("replies.2", dying), ("replies.3", lasting)):
         with node.connect() as connection:
             connection.channel().queue_declare(name, durable=True, auto_delete=False)  # on the node that is asked
-    dying.kill()
-    wait_until(lambda: len(cluster.running()) == 1, 60, "the cluster has lost a node")
-    with Connection(f"amqp://{lasting.host}:{lasting.port}") as connection:
+    with Connection(";".join(f"amqp://{node.host}:{node.port}" for node in (dying, lasting))) as connection:
+        connection.connect()
+        dying.kill()
+        wait_until(lambda: len(cluster.running()) == 1, 60, "the cluster has lost a node")
         Producer(connection).delete(["replies.1", "replies.2", "replies.3"])
     left = lasting.control("list_queues", "name", "--no-table-headers").split()
     assert set(left) <= {"replies.2"}  # RabbitMQ 3.10 can't delete it

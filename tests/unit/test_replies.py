@@ -9,6 +9,7 @@ from typing import Any
 
 import celery
 import pytest
+from amqp.exceptions import NotFound
 
 from celery_delivery.results import replies
 from celery_delivery.results.replies import FORMER, ReplyBackend
@@ -63,7 +64,7 @@ def test_at_the_end_queues_are_deleted_that_no_task_named_and_are_read_no_more(
 @pytest.mark.parametrize(
     "name", [lambda backend: backend.binding.name, lambda backend: backend.oid], ids=["binding", "oid"]
 )
-def test_a_queue_that_a_thread_is_given_to_name_is_read_on_whatever_another_thread_loses(
+def test_a_queue_that_one_thread_names_is_read_after_another_has_lost_its_connection(
     backend: ReplyBackend, name: Callable[[ReplyBackend], str]
 ) -> None:
     given: list[str] = []
@@ -91,6 +92,51 @@ def test_a_queue_that_another_thread_leaves_while_the_broker_is_asked_is_no_erro
 
     monkeypatch.setattr(consumer, "_reading", left_meanwhile)
     assert backend.get_state("a task of another") == "PENDING"
+
+
+def test_a_former_queue_that_is_not_found_ends_no_connection_while_another_thread_takes_a_new_one(
+    backend: ReplyBackend,
+) -> None:
+    former = backend.binding.name
+    backend.renew(former)
+    consumer = backend.result_consumer
+    consumer._reading()
+    connection = consumer._connection
+
+    def not_found(_connection: Any) -> None:
+        backend.renew(backend.binding.name)
+        raise NotFound(404, f"NOT_FOUND - home node of queue '{former}' is down")
+
+    with pytest.raises(TimeoutError):
+        consumer._read(not_found)
+    assert consumer._connection is connection
+
+
+def test_a_queue_that_was_declared_while_another_thread_asked_for_it_is_replaced_when_it_is_lost(
+    monkeypatch: pytest.MonkeyPatch, backend: ReplyBackend
+) -> None:
+    first = backend.binding.name
+    queues = ReplyBackend.queues
+
+    def renew() -> None:
+        backend.renew(first)
+        assert backend.binding.name != first
+
+    renewing = threading.Thread(target=renew)
+
+    def slowly(self: ReplyBackend) -> Any:
+        found = queues.fget(self)  # type: ignore[attr-defined]
+        if threading.current_thread() is not renewing and not renewing.ident:
+            renewing.start()
+            wait_until(lambda: not renewing.is_alive() or _is_in(renewing, replies.__file__), 10, "it has come so far")
+        return found
+
+    monkeypatch.setattr(ReplyBackend, "queues", property(slowly))
+    assert backend.newest.name == first
+    renewing.join()
+    second = backend.queues[-1].name
+    backend.renew(second)
+    assert backend.queues[-1].name != second
 
 
 def _is_in(thread: threading.Thread, file: str) -> bool:
