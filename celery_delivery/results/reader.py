@@ -205,10 +205,10 @@ class ReplyConsumer(ResultConsumer):
         time.sleep(PAUSE)
 
     def _is_of_former_queue(self, error: Exception) -> bool:
-        """Say whether it is a former queue that was read and is not found; it is left alone for a while."""
-        former = (queue.name for queue in self.backend.queues[:-1] if queue.name in self._consumers)
-        lost = next((name for name in former if isinstance(error, NotFound) and name in str(error)), None)
-        if lost is None:
+        """Say whether it is a former queue that is not found; it is left alone for a while."""
+        current, *former = reversed(self.backend.queues)
+        lost = next((queue.name for queue in former if isinstance(error, NotFound) and queue.name in str(error)), None)
+        if lost is None or current.name not in self._consumers:
             return False
         del self._consumers[lost]
         self._not_before[lost] = time.monotonic() + PAUSE_OF_OLD

@@ -98,9 +98,8 @@ class ReplyBackend(Tolerant, Unreached, Sequels, Telling):
     @property
     def binding(self) -> Any:
         """The queue for results, for whoever sends a task that names it, and declares it."""
-        with (
-            self.lock
-        ):  # else another thread's `renew`, between these lines, puts one here that counts as named by no task
+        # Else `renew` in another thread could replace the queue between these lines, and the new one would count as unnamed.
+        with self.lock:
             self._is_named = True
             return self.newest
 

@@ -66,20 +66,19 @@ class Producer(StockProducer):
         self._replies = replies
 
     def delete(self, queues: Sequence[str]) -> None:
-        """Delete queues, by any of the brokers; `delete_queues` says which may stay. Raises AMQPError, OSError."""
-        brokers = len(self.connection.alt) or 1
+        """Delete queues, but for those that the broker refuses to delete as their node is down. Raises AMQPError, OSError."""
         with self._results.turn:
-            for left in reversed(range(brokers + 1)):  # one more: the connection may have been lost since the last task
-                try:
-                    self._connect(CONNECT_TIMEOUT)
-                    delete_queues(queues, self.connection)
-                except PASSING as error:
-                    self._leave()
-                    if not left or (brokers == 1 and isinstance(error, TimeoutError)):  # silent, as it would be again
-                        raise
-                    self.connection.maybe_switch_next()
-                else:
-                    return
+            try:
+                self._connect(CONNECT_TIMEOUT)
+                delete_queues(queues, self.connection)
+            except TimeoutError:  # the broker is silent, and would be again
+                self._leave()
+                raise
+            except PASSING:  # the connection was lost since the last task; its broker may be gone, and others there
+                self._leave()
+                others = len(self.connection.alt or [None]) - 1
+                self.connection.ensure_connection(max_retries=others, interval_start=0, reraise_as_library_errors=False)
+                delete_queues(queues, self.connection)
 
     def publish(self, body: Any, **options: Any) -> None:
         """Publish a message, again and again until it is confirmed or its time is over.

@@ -42,8 +42,8 @@ def is_about_replies(messages: Sequence[Outgoing], error: Exception) -> bool:
 def delete_queues(names: Sequence[str], connection: Any) -> None:
     """Delete queues, over a channel of their own.
 
-    RabbitMQ 3.10 refuses to delete one whose node is down, and ignores what comes behind it. Each is deleted by itself then;
-    what is refused goes when its `expires` is over. RabbitMQ 4.0 deletes it like the others.
+    RabbitMQ 3.10 refuses to delete a queue whose node is down, and ignores what comes behind it. They are deleted one at a time
+    then; a queue that is refused goes when its `expires` is over. RabbitMQ 4.0 deletes such a queue like the others.
     """
     first, *others = names
     channel = connection.channel()

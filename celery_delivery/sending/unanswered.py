@@ -4,6 +4,7 @@ Nobody waits for these answers, as that would cost each task a round trip. The n
 it was lost. Where none comes, one thread of the process does, and has them written again.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -18,6 +19,7 @@ from celery_delivery.sending.outgoing import Outgoing
 
 LOOK = 1.0  # seconds after a result was written, and between two looks at what is not answered for
 LAST_LOOK = 2.0  # seconds that the end of a process waits for answers at most; they take milliseconds
+LAST_PAUSE = 0.01  # seconds between two looks then
 
 _log = get_logger(__name__)
 
@@ -90,10 +92,11 @@ class Look:
         self._wake = threading.Event()
         self._starting = threading.Lock()
         self._is_started = False
-        self._is_looking = False  # the thread is at places that it has taken
+        self._ending = threading.Event()
+        self._until = math.inf  # when the end of the process waits no longer, by the monotonic clock
 
     def after(self, connection: Any, kind: Any) -> None:
-        """Have the thread look soon at the results that went over a connection, by this kind of producer."""
+        """Have the thread look soon at the results of a connection, by this kind of producer, which has the turn."""
         self._places.add((connection, kind))
         if not self._wake.is_set():
             self._wake.set()
@@ -110,27 +113,31 @@ class Look:
 
     def _run(self) -> None:
         while self._wake.wait():
-            time.sleep(LOOK)
+            if self._ending.wait(LOOK):
+                time.sleep(LAST_PAUSE)
             self._wake.clear()
-            self._is_looking = True
             for place in tuple(self._places):
                 self._look(*place)
-            self._is_looking = False
 
     def _last(self) -> None:
-        deadline = time.monotonic() + LAST_LOOK
-        while (self._places or self._is_looking) and time.monotonic() < deadline:
-            for place in tuple(self._places)[:1]:
-                self._look(*place)
-            time.sleep(0.01)
+        """Wait for the thread, which looks at once and often from now on."""
+        self._until = min(self._until, time.monotonic() + LAST_LOOK)
+        self._ending.set()
+        while self._places and time.monotonic() < self._until:
+            time.sleep(LAST_PAUSE)
 
     def _look(self, connection: Any, kind: Any) -> None:
-        self._places.discard((connection, kind))
-        try:
-            if not kind(connection).settle():
-                self.after(connection, kind)
-        except Exception:
-            _log.exception("Results may be lost: what the broker says of them can't be understood")
+        is_over = True
+        # Nobody writes another result between the answer to the last one and the note that all are settled.
+        with Unanswered.of(connection).turn:
+            try:
+                is_over = kind(connection).settle()
+            except Exception:
+                _log.exception("Results may be lost: what the broker says of them can't be understood")
+            if is_over:
+                self._places.discard((connection, kind))
+        if not is_over:
+            self._wake.set()
 
 
 look = Look()

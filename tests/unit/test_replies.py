@@ -9,7 +9,6 @@ from typing import Any
 
 import celery
 import pytest
-from amqp.exceptions import NotFound
 
 from celery_delivery.results import replies
 from celery_delivery.results.replies import FORMER, ReplyBackend
@@ -94,24 +93,6 @@ def test_a_queue_that_another_thread_leaves_while_the_broker_is_asked_is_no_erro
     assert backend.get_state("a task of another") == "PENDING"
 
 
-def test_a_former_queue_that_is_not_found_ends_no_connection_while_another_thread_takes_a_new_one(
-    backend: ReplyBackend,
-) -> None:
-    former = backend.binding.name
-    backend.renew(former)
-    consumer = backend.result_consumer
-    consumer._reading()
-    connection = consumer._connection
-
-    def not_found(_connection: Any) -> None:
-        backend.renew(backend.binding.name)
-        raise NotFound(404, f"NOT_FOUND - home node of queue '{former}' is down")
-
-    with pytest.raises(TimeoutError):
-        consumer._read(not_found)
-    assert consumer._connection is connection
-
-
 def test_a_queue_that_was_declared_while_another_thread_asked_for_it_is_replaced_when_it_is_lost(
     monkeypatch: pytest.MonkeyPatch, backend: ReplyBackend
 ) -> None:
@@ -128,7 +109,11 @@ def test_a_queue_that_was_declared_while_another_thread_asked_for_it_is_replaced
         found = queues.fget(self)  # type: ignore[attr-defined]
         if threading.current_thread() is not renewing and not renewing.ident:
             renewing.start()
-            wait_until(lambda: not renewing.is_alive() or _is_in(renewing, replies.__file__), 10, "it has come so far")
+            wait_until(
+                lambda: not renewing.is_alive() or _is_in(renewing, replies.__file__),
+                10,
+                "the other thread has renewed it, or waits for its turn",
+            )
         return found
 
     monkeypatch.setattr(ReplyBackend, "queues", property(slowly))
