@@ -71,11 +71,10 @@ class Producer(StockProducer):
             try:
                 self._connect(CONNECT_TIMEOUT)
                 delete_queues(queues, self.connection)
-            except TimeoutError:  # the broker is silent, and would be again
+            except PASSING as error:  # the connection was lost since the last task, and its broker may be gone
                 self._leave()
-                raise
-            except PASSING:  # the connection was lost since the last task; its broker may be gone, and others there
-                self._leave()
+                if isinstance(error, TimeoutError) and error.errno is None:  # the broker is silent, and would be again
+                    raise
                 others = len(self.connection.alt or [None]) - 1
                 self.connection.ensure_connection(max_retries=others, interval_start=0, reraise_as_library_errors=False)
                 delete_queues(queues, self.connection)

@@ -120,11 +120,12 @@ class Look:
                 self._look(*place)
 
     def _last(self) -> None:
-        """Wait for the thread, which looks at once and often from now on."""
+        """Wait for the thread, which looks at once and often meanwhile."""
         self._until = min(self._until, time.monotonic() + LAST_LOOK)
         self._ending.set()
         while self._places and time.monotonic() < self._until:
             time.sleep(LAST_PAUSE)
+        self._ending.clear()
 
     def _look(self, connection: Any, kind: Any) -> None:
         is_over = True

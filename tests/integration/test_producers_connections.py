@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -59,6 +60,20 @@ def test_at_its_end_a_process_asks_it_once_and_hangs_up(broker: WireBroker, app:
 def test_a_queue_is_deleted_over_a_new_connection_where_the_old_one_is_lost(broker: WireBroker, app: Any) -> None:
     with app.amqp.producer_pool.acquire() as producer:
         producer.connection.connection.transport.sock.close()
+        producer.delete(["results"])
+    assert broker.asked[DELETE] == 1
+
+
+def test_a_queue_is_deleted_over_a_new_connection_where_the_system_gave_the_old_one_up(
+    broker: WireBroker, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its TimeoutError is that of a link which was cut, not of a broker that is silent now."""
+    with app.amqp.producer_pool.acquire() as producer:
+
+        def given_up(*_: Any) -> None:
+            raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+        monkeypatch.setattr(producer.connection.connection, "channel", given_up)
         producer.delete(["results"])
     assert broker.asked[DELETE] == 1
 
