@@ -1,5 +1,6 @@
-"""The brokers that an app's settings name, and how they are shown to people."""
+"""The brokers that an app's settings name: how one of them is connected to, and how they are shown to people."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -23,3 +24,9 @@ def shown(url: str) -> str:
 def is_embedded(url: str) -> bool:
     """Tell whether a broker is the embedded one."""
     return urlsplit(url).scheme == embedded.SCHEME
+
+
+def connect_to_any(connection: Any) -> None:
+    """Open a connection to the first of its brokers that is there; each is tried once. Raises AMQPError, OSError."""
+    others = (len(connection.alt) or 1) - 1
+    connection.ensure_connection(max_retries=others, interval_start=0, reraise_as_library_errors=False)

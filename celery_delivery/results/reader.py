@@ -27,6 +27,7 @@ from celery.utils.functional import LRUCache
 from celery.utils.log import get_logger
 
 from celery_delivery.broker.bodies import TEXT
+from celery_delivery.broker.urls import connect_to_any
 from celery_delivery.sending.pools import hang_up
 from celery_delivery.sending.producer import PASSING
 
@@ -219,8 +220,7 @@ class ReplyConsumer(ResultConsumer):
         if self._connection is None:
             connection = self.app.connection()
             self._connection = connection
-            hosts = len(connection.alt) or 1
-            connection.ensure_connection(max_retries=hosts - 1, interval_start=0, reraise_as_library_errors=False)
+            connect_to_any(connection)
         current = self.backend.newest
         if current.name not in self._consumers:
             consumer = self._consumer(current)

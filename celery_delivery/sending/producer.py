@@ -26,6 +26,7 @@ from amqp.exceptions import (
 from celery.utils.log import get_logger
 from kombu.messaging import Producer as StockProducer
 
+from celery_delivery.broker.urls import connect_to_any
 from celery_delivery.sending import priorities
 from celery_delivery.sending.confirms import Answer, Confirms
 from celery_delivery.sending.outgoing import Fate, Outgoing, encoded
@@ -75,8 +76,7 @@ class Producer(StockProducer):
                 self._leave()
                 if isinstance(error, TimeoutError) and error.errno is None:  # the broker is silent, and would be again
                     raise
-                others = len(self.connection.alt or [None]) - 1
-                self.connection.ensure_connection(max_retries=others, interval_start=0, reraise_as_library_errors=False)
+                connect_to_any(self.connection)
                 delete_queues(queues, self.connection)
 
     def publish(self, body: Any, **options: Any) -> None:
